@@ -270,7 +270,8 @@ fn parse(found: &CaCertificate) -> Result<Issuer> {
     let unusable = |reason: String| Error::CaCertificate { request_id: found.request_id, reason };
     let malformed = |error: der::Error| unusable(error.to_string());
     let certificate = CertificateRef::parse(&found.der).map_err(malformed)?;
-    let key = PublicKey::from_der(certificate.public_key).map_err(unusable)?;
+    // An earlier key of another kind takes nothing from the others.
+    let key = PublicKey::of_any_kind(certificate.public_key).map_err(unusable)?;
     let identifier = match certificate.subject_key().map_err(malformed)? {
         Some(identifier) => identifier.to_vec(),
         None => key.identifier().map_err(malformed)?,

@@ -143,6 +143,8 @@ pub struct Plan {
     pub released: Vec<Serial>,
     /// Revocations that the CA does not know of yet: those that were ordered, and those that it published after the backup.
     pub revocations: Vec<Revocation>,
+    /// The indexes of keys that need a CRL and get none, because keys of their kind are not supported.
+    pub unsupported: Vec<u32>,
     /// Whether a database says what the CA knows.
     pub has_database: bool,
 }
@@ -158,13 +160,16 @@ impl Plan {
     ///
     /// # Errors
     /// [`Error::PublishedElsewhere`] for the CRL of another CA, [`Error::Published`], [`Error::NoBase`], [`Error::TwoScopes`],
-    /// [`Error::NotUnderstood`], [`Error::Number`], [`Error::LongNumber`], [`Error::Sha1`], [`Error::Encoding`].
+    /// [`Error::NotUnderstood`], [`Error::Partitions`], [`Error::Signing`], [`Error::Number`], [`Error::LongNumber`], [`Error::Sha1`], [`Error::Encoding`].
     pub fn new(
         issuers: Issuers,
         records: Option<&Records>,
         published: &[PublishedCrl],
         options: &Options,
     ) -> Result<Self> {
+        if let Some((index, table)) = records.and_then(|records| records.partition) {
+            return Err(Error::Partitions { index, table });
+        }
         let places: Vec<(usize, &PublishedCrl)> =
             published.iter().map(|crl| Ok((crl.place_among(&issuers)?, crl))).collect::<Result<_>>()?;
         check_scopes(&places)?;
@@ -194,6 +199,7 @@ impl Plan {
             crls: made.crls,
             unknown: made.unknown,
             released: made.released,
+            unsupported: made.unsupported,
             revocations,
             has_database: records.is_some(),
             number,
@@ -225,6 +231,7 @@ struct Made {
     deadlines: Vec<Option<FileTime>>,
     unknown: Vec<Serial>,
     released: Vec<Serial>,
+    unsupported: Vec<u32>,
 }
 
 struct Planner<'a> {
@@ -262,6 +269,16 @@ impl Planner<'_> {
                 findings.push(Finding::note(Kind::CrlKey, detail));
                 continue;
             }
+            if !issuer.key.is_supported() {
+                let detail = format!(
+                    "no CRL is made for key {}, although it or a certificate that it signed is in force: keys of its kind ({}) are not supported",
+                    issuer.index,
+                    issuer.key.kind_name()
+                );
+                findings.push(Finding::warning(Kind::CrlKey, detail));
+                made.unsupported.push(issuer.index);
+                continue;
+            }
             let mut of_key = Vec::new();
             let view = std::mem::take(&mut views[place]);
             self.key(place, &rows[place], view, &orders[place], made, &mut of_key)?;
@@ -271,6 +288,10 @@ impl Planner<'_> {
                     findings.push(finding);
                 }
             }
+        }
+        if let (true, Some(index)) = (made.crls.is_empty(), made.unsupported.first()) {
+            let reason = "keys of its kind are not supported".to_owned();
+            return Err(Error::Signing { index: *index, reason });
         }
         self.destinations(made);
         let orders = &self.options.revocations;

@@ -203,6 +203,16 @@ impl PublishedCrl {
             })
     }
 
+    /// Whether it names a key of the CA that is of a kind that is not supported, so that nothing is known of its signature.
+    pub(crate) fn is_of_unsupported_key(&self, issuers: &Issuers) -> bool {
+        let Ok(crl) = self.parsed() else { return false };
+        let mut unsupported = issuers.iter().filter(|known| !known.key.is_supported());
+        unsupported.any(|known| {
+            let is_subject = crl.content.issuer.to_der().is_ok_and(|issuer| issuer == known.subject);
+            is_subject && issuers.is_of(&crl, &known.identifiers)
+        })
+    }
+
     fn algorithm(&self, crl: &CrlRef<'_>) -> Result<Algorithm> {
         let unusable = |reason: String| Error::Published { name: self.name.clone(), reason };
         Algorithm::from_der(&crl.content.algorithm.to_der()?).map_err(unusable)

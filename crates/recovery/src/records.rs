@@ -140,6 +140,8 @@ pub struct Records {
     pub(crate) rows: u64,
     /// Rows that could not be read.
     pub(crate) unreadable: u64,
+    /// An index of a partition other than 0, and the table in which it occurs: each partition has a CRL of its own.
+    pub(crate) partition: Option<(i64, &'static str)>,
 }
 
 /// Takes the rows of a database one by one; the order is that of the request identifiers.
@@ -178,6 +180,7 @@ impl Reading {
             last_request: 0,
             rows: 0,
             unreadable: 0,
+            partition: None,
         };
         Self { now, asked, records, places: HashMap::new(), points: HashMap::new() }
     }
@@ -286,6 +289,13 @@ impl Reading {
     /// Numbers up to here may have been used, although no row says so.
     pub fn number_floor(&mut self, floor: i64) {
         self.records.number_floor = self.records.number_floor.max(floor);
+    }
+
+    /// Notes the index of a partition, where it is other than 0.
+    pub fn partition(&mut self, index: i64, table: &'static str) {
+        if index != 0 {
+            self.records.partition.get_or_insert((index, table));
+        }
     }
 
     /// Counts a row that could not be read, of a database whose damage is accepted.

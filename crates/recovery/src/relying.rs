@@ -49,6 +49,11 @@ pub enum Flaw {
     UnknownIssuer,
     /// The signature is not of the key that it names.
     Signature,
+    /// The key that it names is of a kind that is not supported: nothing is known of the signature.
+    NotChecked {
+        /// Whether the certificate is in force.
+        in_force: bool,
+    },
     /// The CA certificate must not issue.
     NotACa,
     /// The certificate is in force, and no certificate of its CA is: the last one ended at this moment.
@@ -63,6 +68,9 @@ impl fmt::Display for Flaw {
                 f.write_str("no certificate of the CA has the name and the key that it names")
             }
             Self::Signature => f.write_str("its signature is not of the CA's key"),
+            Self::NotChecked { .. } => {
+                f.write_str("its signature cannot be checked: keys of that kind are not supported")
+            }
             Self::NotACa => f.write_str("the certificate of its CA may not issue certificates"),
             Self::CaNotInForce(end) => {
                 write!(
@@ -97,7 +105,6 @@ impl Anchors {
         let malformed = |error: der::Error| Flaw::Malformed(error.to_string());
         let certificate = CertificateRef::parse(der).map_err(malformed)?;
         let named = certificate.authority_key().map_err(malformed)?;
-        let algorithm = Algorithm::from_der(certificate.algorithm).map_err(Flaw::Malformed)?;
         let serial = serial_of(certificate.serial)?;
         let is_named = |anchor: &&Anchor| {
             anchor.subject == certificate.issuer
@@ -110,17 +117,23 @@ impl Anchors {
         if candidates.is_empty() {
             return Err(Flaw::UnknownIssuer);
         }
+        let in_force = certificate.not_before <= now && now <= certificate.not_after;
+        let or_not_checked = |flaw| match candidates.iter().all(|anchor| anchor.key.is_supported()) {
+            true => flaw,
+            false => Flaw::NotChecked { in_force },
+        };
+        let algorithm = Algorithm::from_der(certificate.algorithm);
+        let algorithm = algorithm.map_err(|reason| or_not_checked(Flaw::Malformed(reason)))?;
         let signed =
             |anchor: &&&Anchor| anchor.key.verifies(&algorithm, certificate.signed, certificate.signature);
         // A CA certificate that was renewed with its key has two: both have signed it.
         let signers: Vec<&&Anchor> = candidates.iter().filter(signed).collect();
         if signers.is_empty() {
-            return Err(Flaw::Signature);
+            return Err(or_not_checked(Flaw::Signature));
         }
         if signers.iter().all(|anchor| !anchor.may_issue) {
             return Err(Flaw::NotACa);
         }
-        let in_force = certificate.not_before <= now && now <= certificate.not_after;
         let is_current = |anchor: &&&Anchor| anchor.not_before <= now && now <= anchor.not_after;
         if in_force && !signers.iter().any(is_current) {
             let end = signers.iter().map(|anchor| anchor.not_after).max().unwrap_or_default();
@@ -149,7 +162,7 @@ fn anchor(der: &[u8]) -> Result<Anchor, String> {
     let usage = usage.map(KeyUsage::from_der).transpose().map_err(text)?;
     Ok(Anchor {
         subject: certificate.subject.to_vec(),
-        key: PublicKey::from_der(certificate.public_key)?,
+        key: PublicKey::of_any_kind(certificate.public_key)?,
         identifier: certificate.subject_key().map_err(text)?.map(<[u8]>::to_vec),
         not_before: certificate.not_before,
         not_after: certificate.not_after,

@@ -68,6 +68,7 @@ impl Algorithm {
             Kind::P256(_) => (rfc5912::ECDSA_WITH_SHA_256, false),
             Kind::P384(_) => (rfc5912::ECDSA_WITH_SHA_384, false),
             Kind::P521(_) => (rfc5912::ECDSA_WITH_SHA_512, false),
+            Kind::Other { ref reason, .. } => return Err(reason.clone()),
         };
         let parameters = is_rsa.then_some(der::asn1::AnyRef::NULL);
         let der = AlgorithmIdentifierRef { oid, parameters }.to_der().map_err(|error| error.to_string())?;
@@ -89,7 +90,7 @@ impl Algorithm {
     /// Whether keys of this kind sign so.
     #[must_use]
     pub fn fits(&self, key: &PublicKey) -> bool {
-        matches!(key.kind, Kind::Rsa(_)) == (self.scheme != Scheme::Ecdsa)
+        key.is_supported() && matches!(key.kind, Kind::Rsa(_)) == (self.scheme != Scheme::Ecdsa)
     }
 
     /// The name of its hash as `openssl dgst` takes it.
@@ -141,6 +142,11 @@ enum Kind {
     P256(p256::ecdsa::VerifyingKey),
     P384(p384::ecdsa::VerifyingKey),
     P521(p521::ecdsa::VerifyingKey),
+    /// A key that verifies nothing here.
+    Other {
+        algorithm: ObjectIdentifier,
+        reason: String,
+    },
 }
 
 impl PublicKey {
@@ -172,6 +178,23 @@ impl PublicKey {
         Ok(Self { kind, der: der.to_vec() })
     }
 
+    /// The key in a SubjectPublicKeyInfo in DER, whatever its kind: one that cannot be used verifies nothing.
+    ///
+    /// # Errors
+    /// What is wrong with the SubjectPublicKeyInfo.
+    pub(crate) fn of_any_kind(der: &[u8]) -> Result<Self, String> {
+        let algorithm =
+            SubjectPublicKeyInfoRef::from_der(der).map_err(|error| error.to_string())?.algorithm.oid;
+        Ok(Self::from_der(der)
+            .unwrap_or_else(|reason| Self { kind: Kind::Other { algorithm, reason }, der: der.to_vec() }))
+    }
+
+    /// Whether it can be used: it is of a kind that is known here.
+    #[must_use]
+    pub fn is_supported(&self) -> bool {
+        !matches!(self.kind, Kind::Other { .. })
+    }
+
     /// The SubjectPublicKeyInfo.
     #[must_use]
     pub fn to_der(&self) -> &[u8] {
@@ -186,6 +209,7 @@ impl PublicKey {
             Kind::P256(_) => "P-256".to_owned(),
             Kind::P384(_) => "P-384".to_owned(),
             Kind::P521(_) => "P-521".to_owned(),
+            Kind::Other { algorithm, .. } => format!("algorithm {algorithm}"),
         }
     }
 
@@ -360,7 +384,7 @@ impl fmt::Debug for PrivateKey {
 /// A signature on a curve as HSMs give it, two numbers of equal length, in the form of a CRL; any other stays as it is.
 pub(crate) fn der_of_raw(key: &PublicKey, signature: &[u8]) -> Vec<u8> {
     let converted = match &key.kind {
-        Kind::Rsa(_) => None,
+        Kind::Rsa(_) | Kind::Other { .. } => None,
         Kind::P256(_) => p256::ecdsa::Signature::from_slice(signature).ok().map(|raw| raw.to_der().to_vec()),
         Kind::P384(_) => p384::ecdsa::Signature::from_slice(signature).ok().map(|raw| raw.to_der().to_vec()),
         Kind::P521(_) => p521::ecdsa::Signature::from_slice(signature).ok().map(|raw| raw.to_der().to_vec()),

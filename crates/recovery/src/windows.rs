@@ -26,8 +26,7 @@ impl Records {
     /// Reads the tables Requests, Certificates and CRLs. `asked` as in [`Reading::new`].
     ///
     /// # Errors
-    /// [`Error::Windows`] when the database is not that of a CA or is damaged, [`Error::DamagedRow`],
-    /// [`Error::Partitions`].
+    /// [`Error::Windows`] when the database is not that of a CA or is damaged, [`Error::DamagedRow`].
     pub fn of_windows<P: Pager>(
         database: &Database<P>,
         now: FileTime,
@@ -102,14 +101,12 @@ fn requests<P: Pager>(
     let partition = of.maybe("CRLPartitionIndex");
     let mut issued = Certificates::new(&certificates)?;
     for row in requests.rows() {
+        let mut partition_index = None;
         let read = || -> Result<Option<Row>> {
             let row = row?;
             let request_id = number(&row, id)?.unwrap_or_default();
             let disposition = disposition_of(&row, disposition)?;
-            let partition = partition.map(|column| number(&row, column)).transpose()?.flatten();
-            if let Some(index) = partition.filter(|index| *index != 0) {
-                return Err(Error::Partitions { index, table: "Requests" });
-            }
+            partition_index = partition.map(|column| number(&row, column)).transpose()?.flatten();
             let wanted = [Disposition::CA_CERTIFICATE, Disposition::ISSUED, Disposition::REVOKED];
             let mut found = Row::new(request_id, disposition);
             if wanted.contains(&disposition) {
@@ -121,7 +118,9 @@ fn requests<P: Pager>(
             }
             Ok(Some(found))
         };
-        let taken = read().and_then(|row| match row {
+        let read = read();
+        reading.partition(partition_index.unwrap_or_default(), "Requests");
+        let taken = read.and_then(|row| match row {
             Some(row) => {
                 see(&row);
                 reading.row(row)
@@ -203,12 +202,10 @@ fn crls<P: Pager>(database: &Database<P>, reading: &mut Reading, damage: Damage)
     let (this_publish, next_publish) = (of.get("ThisPublish")?, of.get("NextPublish")?);
     let (raw, partition) = (of.get("RawCRL")?, of.maybe("CRLPartitionIndex"));
     for row in table.rows() {
+        let mut partition_index = None;
         let read = || -> Result<CrlRow> {
             let row = row?;
-            let partition = partition.map(|column| number(&row, column)).transpose()?.flatten();
-            if let Some(index) = partition.filter(|index| *index != 0) {
-                return Err(Error::Partitions { index, table: "CRLs" });
-            }
+            partition_index = partition.map(|column| number(&row, column)).transpose()?.flatten();
             Ok(CrlRow {
                 row_id: number(&row, row_id)?.unwrap_or_default(),
                 number: number(&row, count)?.unwrap_or_default(),
@@ -221,7 +218,9 @@ fn crls<P: Pager>(database: &Database<P>, reading: &mut Reading, damage: Damage)
                 raw: bytes(&row, raw)?,
             })
         };
-        match read() {
+        let read = read();
+        reading.partition(partition_index.unwrap_or_default(), "CRLs");
+        match read {
             Ok(row) => reading.crl(row),
             Err(Error::Windows(_)) if damage == Damage::Accepted => reading.unreadable(),
             Err(error) => return Err(error),

@@ -8,7 +8,7 @@ use certadm_files::{Found, durable};
 use certadm_recovery::{Issuers, Options, Origin, Plan, PrivateKey, PublishedCrl, Records};
 use certadm_rules::finding::{Finding, Kind};
 use certadm_rules::words::counted;
-use certadm_rules::{FileTime, Hresult};
+use certadm_rules::{Diagnosis, FileTime, Hresult};
 
 use crate::error::Result;
 use crate::step::{Notes, Outcome, Trouble};
@@ -77,7 +77,13 @@ impl Planned {
         }
         // What is thrown away may be signed as the CA signs.
         let options = Options { allow_sha1: true, ..Options::new(now) };
-        let plan = Plan::new(issuers, Some(records), &published, &options)?;
+        let plan = Plan::new(issuers, Some(records), &published, &options).map_err(|error| match error {
+            // The database is no worse for that.
+            certadm_recovery::Error::Partitions { .. } => {
+                Trouble::skipped(error.to_string(), error.remedy().into_owned())
+            }
+            other => other.into(),
+        })?;
         // The past of the database needs no look in a rehearsal, but for what would be missing in a real CRL.
         let missing = [Kind::CrlLeftOut, Kind::CrlNotCompared];
         let told = plan.findings.iter().filter(|finding| missing.contains(&finding.kind));
@@ -115,7 +121,7 @@ impl Planned {
             let key =
                 keys.iter().find(|(_, key)| issuer.is_some_and(|one| one.public_key() == key.public_key()));
             let Some((_, key)) = key else {
-                unsigned.push(crl.file_name.as_str());
+                unsigned.push(crl.file_name.clone());
                 continue;
             };
             if crl.dates.next_update <= now {
@@ -163,6 +169,10 @@ impl Planned {
             notes.detail.push_str(&format!("; kept in {}", dir.display()));
         } else {
             notes.detail.push_str("; thrown away");
+        }
+        if let Some(index) = self.plan.unsupported.first() {
+            let text = format!("{}; keys of the kind of key {index} are not supported", notes.detail);
+            return Err(Trouble::skipped(text, "make the CRL of that key with another program"));
         }
         if unsigned.is_empty() {
             return Ok(());

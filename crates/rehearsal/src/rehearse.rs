@@ -446,7 +446,7 @@ fn certificates(
             judge.facts.clone()
         }
     };
-    let flaws = judge.flaws;
+    let (flaws, not_checked) = (judge.flaws, judge.not_checked);
     notes.detail = format!(
         "{} checked, {} of them in force, {} revoked: each is signed by the CA, {}",
         counted(sample.checked, "certificate"),
@@ -459,8 +459,15 @@ fn certificates(
     );
     let (failed, checked) = (sample.failed, sample.checked);
     facts.sample = Some(sample);
-    if failed == 0 {
+    if failed == 0 && not_checked == 0 {
         return Ok(());
+    }
+    if failed == 0 {
+        let text = format!(
+            "{}; {not_checked} in force could not be checked, because the kind of the CA's key is not supported",
+            notes.detail
+        );
+        return Err(Trouble::other(Outcome::Skipped, text));
     }
     let text = format!("{failed} of {checked} certificates cannot be relied on: {}", flaws.join("; "));
     let remedy =

@@ -7,7 +7,7 @@ use std::collections::BinaryHeap;
 
 use certadm_ca::rows::Disposition;
 use certadm_ca::{Reason, Serial};
-use certadm_recovery::{Anchors, Origin, Row};
+use certadm_recovery::{Anchors, Flaw, Judged, Origin, Row};
 use certadm_rules::{FileTime, hex};
 use serde::{Deserialize, Serialize};
 
@@ -136,12 +136,14 @@ pub(crate) struct Judge<'a> {
     pub(crate) facts: SampleFacts,
     /// The first ones that failed, and why.
     pub(crate) flaws: Vec<String>,
+    /// Certificates in force whose signature cannot be checked.
+    pub(crate) not_checked: u64,
 }
 
 impl<'a> Judge<'a> {
     pub(crate) fn new(anchors: &'a Anchors, listed: Option<&'a Listed>, now: FileTime) -> Self {
         let facts = SampleFacts { method: EVERY_ONE.to_owned(), ..SampleFacts::default() };
-        Self { anchors, listed, now, facts, flaws: Vec::new() }
+        Self { anchors, listed, now, facts, flaws: Vec::new(), not_checked: 0 }
     }
 
     /// Checks a row, where every certificate is checked.
@@ -152,9 +154,19 @@ impl<'a> Judge<'a> {
     }
 
     fn judge(&mut self, chosen: &Chosen) {
+        let judged = match &chosen.der {
+            None => Err("the database has its row, and not the certificate itself".to_owned()),
+            Some(der) => match self.anchors.judge(der, self.now) {
+                Err(Flaw::NotChecked { in_force }) => {
+                    self.not_checked += u64::from(in_force);
+                    return;
+                }
+                judged => judged.map_err(|flaw| flaw.to_string()),
+            },
+        };
         self.facts.checked += 1;
         self.facts.revoked += u64::from(chosen.revoked);
-        if let Err(flaw) = self.verdict(chosen) {
+        if let Err(flaw) = judged.and_then(|judged| self.verdict(chosen, &judged)) {
             self.facts.failed += 1;
             if self.flaws.len() < NAMED {
                 self.flaws.push(format!("the certificate of request {}: {flaw}", chosen.request_id));
@@ -162,9 +174,7 @@ impl<'a> Judge<'a> {
         }
     }
 
-    fn verdict(&mut self, chosen: &Chosen) -> Result<(), String> {
-        let der = chosen.der.as_ref().ok_or("the database has its row, and not the certificate itself")?;
-        let judged = self.anchors.judge(der, self.now).map_err(|flaw| flaw.to_string())?;
+    fn verdict(&mut self, chosen: &Chosen, judged: &Judged) -> Result<(), String> {
         self.facts.in_force += u64::from(judged.in_force);
         if chosen.serial.as_ref() != Some(&judged.serial) {
             return Err(format!("its serial number is {}, its row has another one", judged.serial));

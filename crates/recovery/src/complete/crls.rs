@@ -19,6 +19,13 @@ pub(super) fn judge(question: &Question<'_>) -> Component {
     for crl in &crls {
         match crl.place_among(question.issuers) {
             Ok(place) => placed.push((place, crl)),
+            Err(_) if crl.is_of_unsupported_key(question.issuers) => {
+                let text = format!(
+                    "the CRL from {} cannot be checked: keys of that kind are not supported",
+                    crl.name
+                );
+                checks.push(Check::unknown("same CA", text, "check it with another program"));
+            }
             Err(error) => {
                 checks.push(Check::contradiction("same CA", error.to_string(), "take the CRL of this CA"));
             }

@@ -3,7 +3,7 @@
 use certadm_ca::rows::Disposition;
 use certadm_identity::{Attachments, Part, Role};
 use certadm_recovery::complete::{Check, Facts, Question, Verdict};
-use certadm_recovery::{CrlRow, Issuers, Maker, Reading, Records};
+use certadm_recovery::{Anchors, CrlRow, Error, Flaw, Issuers, Maker, Options, Plan, Reading, Records};
 use certadm_rules::FileTime;
 
 use crate::openssl::Openssl;
@@ -65,6 +65,68 @@ fn a_ca_certificate_beside_the_set_counts() {
     assert!(!is_good(&[]));
     assert!(!is_good(&[part("other")]));
     assert!(is_good(&[part("next")]));
+}
+
+/// A CA that was renewed with a key of another kind long ago: its first certificate has expired.
+#[test]
+fn a_key_of_an_unsupported_kind_stops_nothing_but_its_own_crl() {
+    for kind in ["-algorithm Ed25519", "-algorithm EC -pkeyopt ec_paramgen_curve:brainpoolP256r1"] {
+        let openssl = Openssl::new();
+        openssl.key_of_any_kind("ca", kind);
+        let private = openssl.key("new", "-algorithm EC -pkeyopt ec_paramgen_curve:P-256");
+        openssl.ca("ca", "ca", Some(0), "");
+        openssl.ca("new", "new", Some(0x1_0001), "");
+        openssl.leaf("leaf", "new", "new", 3, "");
+        openssl.leaf("of-old", "ca", "ca", 4, "");
+        let mut reading = Reading::new(Maker::Windows, now(), [].into());
+        reading.row(openssl.row("ca", 1, Disposition::CA_CERTIFICATE)).unwrap();
+        reading.row(openssl.row("new", 2, Disposition::CA_CERTIFICATE)).unwrap();
+        reading.row(openssl.row("leaf", 3, Disposition::REVOKED)).unwrap();
+        reading.row(openssl.row("of-old", 4, Disposition::REVOKED)).unwrap();
+        if kind.contains("brainpool") {
+            let crl = openssl.generated_crl("05", ("300310000000Z", "300330000000Z"), "", "", &[]);
+            reading.crl(crl_row(1, 5, 0, 0, Some(crl)));
+        }
+        let records = reading.finish();
+        let of_crls = checks(&records, &[], "crl");
+        assert!(named(&of_crls, "same CA").is_none_or(|check| check.ok.is_none()), "{of_crls:?}");
+        assert!(!checks(&records, &[], "ca-certificates").is_empty());
+        let issuers = Issuers::of(&records).unwrap();
+        assert_eq!(issuers.place_of_key(private.public_key(), "new").unwrap(), 1);
+        let plan = Plan::new(issuers, Some(&records), &[], &Options::new(now())).unwrap();
+        let made: Vec<_> = plan.crls.iter().map(|crl| (crl.issuer, crl.entries.len())).collect();
+        assert_eq!((made, plan.unsupported.as_slice()), (vec![(1, 1)], &[0][..]));
+        assert!(plan.findings.iter().any(|finding| finding.detail.contains("not supported")));
+        let anchors = Anchors::of(&records).unwrap();
+        let soon = certadm_ca::dates::plus_minutes(crate::openssl::now(), 5);
+        assert!(anchors.judge(&openssl.der("leaf"), soon).unwrap().in_force);
+        assert_eq!(anchors.judge(&openssl.der("of-old"), soon), Err(Flaw::NotChecked { in_force: true }));
+    }
+    // The key alone, and its CRL is needed.
+    let openssl = Openssl::new();
+    openssl.key_of_any_kind("ca", "-algorithm Ed25519");
+    openssl.ca("ca", "ca", None, "");
+    let mut reading = Reading::new(Maker::Windows, now(), [].into());
+    reading.row(openssl.row("ca", 1, Disposition::CA_CERTIFICATE)).unwrap();
+    let records = reading.finish();
+    let error = Plan::new(Issuers::of(&records).unwrap(), Some(&records), &[], &Options::new(now()));
+    assert!(matches!(error.unwrap_err(), Error::Signing { index: 0, .. }));
+}
+
+/// Each partition has a CRL of its own. What else the database says is no less true.
+#[test]
+fn partitions_stop_nothing_but_the_crl() {
+    let openssl = Openssl::new();
+    openssl.key("ca", "-algorithm EC -pkeyopt ec_paramgen_curve:P-256");
+    openssl.ca("ca", "ca", None, "");
+    let mut reading = Reading::new(Maker::Windows, now(), [].into());
+    reading.row(openssl.row("ca", 1, Disposition::CA_CERTIFICATE)).unwrap();
+    reading.partition(0, "Requests");
+    reading.partition(3, "CRLs");
+    let records = reading.finish();
+    assert!(!checks(&records, &[], "ca-certificates").is_empty());
+    let error = Plan::new(Issuers::of(&records).unwrap(), Some(&records), &[], &Options::new(now()));
+    assert!(matches!(error.unwrap_err(), Error::Partitions { index: 3, table: "CRLs" }));
 }
 
 /// A CA with delta CRLs: its base CRL of the week has a lower number than the delta CRLs of the days after it.

@@ -56,6 +56,11 @@ impl Openssl {
         PrivateKey::from_pkcs8(&fs::read(self.path(&format!("{name}.p8"))).unwrap()).unwrap()
     }
 
+    /// A key in `NAME.key` of whatever kind.
+    pub(crate) fn key_of_any_kind(&self, name: &str, options: &str) {
+        self.good(&format!("genpkey {options} -out {name}.key"));
+    }
+
     /// A CA certificate in `NAME.pem` for a key, with a CA version; `options` say how it is signed.
     pub(crate) fn ca(&self, name: &str, key: &str, version: Option<u32>, options: &str) {
         let version = version
