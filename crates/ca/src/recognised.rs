@@ -41,11 +41,13 @@ impl Recognised {
     }
 
     /// Whether a file holds a private key that everyone can read who can read the file, also behind something else, as in a file of
-    /// certificate and key.
+    /// certificate and key, or in a PKCS#12 file. What is in an encrypted part of that one cannot be seen.
     #[must_use]
     pub fn holds_key(input: &[u8]) -> bool {
         let is_key = |label: &str| label.ends_with("PRIVATE KEY") && label != "ENCRYPTED PRIVATE KEY";
-        Self::of(input) == Some(Self::Key) || pem::labels(input).flatten().any(is_key)
+        Self::of(input) == Some(Self::Key)
+            || pem::labels(input).flatten().any(is_key)
+            || is_pkcs12(input) && input.windows(KEY_BAG.len()).any(|octets| octets == KEY_BAG)
     }
 
     fn of_der(input: &[u8]) -> Option<Self> {
@@ -137,6 +139,19 @@ impl Recognised {
     }
 }
 
+/// The name of a bag with a bare key, 1.2.840.113549.1.12.10.1.1, in DER (RFC 7292 4.2.1).
+const KEY_BAG: [u8; 13] = [6, 11, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x0c, 0x0a, 0x01, 0x01];
+
+/// Whether it begins as PKCS#12 does: a sequence in DER or BER, with the version 3 (RFC 7292 4).
+fn is_pkcs12(input: &[u8]) -> bool {
+    let content = match input {
+        [0x30, 0..=0x80, rest @ ..] => rest,
+        [0x30, length, rest @ ..] => rest.get(usize::from(length & 0x7f)..).unwrap_or_default(),
+        _ => return false,
+    };
+    content.starts_with(&[2, 1, 3])
+}
+
 /// The first parts of a sequence.
 fn parts_of(sequence: AnyRef<'_>) -> Option<Vec<AnyRef<'_>>> {
     if sequence.tag() != Tag::Sequence {
@@ -148,4 +163,22 @@ fn parts_of(sequence: AnyRef<'_>) -> Option<Vec<AnyRef<'_>>> {
         parts.push(reader.decode().ok()?);
     }
     Some(parts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_key_in_a_pkcs12_file_is_seen_in_der_and_in_ber() {
+        for head in [&[0x30, 0x82, 1, 0][..], &[0x30, 0x80], &[0x30, 0x20], &[0x30, 0x81, 0x90]] {
+            let file = |bag: &[u8]| [head, &[2, 1, 3, 0x30, 0x80], bag, &[0; 16]].concat();
+            assert!(Recognised::holds_key(&file(&KEY_BAG)));
+            let mut shrouded = KEY_BAG;
+            shrouded[12] = 2;
+            assert!(!Recognised::holds_key(&file(&shrouded)));
+        }
+        // A program that knows the name holds no key.
+        assert!(!Recognised::holds_key(&[&b"MZ\x90"[..], &KEY_BAG].concat()));
+    }
 }

@@ -62,8 +62,9 @@ impl KeyFile {
         if content.windows(SCRYPT.len()).any(|bytes| bytes == SCRYPT) {
             return Err(unusable("it uses scrypt, which no PKCS#12 file of a Windows CA does".to_owned()));
         }
-        let unprotected =
-            !has_mac(content).map_err(|error| unusable(format!("it is no PKCS#12 file ({error})")))?;
+        // Such as one in BER, as NSS writes it: other programs read that.
+        let no_der = |error| refused(path, &format!("it is no PKCS#12 file in DER ({error})"));
+        let unprotected = !has_mac(content).map_err(no_der)?;
         let archive =
             Pkcs12Archive::from_pkcs12(content, text).map_err(|error| refused(path, &error.to_string()))?;
         let mut keys = Vec::new();
@@ -73,14 +74,10 @@ impl KeyFile {
         if keys.is_empty() {
             return Err(unusable("it holds no private key".to_owned()));
         }
-        // The name of a bag with a bare key; in an encrypted part of the file it cannot be seen.
-        let in_clear = content.windows(KEY_BAG.len()).any(|bytes| bytes == KEY_BAG);
+        let in_clear = Recognised::holds_key(content);
         Ok(Self { keys, unprotected, in_clear })
     }
 }
-
-/// 1.2.840.113549.1.12.10.1.1 in DER.
-const KEY_BAG: [u8; 13] = [6, 11, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x0c, 0x0a, 0x01, 0x01];
 
 /// 1.3.6.1.4.1.11591.4.11 in DER.
 const SCRYPT: [u8; 11] = [6, 9, 0x2b, 6, 1, 4, 1, 0xda, 0x47, 4, 0x0b];

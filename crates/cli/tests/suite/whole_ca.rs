@@ -209,6 +209,12 @@ fn a_key_is_checked_and_forgotten_and_one_of_another_ca_is_refused() {
         (&1.into(), &"key-unprotected".into())
     );
     assert_eq!(run("--key {clear.p12} --keep").code, 3);
+    let clear = run("--file {clear.p12}");
+    assert_eq!(clear.code, 3, "{clear:?}");
+    assert!(
+        clear.json()["error"]["remedy"].as_str().unwrap().contains("openssl pkcs12 -export"),
+        "{clear:?}"
+    );
     assert_eq!(run("--key {ca.p12} --keep").code, 0);
     assert_eq!(
         fs::read(work.path("set/Identity/Attachments/ca.p12")).unwrap(),

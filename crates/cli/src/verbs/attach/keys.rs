@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use certadm_ca::Recognised;
 use certadm_files::read;
 use certadm_identity::{Attachments, Role, SeenKey};
 use certadm_recovery::complete::hash_of_key;
@@ -31,7 +32,7 @@ pub(super) fn attach(
     for (at, (path, keep)) in files.into_iter().enumerate() {
         let file = keys::open(path, passphrases.of(at), found)?;
         if keep && file.in_clear {
-            return Err(in_clear(path));
+            return Err(in_clear(path, Some(Recognised::Pkcs12)));
         }
         let mut seen = Vec::new();
         for key in &file.keys {
@@ -60,12 +61,15 @@ pub(super) fn attach(
     Ok(())
 }
 
-pub(super) fn in_clear(path: &Path) -> Failure {
+pub(super) fn in_clear(path: &Path, kind: Option<Recognised>) -> Failure {
+    let remedy = match kind {
+        Some(Recognised::Pkcs12) => "openssl pkcs12 -in FILE -nodes | openssl pkcs12 -export -out NEW.p12",
+        _ => "openssl pkcs8 -topk8 -v2 aes-256-cbc -in FILE -out NEW.key (-inform der for DER)",
+    };
     Failure {
         message: format!("{} holds a private key that is not encrypted, and is not kept", path.display()),
         code: Hresult::NTE_BAD_KEY,
-        remedy: "encrypt it first: openssl pkcs12 -in FILE -nodes | openssl pkcs12 -export -out NEW.p12"
-            .to_owned(),
+        remedy: format!("encrypt it first: {remedy}"),
         exit: Exit::Refused,
     }
 }

@@ -87,8 +87,10 @@ fn attach(
     attachments.external_keys.clone_from(&args.external_key);
     attachments.notes.clone_from(&args.note);
     // A key that was checked is kept as it came, encrypted. Behind another option it would be kept without a look.
-    if let Some((source, _)) = attachments.contents().find(|(_, content)| Recognised::holds_key(content)) {
-        return Err(keys::in_clear(Path::new(source)));
+    if let Some((source, content)) =
+        attachments.contents().find(|(_, content)| Recognised::holds_key(content))
+    {
+        return Err(keys::in_clear(Path::new(source), Recognised::of(content)));
     }
     if attachments.is_empty() {
         let remedy = "name something: --key, --dir, --registry, --ldif, --events, --crl, --note";
