@@ -6,7 +6,7 @@ use std::str::FromStr;
 use certadm_rules::names;
 use const_oid::ObjectIdentifier;
 use const_oid::db::{rfc3280, rfc4519};
-use der::asn1::{Any, BmpString, Ia5StringRef, PrintableStringRef, TeletexStringRef, Utf8StringRef};
+use der::asn1::{Any, BmpString, Ia5StringRef, PrintableStringRef, Utf8StringRef};
 use der::{Decode, Tagged};
 use serde::{Deserialize, Serialize};
 use x509_cert::name::Name;
@@ -173,7 +173,8 @@ pub(crate) fn text_of(value: &Any) -> Option<String> {
         }
         Tag::PrintableString => PrintableStringRef::try_from(value).ok().map(|s| s.to_string()),
         Tag::Ia5String => Ia5StringRef::try_from(value).ok().map(|s| s.to_string()),
-        Tag::TeletexString => TeletexStringRef::try_from(value).ok().map(|s| s.to_string()),
+        // T.61 in name, Latin-1 in fact: so programs wrote it, and so others read it.
+        Tag::TeletexString => Some(value.value().iter().map(|octet| char::from(*octet)).collect()),
         Tag::BmpString => value.decode_as::<BmpString>().ok().map(|s| s.to_string()),
         _ => None,
     }
@@ -218,6 +219,12 @@ mod tests {
         }
         let name: CaName = "x".parse().unwrap();
         assert!(name.distinguished_name(Some("nonsense")).is_err());
+    }
+
+    #[test]
+    fn a_name_in_t61_is_read_as_latin_1() {
+        let value = Any::new(der::Tag::TeletexString, b"M\xfcller CA".as_slice()).unwrap();
+        assert_eq!(text_of(&value).as_deref(), Some("M\u{fc}ller CA"));
     }
 
     #[test]

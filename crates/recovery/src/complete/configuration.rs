@@ -72,6 +72,10 @@ fn name(question: &Question<'_>, configuration: &Configuration) -> Option<Check>
     const NAME: &str = "same CA";
     let said = configuration.text(configuration.ca_key()?, "CommonName")?;
     let names: Vec<String> = question.issuers.iter().filter_map(crate::issuer::Issuer::common_name).collect();
+    if names.is_empty() {
+        let text = format!("it is of {said}; the name of the CA in the database cannot be read");
+        return Some(Check::unknown(NAME, text, "compare it with the subject of the CA's certificate"));
+    }
     Some(match names.iter().any(|name| name == said) {
         true => Check::good(NAME, format!("it is of {said}")),
         false => Check::contradiction(
