@@ -114,38 +114,94 @@ fn chain(question: &Question<'_>, others: &[Vec<u8>]) -> Check {
     const NAME: &str = "chain to a root";
     let newest =
         question.records.ca_certificates.iter().filter_map(|found| CertificateRef::parse(&found.der).ok());
-    let Some(mut top) = newest.max_by_key(|found| found.not_before) else {
+    let Some(first) = newest.max_by_key(|found| found.not_before) else {
         return Check::unknown(NAME, "no certificate of the CA can be read", "run certadm verify on the set");
     };
-    let others: Vec<CertificateRef<'_>> = others
+    let mut others: Vec<CertificateRef<'_>> = others
         .iter()
         .chain(question.records.ca_certificates.iter().map(|found| &found.der))
         .filter_map(|der| CertificateRef::parse(der).ok())
         .collect();
-    // No chain is longer, whoever signed whom.
-    for _ in 0..16 {
-        if top.subject == top.issuer && has_signed(&top, &top) {
-            return Check::good(NAME, "it is there, up to a certificate that signed itself");
-        }
-        let above = others.iter().find(|other| other.subject == top.issuer && has_signed(other, &top));
-        let Some(above) = above else { break };
-        top = *above;
+    // A certificate that signed itself is the end; one of the same key by another CA only leads on.
+    others.sort_by_key(|found| found.subject != found.issuer);
+    match climb(&first, &others, &mut vec![false; others.len()], LONGEST_CHAIN) {
+        Top::Root => Check::good(NAME, "it is there, up to a certificate that signed itself"),
+        Top::NotChecked(name) => Check::unknown(
+            NAME,
+            format!(
+                "the certificate of {name} is there, and what it signed cannot be checked: its key or its signature is of a kind that is not supported"
+            ),
+            "check the chain with another program: openssl verify",
+        ),
+        Top::Missing(name) => Check::bad(
+            NAME,
+            format!("the certificate of {name} is not there"),
+            "put it beside the set: certadm attach SET --certificate FILE",
+        ),
     }
-    let name = certadm_ca::common_name_of(top.issuer).ok().flatten();
-    Check::bad(
-        NAME,
-        format!("the certificate of {} is not there", name.as_deref().unwrap_or("the CA above")),
-        "put it beside the set: certadm attach SET --certificate FILE",
-    )
+}
+
+/// No chain is longer, whoever signed whom.
+const LONGEST_CHAIN: u32 = 16;
+
+/// Where a way up ends.
+enum Top {
+    Root,
+    /// At a certificate of this CA, which cannot be checked.
+    NotChecked(String),
+    /// Below a certificate of this CA.
+    Missing(String),
+}
+
+/// Tries every way up, each certificate once.
+fn climb<'a>(from: &CertificateRef<'a>, others: &[CertificateRef<'a>], tried: &mut [bool], left: u32) -> Top {
+    let name = || {
+        let name = certadm_ca::common_name_of(from.issuer).ok().flatten();
+        name.unwrap_or_else(|| "the CA above".to_owned())
+    };
+    let mut not_checked = None;
+    if from.subject == from.issuer {
+        match signed_by(from, from) {
+            Some(true) => return Top::Root,
+            Some(false) => {}
+            None => not_checked = Some(name()),
+        }
+    }
+    let mut missing = None;
+    for (place, other) in others.iter().enumerate() {
+        if left == 0 || tried[place] || other.subject != from.issuer {
+            continue;
+        }
+        match signed_by(other, from) {
+            Some(false) => continue,
+            Some(true) => {}
+            None => {
+                not_checked = Some(name());
+                continue;
+            }
+        }
+        tried[place] = true;
+        match climb(other, others, tried, left - 1) {
+            Top::Root => return Top::Root,
+            Top::NotChecked(name) => not_checked = Some(name),
+            Top::Missing(name) => missing = missing.or(Some(name)),
+        }
+    }
+    match not_checked {
+        Some(name) => Top::NotChecked(name),
+        None => Top::Missing(missing.unwrap_or_else(name)),
+    }
+}
+
+/// Whether one certificate signed another; nothing where the kind of key or of signature is not supported.
+fn signed_by(signer: &CertificateRef<'_>, signed: &CertificateRef<'_>) -> Option<bool> {
+    let key = PublicKey::from_der(signer.public_key).ok()?;
+    let algorithm = Algorithm::from_der(signed.algorithm).ok()?;
+    Some(key.verifies(&algorithm, signed.signed, signed.signature))
 }
 
 fn has_signed(signer: &CertificateRef<'_>, signed: &CertificateRef<'_>) -> bool {
-    let (Ok(key), Ok(algorithm)) =
-        (PublicKey::from_der(signer.public_key), Algorithm::from_der(signed.algorithm))
-    else {
-        return false;
-    };
-    key.verifies(&algorithm, signed.signed, signed.signature)
+    signed_by(signer, signed) == Some(true)
 }
 
 /// The certificates in a PKCS#7 file that signs nothing (RFC 5652 5.1).

@@ -113,6 +113,46 @@ fn a_key_of_an_unsupported_kind_stops_nothing_but_its_own_crl() {
     assert!(matches!(error.unwrap_err(), Error::Signing { index: 0, .. }));
 }
 
+/// A root whose signatures cannot be checked is there all the same; and a root that another CA has signed, too, is a root.
+#[test]
+fn the_chain_ends_at_a_root_whatever_its_key_and_whoever_signed_it_besides() {
+    for (kind, ok) in
+        [("-algorithm Ed25519", None), ("-algorithm EC -pkeyopt ec_paramgen_curve:P-384", Some(true))]
+    {
+        let openssl = Openssl::new();
+        for name in ["root", "other"] {
+            openssl.key_of_any_kind(name, kind);
+            openssl.good(&format!(
+                "req -x509 -new -config openssl.cnf -extensions ca -key {name}.key -subj /CN={name} -days 3650 -out {name}.pem"
+            ));
+        }
+        openssl.key("ca", "-algorithm EC -pkeyopt ec_paramgen_curve:P-256");
+        for (subject, key, signer, out) in [("Sub", "ca", "root", "ca"), ("root", "root", "other", "cross")] {
+            openssl.good(&format!(
+                "req -new -config openssl.cnf -key {key}.key -subj /CN={subject} -out {out}.csr"
+            ));
+            openssl.good(&format!(
+                "x509 -req -in {out}.csr -CA {signer}.pem -CAkey {signer}.key -set_serial 5 -days 3650 -extfile openssl.cnf -extensions ca -out {out}.pem"
+            ));
+        }
+        let mut reading = Reading::new(Maker::Windows, now(), [].into());
+        reading.row(openssl.row("ca", 1, Disposition::CA_CERTIFICATE)).unwrap();
+        let records = reading.finish();
+        let with = |names: &[&str]| {
+            let mut attachments = Attachments::default();
+            for name in names {
+                attachments.file(Role::Certificate, &openssl.path(&format!("{name}.pem"))).unwrap();
+            }
+            let set = openssl.path(&format!("set-{}", names.join("-")));
+            std::fs::create_dir(&set).unwrap();
+            let checks = checks(&records, &[attachments.write(&set, "", now()).unwrap()], "ca-certificates");
+            named(&checks, "chain to a root").unwrap().ok
+        };
+        assert_eq!(with(&["cross", "root"]), ok, "{kind}");
+        assert_eq!(with(&["other"]), Some(false), "{kind}");
+    }
+}
+
 /// Each partition has a CRL of its own. What else the database says is no less true.
 #[test]
 fn partitions_stop_nothing_but_the_crl() {
