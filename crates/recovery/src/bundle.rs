@@ -3,9 +3,10 @@
 //! With the key at hand everything is written at once. Without it ([`Bundle::unsigned`]) the folder holds what is to be
 //! signed; [`finish`] takes the signatures and writes the rest.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use certadm_files::{Unfinished, durable, read};
+use certadm_files::{IoContext, Unfinished, durable, read};
 use certadm_rules::{hex, pem};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -17,7 +18,7 @@ use crate::plan::{Plan, PlannedCrl, signed};
 use crate::publish::{self, Place, Ready};
 use crate::records::Maker;
 use crate::signature::{Algorithm, PrivateKey, PublicKey, der_of_raw};
-use crate::x509::CrlContent;
+use crate::x509::{CrlContent, CrlRef};
 
 /// The list of what is to be signed, for [`finish`].
 const TO_SIGN: &str = "to-sign.json";
@@ -177,16 +178,26 @@ impl Bundle {
         Ok(building.place()?)
     }
 
-    /// Adds the files to a folder that is there; none of it is overwritten.
+    /// Adds the files to a folder that is there. None of it is overwritten; one that is there with the same content was written by an
+    /// earlier run, which did not come to its end.
     fn write_into(&self, dir: &Path) -> Result<()> {
-        for (name, _) in &self.files {
+        let mut missing = Vec::new();
+        for (name, content) in &self.files {
             let path = dir.join(name);
-            if path.symlink_metadata().is_ok() {
+            if path.symlink_metadata().is_err() {
+                missing.push((path, content));
+            } else if read::bounded(&path, content.len() as u64).is_ok_and(|there| there == *content) {
+                continue;
+            } else {
                 return Err(certadm_files::Error::Exists { path }.into());
             }
         }
-        for (name, content) in &self.files {
-            durable::write_new(&dir.join(name), content)?;
+        for (path, content) in missing {
+            let (building, mut file) = Unfinished::file(&path)?;
+            file.write_all(content).during("write", building.path())?;
+            durable::flush(&file, building.path())?;
+            drop(file);
+            building.place()?;
         }
         Ok(durable::sync_dir(dir)?)
     }
@@ -214,7 +225,7 @@ struct Waiting {
 }
 
 /// Takes the signatures that were made elsewhere over the `.tbs` files of `dir`, checks them, and writes the CRLs.
-/// `signatures` are names of CRLs, such as `0` or `0+`, with their files. Returns the names of the CRLs written.
+/// `signatures` are names of CRLs, such as `0` or `0+`, with their files. Returns the names of the CRLs written. It can be run again.
 ///
 /// # Errors
 /// [`Error::Folder`] when the folder is not one that waits for signatures, or one of them is missing;
@@ -248,7 +259,10 @@ pub fn finish(dir: &Path, signatures: &[(String, PathBuf)]) -> Result<Vec<String
                 name: path.display().to_string(),
                 index: crl.crl.clone(),
             })?;
-        let der = signed(&crl.content, &crl.algorithm, good)?;
+        let der = match crl.signed_before(dir) {
+            Some(der) => der,
+            None => signed(&crl.content, &crl.algorithm, good)?,
+        };
         made.push((crl.crl.clone(), crl.file_name.clone(), der));
     }
     let mut bundle = Bundle::default();
@@ -258,6 +272,15 @@ pub fn finish(dir: &Path, signatures: &[(String, PathBuf)]) -> Result<Vec<String
 }
 
 impl Waiting {
+    /// The CRL that an earlier run has written. A signature on a curve is another each time; that one is as good.
+    fn signed_before(&self, dir: &Path) -> Option<Vec<u8>> {
+        let der = read::bounded(&dir.join(format!("{}.crl", self.file_name)), MAX_CRL).ok()?;
+        let crl = CrlRef::parse(&der).ok()?;
+        let is_good =
+            crl.signed == self.content && self.key.verifies(&self.algorithm, &self.content, crl.signature);
+        is_good.then_some(der)
+    }
+
     fn read(dir: &Path, entry: &Value, broken: &dyn Fn(String) -> Error) -> Result<Self> {
         let text = |key: &str| {
             entry[key].as_str().map(str::to_owned).ok_or_else(|| broken(format!("a CRL has no {key}")))

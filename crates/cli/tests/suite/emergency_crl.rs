@@ -164,17 +164,10 @@ fn two_steps_give_what_one_step_gives() {
     let whole = fs::read(work.path("crl/Test-CA.crl")).unwrap();
     assert!(whole.windows(content.len()).any(|part| part == content), "the same is signed");
     let pass = format!("file:{}", work.path("pass").display());
-    openssl(&[
-        "dgst",
-        "-sha256",
-        "-sign",
-        text(&work.path("ca.key")),
-        "-passin",
-        &pass,
-        "-out",
-        text(&work.path("base.sig")),
-        text(&work.path("tbs/Test-CA.tbs")),
-    ]);
+    let (key, signature, tbs) = (work.path("ca.key"), work.path("base.sig"), work.path("tbs/Test-CA.tbs"));
+    let sign =
+        ["dgst", "-sha256", "-sign", text(&key), "-passin", &pass, "-out", text(&signature), text(&tbs)];
+    openssl(&sign);
     fs::write(work.path("wrong.sig"), b"nonsense").unwrap();
     let finish = |file: &str| {
         work.run(&format!("--json emergency-crl finish {{tbs}} --signature 0={}", work.path(file).display()))
@@ -187,6 +180,19 @@ fn two_steps_give_what_one_step_gives() {
     for name in lost.certificates() {
         assert_eq!(lost.is_valid("tbs/Test-CA.pem", &name), lost.is_valid("crl/Test-CA.pem", &name));
     }
+    // It can be run again, also after a run that was killed, and with another signature: the CRL that is there is as good.
+    let crl = fs::read(work.path("tbs/Test-CA.crl")).unwrap();
+    let pem = fs::read(work.path("tbs/Test-CA.pem")).unwrap();
+    openssl(&sign);
+    fs::remove_file(work.path("tbs/Test-CA.pem")).unwrap();
+    fs::remove_file(work.path("tbs/publish.txt")).unwrap();
+    assert_eq!(finish("base.sig").code, 0);
+    assert_eq!(
+        (fs::read(work.path("tbs/Test-CA.crl")).unwrap(), fs::read(work.path("tbs/Test-CA.pem")).unwrap()),
+        (crl, pem)
+    );
+    assert!(work.path("tbs/publish.txt").is_file());
+    fs::write(work.path("tbs/Test-CA.pem"), "of somebody").unwrap();
     assert_eq!(finish("base.sig").code, 3, "nothing is overwritten");
 }
 
