@@ -58,7 +58,7 @@ impl Sources {
         sources.recognise_copies();
         if let Some(path) = &args.revoke_file {
             let text = sources.text(path, "revocations")?;
-            revocations.extend(Revocation::parse_csv(&text, now)?);
+            revocations.extend(Revocation::parse_csv(&text, now, &mut sources.findings)?);
         }
         for text in &args.revoke {
             revocations.push(Revocation::parse(text, now)?);
@@ -98,7 +98,7 @@ impl Sources {
         }
         let text = self.text(&list, "revocations")?;
         let broken = |reason| certadm_recovery::Error::Folder { path: list.clone(), reason };
-        let mut revocations = Revocation::parse_json(&text, now).map_err(broken)?;
+        let mut revocations = Revocation::parse_json(&text, now, &mut self.findings).map_err(broken)?;
         // What the CA itself published stands in the CRL of the folder, and is judged with it.
         revocations.retain(|revocation| revocation.origin == Origin::Order);
         Ok(revocations)
