@@ -108,10 +108,10 @@ impl Sources {
         let content = read_input(path, MAX_CRL)?;
         self.listed(path, "published CRL", &content);
         let mut crl = PublishedCrl::parse(&path.display().to_string(), &content)?;
-        let (name, report) = (path.file_name().unwrap_or_default(), path.with_file_name("report.json"));
-        if report.is_file() {
-            let report = std::io::BufReader::new(std::fs::File::open(&report).during("open", &report)?);
-            crl = recognised(crl, &name.to_string_lossy(), report);
+        let name = path.file_name().unwrap_or_default();
+        let report = certadm_files::Found::below(path.parent().unwrap_or(Path::new("")), "report.json");
+        if report.is_there() {
+            crl = recognised(crl, &name.to_string_lossy(), std::io::BufReader::new(report.open()?));
         }
         if is_in_folder && crl.emergency().is_none() {
             // Nothing says with what it was compared.
