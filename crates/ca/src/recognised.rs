@@ -145,7 +145,7 @@ const KEY_BAG: [u8; 13] = [6, 11, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x0c
 /// Whether it begins as PKCS#12 does: a sequence in DER or BER, with the version 3 (RFC 7292 4).
 fn is_pkcs12(input: &[u8]) -> bool {
     let content = match input {
-        [0x30, 0x80 | 0..=0x7f, rest @ ..] => rest,
+        [0x30, 0..=0x80, rest @ ..] => rest,
         [0x30, length, rest @ ..] => rest.get(usize::from(length & 0x7f)..).unwrap_or_default(),
         _ => return false,
     };

@@ -11,7 +11,7 @@ pub(crate) fn run(data: &[u8]) {
     let cell = safe_cell(text);
     let inside = cell.strip_prefix('"').unwrap_or(&cell);
     assert!(!inside.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']), "{cell:?}");
-    let _ = Revocation::parse_csv(text, FileTime::from_unix_seconds(1_800_000_000));
+    let _ = Revocation::parse_csv(text, FileTime::from_unix_seconds(1_800_000_000), &mut Vec::new());
     // What looks like UTF-16 without a mark is read as that.
     let is_plain = data.iter().take(2).all(|byte| *byte != 0) && !text.starts_with('\u{feff}') && 2 <= data.len();
     if !is_plain {

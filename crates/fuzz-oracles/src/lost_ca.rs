@@ -58,9 +58,13 @@ fn certificate(data: &[u8]) {
 fn list(data: &[u8]) {
     let now = FileTime::from_unix_seconds(1_800_000_000);
     let Ok(text) = std::str::from_utf8(data) else { return };
-    let lists = [Revocation::parse_csv(text, now).ok(), Revocation::parse_json(text, now).ok()];
+    let mut notes = Vec::new();
+    let lists = [
+        Revocation::parse_csv(text, now, &mut notes).ok(),
+        Revocation::parse_json(text, now, &mut notes).ok(),
+    ];
     for list in lists.into_iter().flatten() {
         let kept = Revocation::to_json(&list);
-        assert_eq!(Revocation::parse_json(&kept, now), Ok(list));
+        assert_eq!(Revocation::parse_json(&kept, now, &mut notes), Ok(list));
     }
 }

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use certadm_ca::{Reason, Serial};
 use certadm_rules::FileTime;
+use certadm_rules::finding::{Finding, Kind};
 use serde::{Deserialize, Serialize};
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use time::{Date, OffsetDateTime};
 
-use crate::entries::Origin;
+use crate::entries::{Origin, named};
 use crate::error::{Error, Result};
 
 /// A revocation that the CA does not know of yet.
@@ -47,7 +48,13 @@ impl Revocation {
     pub fn parse(text: &str, now: FileTime) -> Result<Self> {
         let mut parts = text.splitn(3, ':');
         let serial = parts.next().unwrap_or_default();
-        Self::of(text, serial, parts.next(), parts.next(), now)
+        let read = Self::of(text, serial, parts.next(), parts.next(), now)?;
+        if read.when.is_ahead_of(now) {
+            let reason = "its date lies in the future".to_owned();
+            return Err(Error::Revocation { what: text.to_owned(), reason });
+        }
+        // The clocks of two machines differ.
+        Ok(Self { when: read.when.min(now), ..read })
     }
 
     fn of(what: &str, serial: &str, reason: Option<&str>, when: Option<&str>, now: FileTime) -> Result<Self> {
@@ -65,9 +72,6 @@ impl Revocation {
             })?,
             None => now,
         };
-        if now < when {
-            return Err(refuse("its date lies in the future".to_owned()));
-        }
         if certadm_ca::dates::to_x509(when).is_err() {
             return Err(refuse("its date lies before 1970, which no CRL can name".to_owned()));
         }
@@ -76,19 +80,25 @@ impl Revocation {
 
     /// Reads lines `SERIAL,REASON,WHEN` of a CSV file. Reason and date may be missing; empty lines, lines that begin with `#` and a
     /// first line whose first cell is a heading, such as `serial`, are skipped. `serial=` may stand before a serial number, as
-    /// `openssl x509 -noout -serial` writes it.
+    /// `openssl x509 -noout -serial` writes it. A date later than `now` becomes `now`, because one entry of a wrong clock must not keep
+    /// the others from being revoked; `findings` then has a note.
     ///
     /// # Errors
     /// [`Error::Revocation`] with the number of the line.
-    pub fn parse_csv(text: &str, now: FileTime) -> Result<Vec<Self>> {
-        Self::parse_csv_with(text, Reason::UNSPECIFIED, now)
+    pub fn parse_csv(text: &str, now: FileTime, findings: &mut Vec<Finding>) -> Result<Vec<Self>> {
+        Self::parse_csv_with(text, Reason::UNSPECIFIED, now, findings)
     }
 
     /// As [`Revocation::parse_csv`]; lines that name no reason have this one.
     ///
     /// # Errors
     /// As [`Revocation::parse_csv`].
-    pub fn parse_csv_with(text: &str, reason: Reason, now: FileTime) -> Result<Vec<Self>> {
+    pub fn parse_csv_with(
+        text: &str,
+        reason: Reason,
+        now: FileTime,
+        findings: &mut Vec<Finding>,
+    ) -> Result<Vec<Self>> {
         let otherwise = reason.to_string();
         let mut revocations = Vec::new();
         for (place, line) in text.lines().enumerate() {
@@ -106,14 +116,15 @@ impl Revocation {
             let when = cells.next();
             revocations.push(Self::of(&format!("line {}", place + 1), serial, Some(reason), when, now)?);
         }
+        findings.extend(not_later(&mut revocations, now));
         Ok(revocations)
     }
 
-    /// Reads `revocations.json`, as an earlier emergency CRL has left it.
+    /// Reads `revocations.json`, as an earlier emergency CRL has left it. Dates as in [`Revocation::parse_csv`].
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn parse_json(text: &str, now: FileTime) -> Result<Vec<Self>, String> {
+    pub fn parse_json(text: &str, now: FileTime, findings: &mut Vec<Finding>) -> Result<Vec<Self>, String> {
         let list: List = serde_json::from_str(text).map_err(|error| error.to_string())?;
         let one = |kept: &Kept| {
             let serial = kept.serial_number.as_str();
@@ -122,7 +133,9 @@ impl Revocation {
             let origin = if is_published { Origin::Published } else { Origin::Order };
             Ok(Self { origin, ..read.map_err(|error| error.to_string())? })
         };
-        list.revocations.iter().map(one).collect()
+        let mut revocations: Vec<Self> = list.revocations.iter().map(one).collect::<Result<_, String>>()?;
+        findings.extend(not_later(&mut revocations, now));
+        Ok(revocations)
     }
 
     /// The file that keeps them for the next emergency CRL, and for the CA when it is back.
@@ -184,6 +197,21 @@ pub(crate) fn revoke_command(serial: &Serial, reason: Reason) -> String {
 pub(crate) const PUBLISH_COMMANDS: &str = "if not %missing%==0 (\r\n    \
     echo No CRL is published: %missing% revocations could not be entered, and it would lack them.\r\n    \
     echo To publish it all the same: certutil -crl\r\n    exit /b 1\r\n)\r\ncertutil -crl\r\n";
+
+/// Gives entries that are dated later than `now` that date. What lies within the tolerance of clocks needs no word.
+fn not_later(revocations: &mut [Revocation], now: FileTime) -> Option<Finding> {
+    let mut ahead = Vec::new();
+    for revocation in revocations {
+        if revocation.when.is_ahead_of(now) {
+            ahead.push(revocation.serial.clone());
+        }
+        revocation.when = revocation.when.min(now);
+    }
+    (!ahead.is_empty()).then(|| {
+        let detail = format!("dated in the future, and revoked from now on: {}", named(&ahead));
+        Finding::note(Kind::Clock, detail)
+    })
+}
 
 /// `revocations.json`: a CRL may list very many certificates.
 #[derive(Serialize, Deserialize)]

@@ -6,6 +6,7 @@ use certadm_ca::{Error as CaError, Reason, RevocationOrder, revoke};
 use certadm_client::{Error as RemoteError, RemoteCa};
 use certadm_recovery::bundle::{MAX_CRL, REVOCATIONS};
 use certadm_recovery::{Revocation, merged};
+use certadm_rules::finding::Finding;
 use certadm_rules::words::counted;
 use certadm_rules::{Diagnosis, Hresult};
 use certadm_store::Folder;
@@ -13,6 +14,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::failure::{Exit, Failure};
+use crate::findings;
 use crate::output::{Done, Output, path_text};
 use crate::verbs::account::account;
 use crate::verbs::files::read_input;
@@ -67,7 +69,9 @@ impl Outcome {
 }
 
 pub(crate) fn run(args: &ApplyArgs, output: Output) -> Result<Done, Failure> {
-    let revocations = read(&args.lists)?;
+    let mut found = Vec::new();
+    let revocations = read(&args.lists, &mut found)?;
+    findings::print(&found, output);
     let (name, applied) = match &args.dir {
         Some(dir) => (path_text(dir), to_folder(&Folder::new(dir), &revocations, output)?),
         None => {
@@ -135,7 +139,7 @@ impl Applied<'_> {
 }
 
 /// Reads all lists before anything is revoked; the later order for a certificate counts.
-fn read(lists: &[PathBuf]) -> Result<Vec<Revocation>, Failure> {
+fn read(lists: &[PathBuf], found: &mut Vec<Finding>) -> Result<Vec<Revocation>, Failure> {
     let now = certadm_store::now();
     let mut all = Vec::new();
     for path in lists {
@@ -144,10 +148,10 @@ fn read(lists: &[PathBuf]) -> Result<Vec<Revocation>, Failure> {
             Failure::usage(format!("{} is no text in UTF-8", list.display()), "write it as UTF-8 text")
         })?;
         if is_csv(&list) {
-            all.extend(Revocation::parse_csv(&text, now)?);
+            all.extend(Revocation::parse_csv(&text, now, found)?);
         } else {
             let broken = |reason| certadm_recovery::Error::Folder { path: list.clone(), reason };
-            all.extend(Revocation::parse_json(&text, now).map_err(broken)?);
+            all.extend(Revocation::parse_json(&text, now, found).map_err(broken)?);
         }
     }
     Ok(merged(all))

@@ -269,7 +269,7 @@ fn revocations_are_handed_on() {
         assert!(revocations.contains(&line), "{revocations}");
     }
     let now = FileTime::from_unix_seconds(1_800_000_000);
-    assert_eq!(certadm_recovery::Revocation::parse_csv(&revocations, now).unwrap().len(), 3);
+    assert_eq!(certadm_recovery::Revocation::parse_csv(&revocations, now, &mut Vec::new()).unwrap().len(), 3);
     let commands = read("return.cmd");
     assert!(commands.contains(&format!("certutil -importcert \"import\\{nine}.cer\"\r\n")), "{commands}");
     assert!(commands.contains(&format!("certutil -revoke {four} 1\r\n")), "{commands}");
@@ -278,6 +278,13 @@ fn revocations_are_handed_on() {
     assert!(!before.contains("certutil -crl") && after.ends_with(")\r\ncertutil -crl\r\n"), "{commands}");
     assert_eq!(fs::read(to.join(format!("import/{nine}.cer"))).unwrap(), work.certificate(9).1);
     assert!(Folder::begin(&to).is_err(), "nothing is overwritten");
+    // An event of a machine whose clock is ahead: the list says no date, which is now.
+    let ahead = work.dir.path().join("ahead");
+    let mut folder = Folder::begin(&ahead).unwrap();
+    folder.write(&gap, "", FileTime::from_unix_seconds(1_700_000_000)).unwrap();
+    folder.place().unwrap();
+    let revocations = fs::read_to_string(ahead.join("revoke-only.csv")).unwrap();
+    assert!(revocations.contains(&format!("{four},keyCompromise,\r\n")), "{revocations}");
 }
 
 #[test]

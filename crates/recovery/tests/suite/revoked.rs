@@ -163,8 +163,9 @@ fn what_is_typed_is_read_or_refused() {
     ] {
         assert!(matches!(Revocation::parse(wrong, now), Err(Error::Revocation { .. })), "{wrong}");
     }
+    let mut notes = Vec::new();
     let text = "serial,reason,when\r\n# a remark\r\n\r\n4f,keyCompromise,2026-01-01\r\n\"5f\"\r\n";
-    let list = Revocation::parse_csv(text, now).unwrap();
+    let list = Revocation::parse_csv(text, now, &mut notes).unwrap();
     assert_eq!(list.len(), 2);
     // As openssl writes a serial number; a heading is a whole cell.
     for (text, expected) in [
@@ -172,15 +173,25 @@ fn what_is_typed_is_read_or_refused() {
         ("Serial Number,Reason\n4f\n", &["4f"]),
         ("\"serial_number\"\n4f\n", &["4f"]),
     ] {
-        let list = Revocation::parse_csv(text, now).unwrap();
+        let list = Revocation::parse_csv(text, now, &mut notes).unwrap();
         assert_eq!(list.iter().map(|one| one.serial.as_str()).collect::<Vec<_>>(), expected, "{text}");
     }
-    assert!(Revocation::parse_csv("serials of monday\n4f\n", now).is_err());
-    let error = Revocation::parse_csv("4f\n5f,nonsense\n", now).unwrap_err();
+    assert!(Revocation::parse_csv("serials of monday\n4f\n", now, &mut notes).is_err());
+    let error = Revocation::parse_csv("4f\n5f,nonsense\n", now, &mut notes).unwrap_err();
     assert!(error.to_string().contains("line 2"), "{error}");
     let kept = Revocation::to_json(&list);
-    assert_eq!(Revocation::parse_json(&kept, now).unwrap(), list);
-    assert!(Revocation::parse_json("{}", now).is_err());
+    assert_eq!(Revocation::parse_json(&kept, now, &mut notes).unwrap(), list);
+    assert!(Revocation::parse_json("{}", now, &mut notes).is_err());
+    assert!(notes.is_empty());
+    // The clocks of two machines differ; what one of them has dated ahead by more keeps nothing else out of the CRL.
+    let near = Revocation::parse("4f:superseded:2026-11-27T10:01:30Z", now).unwrap();
+    assert_eq!(near.when, now);
+    let near = r#"{"revocations":[{"serial_number":"4f","when":"2026-11-27T10:01:30Z"}]}"#;
+    assert_eq!(Revocation::parse_json(near, now, &mut notes).unwrap()[0].when, now);
+    assert!(notes.is_empty());
+    let far = "4f,keyCompromise,2099-01-01\n5f,superseded,2026-01-01\n";
+    let ahead = Revocation::parse_csv(far, now, &mut notes).unwrap();
+    assert_eq!((ahead[0].when, ahead.len(), notes.len()), (now, 2, 1));
     let commands = Revocation::to_return_cmd(&list);
     assert!(commands.contains("certutil -revoke 4f 1\r\nif not %errorlevel%==0 "), "{commands}");
     assert!(commands.ends_with("    exit /b 1\r\n)\r\ncertutil -crl\r\n"), "{commands}");

@@ -14,6 +14,7 @@ use serde_json::json;
 
 use super::authority;
 use crate::failure::Failure;
+use crate::findings;
 use crate::output::{Done, Output, path_text};
 use crate::secrets::PassphraseArgs;
 use crate::verbs::account::account;
@@ -75,7 +76,9 @@ fn many(folder: &Folder, dir: &Path, list: &Path, reason: Reason, output: Output
     let text = if list.as_os_str() == "-" { standard_input()? } else { read_input(list, MAX_LIST)? };
     let text = String::from_utf8(text)
         .map_err(|_| Failure::usage("the list is no text in UTF-8", "write it as UTF-8 text"))?;
-    let list = merged(Revocation::parse_csv_with(&text, reason, certadm_store::now())?);
+    let mut found = Vec::new();
+    let list = merged(Revocation::parse_csv_with(&text, reason, certadm_store::now(), &mut found)?);
+    findings::print(&found, output);
     let applied = to_folder(folder, &list, output)?;
     Ok(live::finish(folder, told(path_text(dir), &applied, output), output))
 }

@@ -59,7 +59,7 @@ impl Sources {
         sources.recognise_copies();
         if let Some(path) = &args.revoke_file {
             let text = sources.text(path, "revocations")?;
-            revocations.extend(Revocation::parse_csv(&text, now)?);
+            revocations.extend(Revocation::parse_csv(&text, now, &mut sources.findings)?);
         }
         for text in &args.revoke {
             revocations.push(Revocation::parse(text, now)?);
@@ -99,7 +99,7 @@ impl Sources {
         }
         let text = self.text(&list, "revocations")?;
         let broken = |reason| certadm_recovery::Error::Folder { path: list.clone(), reason };
-        let mut revocations = Revocation::parse_json(&text, now).map_err(broken)?;
+        let mut revocations = Revocation::parse_json(&text, now, &mut self.findings).map_err(broken)?;
         // What the CA itself published stands in the CRL of the folder, and is judged with it.
         revocations.retain(|revocation| revocation.origin == Origin::Order);
         Ok(revocations)
@@ -110,10 +110,9 @@ impl Sources {
         self.listed(path, "published CRL", &content);
         let mut crl = PublishedCrl::parse(&path.display().to_string(), &content)?;
         let name = path.file_name().unwrap_or_default();
-        let report = Found::named(path.with_file_name("report.json"));
+        let report = Found::below(path.parent().unwrap_or(Path::new("")), "report.json");
         if report.is_there() {
-            let report = BufReader::new(report.open_up_to(None)?);
-            crl = recognised(crl, &name.to_string_lossy(), report);
+            crl = recognised(crl, &name.to_string_lossy(), BufReader::new(report.open_up_to(None)?));
         }
         if is_in_folder && crl.emergency().is_none() {
             // Nothing says with what it was compared.
