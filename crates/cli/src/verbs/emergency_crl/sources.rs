@@ -8,7 +8,7 @@ use certadm_ca::Serial;
 use certadm_ese::Database;
 use certadm_ese::overlay::Overlay;
 use certadm_ese::pager::FilePager;
-use certadm_files::Found;
+use certadm_files::IoContext;
 use certadm_recovery::bundle::{MAX_CRL, REVOCATIONS};
 use certadm_recovery::{Damage, Origin, PublishedCrl, Revocation, merged, recognised};
 use certadm_rules::finding::{Finding, Kind};
@@ -110,7 +110,7 @@ impl Sources {
         self.listed(path, "published CRL", &content);
         let mut crl = PublishedCrl::parse(&path.display().to_string(), &content)?;
         let name = path.file_name().unwrap_or_default();
-        let report = Found::below(path.parent().unwrap_or(Path::new("")), "report.json");
+        let report = certadm_files::Found::below(path.parent().unwrap_or(Path::new("")), "report.json");
         if report.is_there() {
             crl = recognised(crl, &name.to_string_lossy(), BufReader::new(report.open_up_to(None)?));
         }
