@@ -213,12 +213,18 @@ pub fn remove_abandoned(dir: &Path) -> Result<Vec<PathBuf>> {
         let Some(process) = builder_of(&path).filter(|_| metadata.is_dir() || metadata.is_file()) else {
             continue;
         };
+        // Until it is removed, nobody of this process makes that name.
+        let own = OwnNames::lock();
+        // What is at work is not locked even for a moment: it could not lock what it has just made.
         let is_at_work = match process == std::process::id() {
-            true => OwnNames::lock().has(&path),
+            true => own.has(&path) || cfg!(not(unix)),
             false => is_running(process),
         };
+        if is_at_work {
+            continue;
+        }
         // Another process of this number may be at work in another container.
-        let Some(_held) = hold(&path).filter(|_| !is_at_work) else { continue };
+        let Some(_held) = hold(&path) else { continue };
         remove(&path, &metadata)?;
         removed.push(path);
     }

@@ -28,10 +28,14 @@ pub fn folders_of(job: &Job, ca: &Ca) -> [PathBuf; 2] {
 /// The rehearsals of a CA that count for a job, of each folder, the newest last: those of its first place. What another job has stored
 /// proves nothing about that, nor what lies where the job stored before.
 fn each(job: &Job, ca: &Ca) -> [Result<Vec<Kept>>; 2] {
-    folders_of(job, ca).map(|folder| {
+    let [common, own] = folders_of(job, ca);
+    let is_alone = !job.shared.contains_key(&ca.name);
+    [(common, is_alone), (own, true)].map(|(folder, is_of_this_job)| {
         let mut all = Folder::at(&folder).all()?;
         if let Some(first) = job.to.first() {
-            all.retain(|kept| is_of(kept, first, ca));
+            // A rehearsal that failed before it had found a set names none.
+            let names_none = |kept: &Kept| is_of_this_job && kept.evidence.set.paths.is_empty();
+            all.retain(|kept| is_of(kept, first, ca) || names_none(kept));
         }
         Ok(all)
     })

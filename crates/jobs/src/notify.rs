@@ -29,6 +29,8 @@ const NO_JOB: &str = "";
 const NO_CA: &str = "";
 /// Who has not answered is left out by runs for so many seconds: as long as it takes to the agent's next judgement.
 const SPARED: i64 = 900;
+/// How long the refusals of one listener may take together before he counts as one who does not answer.
+const SLOW: Duration = Duration::from_secs(30);
 /// No file with an address is longer than this, in bytes.
 const MAX_ADDRESS: u64 = 8192;
 
@@ -121,12 +123,13 @@ impl<'a> Teller<'a> {
 
     /// Tells somebody what he has not heard yet. One message that he refuses does not keep the others from him.
     fn tell_one(&mut self, ledger: &mut Ledger, name: &Name, notify: &Notify, now: i64) -> Option<NotTold> {
-        let mut not_told = None;
+        let (mut not_told, mut spent) = (None, Duration::ZERO);
         for news in ledger.news(name.as_str(), &jobs_of(self.config, name)) {
             let key = (name.clone(), format!("{:?} {}", news.event, news.alarm.key()));
             if self.silent.contains(name) || self.refused.contains(&key) {
                 continue;
             }
+            let begun = Instant::now();
             let why = match send(notify, &news) {
                 Ok(()) => {
                     ledger.answered(name.as_str(), true, now);
@@ -134,7 +137,13 @@ impl<'a> Teller<'a> {
                     continue;
                 }
                 Err(Unheard::Refused(why)) => {
-                    ledger.answered(name.as_str(), true, now);
+                    // Who takes his time to refuse would hold back everybody else, once for each alarm.
+                    spent += begun.elapsed();
+                    let is_slow = SLOW < spent;
+                    ledger.answered(name.as_str(), !is_slow, now);
+                    if is_slow {
+                        self.silent.insert(name.clone());
+                    }
                     self.refused.insert(key);
                     why
                 }

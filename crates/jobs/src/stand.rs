@@ -75,8 +75,7 @@ pub fn unanswered(config: &Config, job: &Job, ca: &Ca, now: i64, zone: &TimeZone
     let remedy = format!("see what hangs there: certadm status {}", job.name);
     status.trouble.push(place::trouble(Hresult::RPC_S_SERVER_UNAVAILABLE, text, &remedy));
     // What was told of it before may be so still.
-    let known = [About::Failed, About::Incomplete];
-    status.unjudged.extend(About::ALL.into_iter().filter(|about| !known.contains(about)));
+    status.unjudged.extend(About::ALL.into_iter().filter(|about| *about != About::Failed));
     status.next = slots(job, now, zone);
     status.alarms = judge(job, &status, &Held::default(), &attempts, now);
     status

@@ -35,7 +35,7 @@ fn service(config: &Config, job: &Job, program: &str) -> Unit {
          [Service]\nType=oneshot\nExecStart=\"{}\" run {name}\nEnvironment=\"CERTADM_JOBS={}\"\n\
          # The command stops what it has started, in order.\nKillMode=mixed\nTimeoutStopSec=300\n\
          # Something was found: an alarm tells it, and the unit has not failed.\nSuccessExitStatus=1\n\
-         UMask=0077\nLimitCORE=0\nNice=10\nIOSchedulingClass=idle\n",
+         RuntimeDirectory=certadm-run\nRuntimeDirectoryPreserve=yes\nUMask=0077\nLimitCORE=0\nNice=10\nIOSchedulingClass=idle\n",
         // Of these two lines, a command alone knows variables (systemd.service(5), systemd.exec(5)).
         escaped(program).replace('$', "$$"),
         escaped(&config.path.display().to_string()),

@@ -32,7 +32,12 @@ impl<'a> Assigner<'a> {
     ) -> Vec<Vec<&'o Revocation>> {
         let revoked: BTreeMap<&Serial, &'a Signer> =
             self.records.revoked.iter().map(|row| (&row.serial, &row.signer)).collect();
-        let newest = self.needed.iter().rposition(|needed| *needed).unwrap_or(0);
+        let gets = |place: usize| {
+            let issuer = self.issuers.0.get(place);
+            self.needed.get(place).is_some_and(|needed| *needed)
+                && issuer.is_some_and(|issuer| issuer.key.is_supported())
+        };
+        let newest = (0..self.needed.len()).rev().find(|place| gets(*place)).unwrap_or(0);
         let mut assigned: Vec<Vec<&Revocation>> = vec![Vec::new(); self.issuers.0.len()];
         let mut assumed: BTreeMap<usize, Vec<Serial>> = BTreeMap::new();
         let mut nowhere: BTreeMap<usize, Vec<Serial>> = BTreeMap::new();
@@ -42,12 +47,12 @@ impl<'a> Assigner<'a> {
             let place = signer.and_then(|signer| self.issuers.place_of(signer, self.records));
             let place = place.unwrap_or_else(|| {
                 let place = self.place_without_row(&order.serial).unwrap_or(newest);
-                if self.has_database && !self.is_after_last(&order.serial) {
+                if gets(place) && self.has_database && !self.is_after_last(&order.serial) {
                     assumed.entry(place).or_default().push(order.serial.clone());
                 }
                 place
             });
-            if !self.needed.get(place).is_some_and(|needed| *needed) {
+            if !gets(place) {
                 nowhere.entry(place).or_default().push(order.serial.clone());
             }
             assigned[place].push(order);
@@ -63,7 +68,7 @@ impl<'a> Assigner<'a> {
         }
         for (place, serials) in nowhere {
             let detail = format!(
-                "ordered, and in no CRL, because neither key {} nor a certificate that it signed is in force: {}",
+                "ordered, and in no CRL, because no CRL is made for key {}: {}",
                 index(place),
                 named(&serials)
             );

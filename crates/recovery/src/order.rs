@@ -187,10 +187,14 @@ impl Revocation {
 /// `CRYPT_E_REVOKED`: the CA knew it before.
 pub(crate) fn revoke_command(serial: &Serial, reason: Reason) -> String {
     // A hold is taken back by -1.
-    let code = if reason == Reason::REMOVE_FROM_CRL { -1 } else { reason.code() };
+    if reason == Reason::REMOVE_FROM_CRL {
+        // Where the CA does not know the hold, nothing is lacking.
+        return format!("certutil -revoke {serial} -1\r\n");
+    }
     format!(
-        "certutil -revoke {serial} {code}\r\n\
-         if not %errorlevel%==0 if not %errorlevel%==-2146885616 set /a missing+=1\r\n"
+        "certutil -revoke {serial} {}\r\n\
+         if not %errorlevel%==0 if not %errorlevel%==-2146885616 set /a missing+=1\r\n",
+        reason.code()
     )
 }
 
@@ -258,6 +262,6 @@ pub fn merged(lists: impl IntoIterator<Item = Revocation>) -> Vec<Revocation> {
 
 /// Whether the first cell of a list is a heading and no serial number.
 fn is_heading(cell: &str) -> bool {
-    let letters = cell.chars().filter(|letter| !matches!(letter, ' ' | '_' | '-')).collect::<String>();
-    matches!(&*letters.to_ascii_lowercase(), "serial" | "serialnumber")
+    let cell = cell.to_ascii_lowercase();
+    cell.starts_with("serial") && !cell.starts_with("serial=")
 }

@@ -210,14 +210,16 @@ impl Plan {
     }
 }
 
-/// The orders, and what the CRLs list because the CA published it. An order to take a hold back does not count for an entry that
-/// stays: it is revoked for good.
+/// The orders, and what the CRLs list because the CA published it. An order to hold a certificate, or to take a hold back, does not
+/// count for an entry that stays: it is revoked for good.
 fn not_in_the_database(crls: &[PlannedCrl], options: &Options) -> Vec<Revocation> {
     let published =
         || crls.iter().flat_map(|crl| &crl.entries).filter_map(|entry| entry.lacking(options.now));
     let lacking: BTreeSet<Serial> = published().map(|revocation| revocation.serial).collect();
-    let has_effect =
-        |order: &&Revocation| order.reason != Reason::REMOVE_FROM_CRL || !lacking.contains(&order.serial);
+    let has_effect = |order: &&Revocation| {
+        !matches!(order.reason, Reason::REMOVE_FROM_CRL | Reason::CERTIFICATE_HOLD)
+            || !lacking.contains(&order.serial)
+    };
     merged(published().chain(options.revocations.iter().filter(has_effect).cloned()))
 }
 

@@ -237,7 +237,8 @@ impl PublishedCrl {
 /// issuing distribution point alone (RFC 5280 5.2.4).
 pub(crate) fn check_scopes(published: &[(usize, &PublishedCrl)]) -> Result<()> {
     let mut scopes: BTreeMap<usize, (&PublishedCrl, Option<Vec<u8>>)> = BTreeMap::new();
-    for (place, crl) in published {
+    // The delta CRL of an emergency CRL is empty, and goes with every base.
+    for (place, crl) in published.iter().filter(|(_, crl)| crl.base.is_none() || crl.emergency().is_none()) {
         let scope = crl.parsed()?.content.value(oid::ISSUING_POINT).map(scope_in);
         let (first, known) = scopes.entry(*place).or_insert_with(|| (*crl, scope.clone()));
         if *known != scope {
@@ -247,13 +248,16 @@ pub(crate) fn check_scopes(published: &[(usize, &PublishedCrl)]) -> Result<()> {
     Ok(())
 }
 
-/// The value of an issuing distribution point as far as it tells one from another: Windows puts a `+` into the address of a delta CRL.
+/// The value of an issuing distribution point as far as it tells one from another: Windows puts a `+` into the address of a delta CRL,
+/// and another attribute into that of the directory.
 fn scope_in(value: &[u8]) -> Vec<u8> {
     let Ok(mut point) = IssuingDistributionPoint::from_der(value) else { return value.to_vec() };
     if let Some(DistributionPointName::FullName(names)) = &mut point.distribution_point {
         for name in names {
             let GeneralName::UniformResourceIdentifier(url) = name else { continue };
-            if let Ok(without) = Ia5String::new(&url.as_str().replace('+', "")) {
+            let text =
+                url.as_str().replace('+', "").replace("deltaRevocationList", "certificateRevocationList");
+            if let Ok(without) = Ia5String::new(&text) {
                 *url = without;
             }
         }
@@ -386,9 +390,11 @@ impl View {
             let new = Listed { when, reason, is_negative, place, number };
             place += 1;
             let known = self.entries.entry(entry.serial).or_insert(new);
+            // It may be older than a CRL that the CA made since, which decides by its own number.
+            let number = known.number.max(number);
             *known = match (known.reason, entry.reason) {
-                (reason, ON_HOLD) if reason != ON_HOLD => Listed { number: crl.number, ..*known },
-                _ => Listed { place: known.place, ..new },
+                (reason, ON_HOLD) if reason != ON_HOLD => Listed { number, ..*known },
+                _ => Listed { place: known.place, number, ..new },
             };
         })
     }

@@ -319,7 +319,7 @@ impl Diagnosis for Error {
                 "check the url in repositories.toml, or make one with `certadm repository init`"
             }
             Self::NextIsGone { .. } => {
-                "bring it back from a copy of the vault or by `certadm repository undelete`; if its making was cut off, run `certadm repository init --next` again; if it was deleted on purpose, move its key file away"
+                "bring it back from a copy of the vault or by `certadm repository undelete`; if its making was cut off, run `certadm repository init --next` again; if it was deleted on purpose, move its key file away; if another vault has the same key files, run `certadm repository init --next` for this one, too, and name the old one as VAULT:CA!n1 until then"
             }
             Self::RepositoryExists { .. } => "use it, or name another CA; nothing was changed",
             Self::NoKeyFits { .. } => {

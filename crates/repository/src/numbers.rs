@@ -117,10 +117,9 @@ impl Vault {
         let is_service = matches!(self.profile.place, Place::Bucket(_) | Place::Server(_));
         match config {
             Err(denied)
-                if number != 1
-                    && is_service
+                if is_service
                     && is_kept_out(&denied)
-                    && self.keyed(ca).is_none_or(|keyed| keyed < number) =>
+                    && self.keyed(ca).map_or(number != 1, |keyed| keyed != number) =>
             {
                 Ok(false)
             }

@@ -411,7 +411,8 @@ mod tests {
             point(2, 20, Logs, (101, 150)),
             point(3, 30, Full, (101, 105)),
             point(4, 40, Logs, (106, 110)),
-        ];
+        ]
+        .map(|point| Point { database: String::new(), ..point });
         assert_eq!(latest(&windows), "03 04");
         assert_eq!(ids(&select(&windows, &Selector::At(25), 1_000).unwrap()), ["01", "02"]);
     }

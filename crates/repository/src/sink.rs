@@ -328,10 +328,12 @@ impl RepositorySink {
         let lost = reader.lost_packs()?;
         for before in &self.continued {
             let (logs, id) = (point::logs(manifest), before.short_id());
-            let detail = match (reader.lacks(before.tree, &lost)?, reader.belied(before)?) {
-                (Some(lacks), _) => format!("{logs} continue the set {id}, which lacks something: {lacks}"),
-                (None, Some(belied)) => format!("{logs} would continue the set {id}: {belied}"),
-                (None, None) => continue,
+            let detail = if let Some(lacks) = reader.lacks(before.tree, &lost)? {
+                format!("{logs} continue the set {id}, which lacks something: {lacks}")
+            } else if let Some(belied) = reader.belied(before)? {
+                format!("{logs} would continue the set {id}: {belied}")
+            } else {
+                continue;
             };
             return Err(Error::ContinuesNothing { place: self.address.clone(), detail });
         }

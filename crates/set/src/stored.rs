@@ -55,12 +55,14 @@ pub(crate) fn is_ahead<S: Stored>(set: &S, now: i64) -> bool {
 ///
 /// A set that is dated in the future at `now`, in seconds since 1970, would be the newest for as long, whatever was taken after it.
 /// Where the same stream of logs goes on behind such a set, or the CA was restored since, it counts as older than what came then.
-/// Of one stream of our own CA the generations alone decide: its clock may have been hours ahead when a set was taken, which nobody
-/// sees any more once that hour has come. Example: a full set dated 10:00, because the machine's clock had local time, and its log
-/// sets of 08:15 and 08:30. Dates of a Windows CA are believed: its generations begin again in the same stream when it is restored.
+/// Of one stream of our own CA the generations decide where dates contradict them by no more than the zones of the world differ: its
+/// clock may have been hours ahead when a set was taken, which nobody sees any more once that hour has come. Example: a full set dated
+/// 10:00, because the machine's clock had local time, and its log sets of 08:15 and 08:30. Where dates differ by more, a machine was
+/// set back to an earlier state, and they are believed. So are those of a Windows CA: its generations begin again in the same stream
+/// when it is restored.
 #[must_use]
 pub fn newest_first<'a, S: Stored>(sets: &[&'a S], now: i64) -> Vec<&'a S> {
-    let (ahead, past): (Vec<&S>, Vec<&S>) = sets.iter().copied().partition(|set| is_ahead(*set, now));
+    let past: Vec<&S> = sets.iter().copied().filter(|set| !is_ahead(*set, now)).collect();
     let same_database = |one: &S, other: &S| database(one) == database(other);
     let last_of = |fits: &dyn Fn(&S) -> bool| past.iter().filter(|set| fits(set)).map(|set| set.time()).max();
     let believed = |set: &S| {
@@ -74,26 +76,29 @@ pub fn newest_first<'a, S: Stored>(sets: &[&'a S], now: i64) -> Vec<&'a S> {
         let last = last_of(&|other| goes_with(other, set)).filter(|last| Some(*last) < after);
         next.or(last).unwrap_or_else(|| set.time())
     };
-    // The streams of our own stand in the order of the last dates in them, and each by itself in the order of its generations.
-    let mut streams: BTreeMap<(&str, &str, &str), i64> = BTreeMap::new();
-    for set in ahead.iter().chain(&past).filter(|set| counts_on(**set)) {
-        let last = streams.entry((set.ca(), set.database(), set.stream())).or_insert(i64::MIN);
-        *last = (*last).max(believed(set));
-    }
-    let place = |set: &&'a S| {
-        let time = believed(set);
-        let ((low, high), stream) = (set.generations(), (set.ca(), set.database(), set.stream()));
-        match streams.get(&stream) {
-            Some(last) => (*last, high, time, low, set.version(), set.id()),
-            None => (time, high, time, low, set.version(), set.id()),
+    let mut sorted: Vec<(i64, i64, &S)> =
+        sets.iter().map(|set| (believed(set), believed(set), *set)).collect();
+    sorted.sort_by_key(|(_, time, set)| (set.ca(), set.database(), set.stream(), set.generations().1, *time));
+    // Within a stream a set is not older than the one before it, as far as a clock can have been wrong without being noticed.
+    for place in 1..sorted.len() {
+        let ((before, _, other), (time, _, set)) = (sorted[place - 1], sorted[place]);
+        if counts_on(set) && goes_with(other, set) && time < before && before - time <= CLOCK_OF_ANOTHER_ZONE
+        {
+            sorted[place].0 = before;
         }
+    }
+    let key = |(date, time, set): &(i64, i64, &'a S)| {
+        let (low, high) = set.generations();
+        (*date, high, *time, low, set.version(), set.id())
     };
-    let mut sorted = sets.to_vec();
-    sorted.sort_by_cached_key(|set| std::cmp::Reverse(place(set)));
-    sorted
+    sorted.sort_by(|one, other| key(other).cmp(&key(one)));
+    sorted.into_iter().map(|(_, _, set)| set).collect()
 }
 
-/// Whether generations never begin again in the set's stream of logs: they do in that of a Windows CA that is restored.
+/// Seconds by which the clock of a machine is wrong at most that takes the time of one zone for that of another.
+const CLOCK_OF_ANOTHER_ZONE: i64 = 26 * 3_600;
+
+/// Whether generations do not begin again in the set's stream of logs when the CA is restored: they do in that of a Windows CA.
 fn counts_on<S: Stored>(set: &S) -> bool {
     !set.database().is_empty() && !set.stream().is_empty()
 }
@@ -143,11 +148,12 @@ pub fn chain<'a, S: Stored>(sets: &[&'a S], last: &'a S, now: i64) -> Result<Vec
         })
 }
 
-/// Whether a set of the same stream was taken before another one, or is that one: by generations in a stream of our own CA, and where
-/// its own date is in the future at `now`, in seconds since 1970; else by dates.
+/// Whether a set of the same stream was taken before another one, or is that one: by generations where [`newest_first`] goes by them,
+/// and where its own date is in the future at `now`, in seconds since 1970; else by dates.
 pub fn is_before<S: Stored>(set: &S, last: &S, now: i64) -> bool {
     let (high, last_high) = (set.generations().1, last.generations().1);
-    if counts_on(set) && high != last_high {
+    let differ_by = set.time().abs_diff(last.time());
+    if counts_on(set) && high != last_high && differ_by <= CLOCK_OF_ANOTHER_ZONE.unsigned_abs() {
         return high < last_high;
     }
     let is_misdated = is_ahead(set, now) && !is_ahead(last, now);
@@ -317,6 +323,20 @@ pub(crate) mod tests {
         assert_eq!(times(&sets("db")), (vec![90, 82, 81, 100], Some(vec![100, 81, 82])));
         // A Windows CA may have been restored in between.
         assert_eq!(times(&sets("")), (vec![100, 90, 82, 81], None));
+    }
+
+    /// A machine was set back to an earlier state: its generations begin again days later.
+    #[test]
+    fn dates_that_differ_by_days_are_believed_whatever_the_generations() {
+        let day = 86_400;
+        let sets: Vec<Kept> = [(1, 10, 40), (2, 11, 41), (3, 12, 50), (4, 20, 41), (5, 21, 42)]
+            .map(|(id, days, generation)| {
+                set(id, days * day, SetKind::Full, "db", (generation, generation), false)
+            })
+            .into();
+        let all: Vec<&Kept> = sets.iter().collect();
+        let newest: Vec<_> = newest_first(&all, 100 * day).iter().map(|set| set.time / day).collect();
+        assert_eq!(newest, [21, 20, 12, 11, 10]);
     }
 
     /// A Windows CA that was made anew under its name counts its logs from 1 again, and old sets of one name no sequence.

@@ -177,6 +177,12 @@ pub(crate) fn to_folder<'r>(
             let outcome = match revoke(transaction, &order) {
                 Ok(_) => Outcome::Done,
                 Err(CaError::AlreadyRevoked { .. }) => Outcome::Known,
+                // The end of a hold that this CA never had: nothing is lacking.
+                Err(CaError::NotOnHold { .. } | CaError::UnknownSerial { .. })
+                    if reason == Reason::REMOVE_FROM_CRL =>
+                {
+                    Outcome::Known
+                }
                 Err(
                     error @ (CaError::UnknownSerial { .. }
                     | CaError::NotOnHold { .. }

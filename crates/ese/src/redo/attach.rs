@@ -137,7 +137,10 @@ impl<T: PagerMut> Replayer<T> {
         let position = self.position;
         let Some(closed) = &mut self.closed else { return };
         closed.pass(before, position);
-        if closed.at < position && closed.number.is_some() && closed.number == database_of(record) {
+        // What was rolled back as the database was recovered may have its commit here.
+        let commits = matches!(record, Record::Commit { to: 0, .. });
+        let is_of_it = closed.number.is_some() && (commits || closed.number == database_of(record));
+        if closed.at < position && is_of_it {
             closed.miss(position);
         }
     }

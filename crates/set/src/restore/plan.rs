@@ -9,11 +9,12 @@ use certadm_rules::names::{is_safe_component, last_component};
 use certadm_rules::unc::check_path;
 use certadm_rules::words::counted;
 use certadm_rules::{Generation, GenerationRange, Hresult, is_ahead};
-use certadm_store::{Folder, is_reserve, locks, record};
+use certadm_store::{Folder, is_reserve, locks, record, recovery};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::journal;
+use super::journal::{self, Journal};
+use super::swap;
 use crate::chain::{Combined, combine};
 use crate::error::{Error, Result};
 use crate::layout::{DYNAMIC_DIR, LOCATIONS_FILE};
@@ -154,8 +155,25 @@ pub fn check_target(target: &Path, force: bool) -> Result<()> {
 /// same, also where it was killed as its registration was complete and the CA's own files were not written yet. What that restore had
 /// moved aside is one.
 pub(super) fn refuse_occupied(folder: &Folder, in_the_way: &[PathBuf]) -> Result<()> {
-    let unfinished = record::read(folder)?.is_some_and(|record| !record.database_recovered);
-    let occupied = if unfinished { journal::has_moved_aside(folder)? } else { !in_the_way.is_empty() };
+    let waiting = record::read(folder)?.filter(|record| !record.database_recovered);
+    let occupied = match waiting {
+        None => !in_the_way.is_empty(),
+        Some(record) => {
+            // Logs above those that were registered are the CA's own: the start would roll them forward.
+            let is_later = |path: &PathBuf| {
+                let log =
+                    path.file_name().and_then(|name| name.to_str()).and_then(Generation::from_log_file_name);
+                log.is_some_and(|log| record.range.high() < log)
+            };
+            // What an earlier restore was taken back to is the database that was there before.
+            let is_back = Journal::read(folder)?.is_none()
+                && folder.database_path().is_ok()
+                && !swap::is_restored_image(folder)
+                && !recovery::is_under_way(folder);
+            let has_own = record.is_complete() && in_the_way.iter().any(is_later);
+            journal::has_moved_aside(folder)? || is_back || has_own
+        }
+    };
     if occupied { Err(Error::TargetInUse { path: folder.path().to_owned() }) } else { Ok(()) }
 }
 

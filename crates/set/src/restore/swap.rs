@@ -268,7 +268,7 @@ pub fn abandon(folder: &Folder) -> Result<Abandoned> {
 }
 
 /// Whether the database in the folder is the image of a backup that nothing has made whole.
-fn is_restored_image(folder: &Folder) -> bool {
+pub(super) fn is_restored_image(folder: &Folder) -> bool {
     folder.database_path().is_ok_and(|path| read_trailer(&path).is_ok())
 }
 

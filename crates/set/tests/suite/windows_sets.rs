@@ -443,6 +443,7 @@ fn a_manifest_that_is_made_for_files_says_of_which_sequence_their_logs_are() {
         assert_eq!(ca.database_signature, "", "it would be taken for a set of our own");
         ca.stream_signature
     };
+    fs::write(logs.join("DataBase/certbkxp.dat"), restore_map("Store.edb")).unwrap();
     let sealed = stream(&full);
     assert_eq!((sealed.len(), &stream(&logs)), (56, &sealed));
     assert!(check(&[&full, &logs]).is_restorable());

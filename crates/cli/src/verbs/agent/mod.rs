@@ -39,6 +39,8 @@ const JUDGE: Duration = Duration::from_secs(15 * 60);
 const JUDGE_NEWS: Duration = Duration::from_secs(60);
 /// How long that may take, and no longer than a run may.
 const JUDGING: Duration = Duration::from_secs(30 * 60);
+/// How long the look at one of them may take, and what is told of it.
+const A_CA: Duration = Duration::from_secs(330);
 /// How long a run that takes too long has to stop in order.
 const TO_STOP: Duration = Duration::from_secs(300);
 /// The page and the figures, in the folder of records.
@@ -374,7 +376,10 @@ impl Agent {
 
     /// All CAs are judged now and then, beside what the runs say of their own.
     fn judge(&mut self) {
-        let limit = JUDGING.min(self.time_limit());
+        // Each CA may take its time (verbs/protected.rs).
+        let pairs: usize = self.config.jobs.values().map(|job| job.cas.len()).sum();
+        let all = A_CA.saturating_mul(u32::try_from(pairs).unwrap_or(u32::MAX));
+        let limit = JUDGING.max(all).min(self.time_limit());
         if let Some(judging) = &mut self.judging
             && matches!(judging.child.try_wait(), Ok(None))
         {

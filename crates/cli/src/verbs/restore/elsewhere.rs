@@ -24,7 +24,7 @@ pub(super) fn run(args: &RestoreArgs, dial: Dial, output: Output) -> Result<Done
         let signed = allowed.check(&opened)?;
         signing::lines(places.paths(), &signed).for_each(|line| output.line(line));
     }
-    let (opened, _) = until::cut(chosen.until, opened, |text| output.line(text))?;
+    let (opened, _) = until::cut(chosen.until.or(args.until.get()), opened, |text| output.line(text))?;
     let saved = match opened {
         Opened::Ours(sets) => match sets.first().filter(|first| first.image.is_some()) {
             Some(full) => full.locations()?,
