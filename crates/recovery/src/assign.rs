@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use certadm_ca::Serial;
 use certadm_rules::finding::{Finding, Kind};
 
-use crate::entries::named;
 use crate::issuer::Issuers;
+use crate::named::named;
 use crate::order::Revocation;
 use crate::published::View;
 use crate::records::{Maker, Records, Signer};

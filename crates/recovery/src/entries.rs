@@ -8,32 +8,11 @@ use certadm_rules::FileTime;
 use certadm_rules::finding::{Finding, Kind};
 
 use crate::crl_entry::is_reason_of_entry;
+use crate::named::named;
 use crate::order::Revocation;
+use crate::origin::Origin;
 use crate::published::View;
 use crate::records::{Records, Revoked};
-
-/// Where an entry comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// The database.
-    Database,
-    /// A published CRL.
-    Published,
-    /// It was asked for now, or in an earlier emergency CRL.
-    Order,
-}
-
-impl Origin {
-    /// Its name in `report.json`.
-    #[must_use]
-    pub fn key(self) -> &'static str {
-        match self {
-            Self::Database => "database",
-            Self::Published => "published",
-            Self::Order => "order",
-        }
-    }
-}
 
 /// An entry of the CRL to be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -349,16 +328,5 @@ impl Tally {
             "listed without a reason, because no entry of a base CRL may give the one of the database",
         );
         findings
-    }
-}
-
-/// Some serial numbers for a sentence; the first of many.
-pub(crate) fn named(serials: &[Serial]) -> String {
-    const SHOWN: usize = 5;
-    let shown: Vec<_> = serials.iter().take(SHOWN).map(Serial::as_str).collect();
-    let word = if serials.len() == 1 { "certificate" } else { "certificates" };
-    match serials.len().checked_sub(SHOWN) {
-        None | Some(0) => format!("{} {word} ({})", serials.len(), shown.join(", ")),
-        Some(more) => format!("{} {word} ({} and {more} more)", serials.len(), shown.join(", ")),
     }
 }

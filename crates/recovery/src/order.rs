@@ -10,8 +10,9 @@ use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use time::{Date, OffsetDateTime};
 
-use crate::entries::{Origin, named};
 use crate::error::{Error, Result};
+use crate::named::named;
+use crate::origin::Origin;
 
 /// A revocation that the CA does not know of yet.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,9 +11,10 @@ use der::{Encode, Tag};
 
 use crate::assign::Assigner;
 use crate::content::{Content, CrlKind, Template};
-use crate::entries::{Entries, Entry, Situation, gather, named};
+use crate::entries::{Entries, Entry, Situation, gather};
 use crate::error::{Error, Result};
 use crate::issuer::{Issuer, Issuers};
+use crate::named::named;
 use crate::order::{Revocation, merged};
 use crate::published::{Compared, PublishedCrl, View, check_bases, check_scopes};
 use crate::records::{CrlRow, Maker, Records, Revoked, Signer};

@@ -116,6 +116,29 @@ fn revocations_made_while_the_ca_is_down_are_kept_and_handed_on() {
     ]);
 }
 
+/// The log with the hold turns up after the first emergency CRL was made: its higher number shows nothing.
+#[test]
+fn a_hold_stays_that_an_earlier_emergency_crl_did_not_know() {
+    let work = Work::with_ca();
+    let held = work.issue("ca", "held");
+    let last = work.result("ca crl --dir {ca} --passphrase-file {pass}");
+    fs::copy(last["file"].as_str().unwrap(), work.path("last.crl")).unwrap();
+    work.result("backup --dir {ca} --to {set}");
+    work.result(&format!("ca revoke --dir {{ca}} --serial {held} --reason certificateHold"));
+    work.result("backup --dir {ca} --to {logs} --type logs");
+    fs::copy(work.path("ca/ca.key"), work.path("ca.key")).unwrap();
+    let first = work.result(&format!("emergency-crl {{set}} {SIGN} --published {{last.crl}} --to {{one}}"));
+    assert_eq!(first["crls"][0]["entries"], 0, "{first}");
+    assert_eq!(first["crls"][0]["compared"]["number"], last["number"]);
+    fs::copy(work.path("one/Test-CA.crl"), work.path("fetched.crl")).unwrap();
+    for (published, to) in [("{one}", "two"), ("{one/Test-CA.crl}", "three"), ("{fetched.crl} {one}", "four")]
+    {
+        let line = format!("emergency-crl {{set}} {{logs}} {SIGN} --published {published} --to {{{to}}}");
+        let next = work.result(&line);
+        assert_eq!(next["crls"][0]["entries"], 1, "{published}: {next}");
+    }
+}
+
 /// The delta CRL lists nothing of what the base CRL does: made of it alone, the next CRL would put everything back in force.
 #[test]
 fn the_next_crl_is_not_made_of_a_delta_crl_alone() {
