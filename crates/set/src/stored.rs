@@ -129,16 +129,18 @@ pub fn chain<'a, S: Stored>(sets: &[&'a S], last: &'a S, now: i64) -> Result<Vec
     if last.kind() == SetKind::Full {
         return Ok(vec![last]);
     }
-    let related: Vec<&S> =
-        sets.iter().copied().filter(|set| goes_with(*set, last) && is_before(*set, last, now)).collect();
+    let related: Vec<&S> = sets.iter().copied().filter(|set| goes_with(*set, last)).collect();
     let related = newest_first(&related, now);
-    related
+    // From it back. One order for all questions: what a set needs is deleted after it.
+    let place = related.iter().position(|set| set.id() == last.id()).unwrap_or(0);
+    let before = &related[place..];
+    before
         .iter()
-        .copied()
+        .enumerate()
         // Logs that end before it does are not of what came after it: the numbers of a Windows CA that was made anew, or
         // restored, begin again.
-        .filter(|set| set.kind() == SetKind::Full && set.generations().1 <= last.generations().1)
-        .find_map(|full| continued(full, last, &related, now))
+        .filter(|(_, set)| set.kind() == SetKind::Full && set.generations().1 <= last.generations().1)
+        .find_map(|(place, full)| continued(*full, last, &before[..place]))
         .ok_or_else(|| {
             let (low, high) = last.generations();
             format!(
@@ -160,8 +162,9 @@ pub fn is_before<S: Stored>(set: &S, last: &S, now: i64) -> bool {
     age(last) <= age(set) || (is_misdated && high < last_high)
 }
 
-/// Goes from a full set to `last`, each time by the log set that leads furthest; `None` where a generation is missing.
-fn continued<'a, S: Stored>(full: &'a S, last: &'a S, related: &[&'a S], now: i64) -> Option<Vec<&'a S>> {
+/// Goes from a full set to `last`, each time by the log set that leads furthest, of those that were taken since; `None` where a
+/// generation is missing.
+fn continued<'a, S: Stored>(full: &'a S, last: &'a S, since: &[&'a S]) -> Option<Vec<&'a S>> {
     let mut chain = vec![full];
     let mut covered = full.generations().1;
     loop {
@@ -169,10 +172,10 @@ fn continued<'a, S: Stored>(full: &'a S, last: &'a S, related: &[&'a S], now: i6
             chain.push(last);
             return Some(chain);
         }
-        let next = related
+        let next = since
             .iter()
             .copied()
-            .filter(|set| set.kind() == SetKind::Logs && is_before(full, *set, now))
+            .filter(|set| set.kind() == SetKind::Logs)
             .filter(|set| set.generations().0 <= covered.saturating_add(1) && covered < set.generations().1)
             .max_by_key(|set| set.generations().1)?;
         covered = next.generations().1;
