@@ -82,8 +82,8 @@ pub fn newest_first<'a, S: Stored>(sets: &[&'a S], now: i64) -> Vec<&'a S> {
     // Within a stream a set is not older than the one before it, as far as a clock can have been wrong without being noticed.
     for place in 1..sorted.len() {
         let ((before, _, other), (time, _, set)) = (sorted[place - 1], sorted[place]);
-        if counts_on(set) && goes_with(other, set) && time < before && before - time <= CLOCK_OF_ANOTHER_ZONE
-        {
+        let is_believed = CLOCK_OF_ANOTHER_ZONE < before.saturating_sub(time) && !is_ahead(set, now);
+        if counts_on(set) && goes_with(other, set) && time < before && !is_believed {
             sorted[place].0 = before;
         }
     }

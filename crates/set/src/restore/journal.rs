@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use certadm_files::{durable, read};
 use certadm_rules::Hresult;
 use certadm_store::Folder;
+use certadm_store::chain::read_trailer;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -78,4 +79,9 @@ pub(super) fn has_moved_aside(folder: &Folder) -> Result<bool> {
     Ok(Journal::read(folder)?
         .and_then(|journal| journal.aside_dir(folder))
         .is_some_and(|aside| aside.is_dir()))
+}
+
+/// Whether the database in the folder is the image of a backup that nothing has made whole.
+pub(super) fn is_restored_image(folder: &Folder) -> bool {
+    folder.database_path().is_ok_and(|path| read_trailer(&path).is_ok())
 }

@@ -14,7 +14,6 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::journal::{self, Journal};
-use super::swap;
 use crate::chain::{Combined, combine};
 use crate::error::{Error, Result};
 use crate::layout::{DYNAMIC_DIR, LOCATIONS_FILE};
@@ -168,7 +167,7 @@ pub(super) fn refuse_occupied(folder: &Folder, in_the_way: &[PathBuf]) -> Result
             // What an earlier restore was taken back to is the database that was there before.
             let is_back = Journal::read(folder)?.is_none()
                 && folder.database_path().is_ok()
-                && !swap::is_restored_image(folder)
+                && !journal::is_restored_image(folder)
                 && !recovery::is_under_way(folder);
             let has_own = record.is_complete() && in_the_way.iter().any(is_later);
             journal::has_moved_aside(folder)? || is_back || has_own

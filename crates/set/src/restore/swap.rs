@@ -19,10 +19,9 @@ use certadm_files::{IoContext, durable, unfinished};
 use certadm_rules::Hresult;
 use certadm_rules::diagnosis::chain_of;
 use certadm_session::restore::RestoreContext;
-use certadm_store::chain::read_trailer;
 use certadm_store::{Folder, locks, record, recovery};
 
-use super::journal::{ASIDE, Journal, Phase, has_moved_aside};
+use super::journal::{ASIDE, Journal, Phase, has_moved_aside, is_restored_image};
 use super::plan::{Plan, in_the_way};
 use super::stage::{self, Staging};
 use crate::error::{Error, Result};
@@ -265,11 +264,6 @@ pub fn abandon(folder: &Folder) -> Result<Abandoned> {
         }
     }
     Ok(Abandoned { put_back: put_back_files, has_database: folder.database_path().is_ok() })
-}
-
-/// Whether the database in the folder is the image of a backup that nothing has made whole.
-pub(super) fn is_restored_image(folder: &Folder) -> bool {
-    folder.database_path().is_ok_and(|path| read_trailer(&path).is_ok())
 }
 
 #[cfg(test)]
