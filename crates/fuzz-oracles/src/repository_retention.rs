@@ -8,7 +8,6 @@ use std::collections::BTreeSet;
 use certadm_repository::fuzzing::{point, restorable};
 use certadm_repository::{Keep, Point, judge, to_delete};
 use certadm_set::manifest::SetKind;
-use certadm_set::stored::newest_first;
 
 use crate::script::Script;
 
@@ -48,12 +47,13 @@ pub(crate) fn run(data: &[u8]) {
             .filter(|point| point.database == database && point.time <= NOW + AHEAD)
             .cloned()
             .collect();
-        let all: Vec<&Point> = own.iter().collect();
         let whole = restorable(&own, NOW);
         let (any, was_proven) = (|_: &str| true, |id: &str| proven.contains(id));
         for fits in [&any as &dyn Fn(&str) -> bool, &was_proven] {
-            let mut newest = newest_first(&all, NOW).into_iter();
-            let newest = newest.find(|point| whole.contains(&point.id) && fits(&point.id));
+            let newest = own
+                .iter()
+                .filter(|point| whole.contains(&point.id) && fits(&point.id))
+                .max_by_key(|point| (point.time, point.generations.1, point.generations.0, &point.id));
             assert!(newest.is_none_or(|newest| rest.contains(newest)), "{newest:?} goes");
         }
     }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer};
 use time::{Date, OffsetDateTime};
 
 use crate::manifest::SetKind;
-use crate::stored::{Stored, chain, database, is_ahead, newest_first, same_backup};
+use crate::stored::{Stored, age, chain, database, is_ahead, same_backup};
 
 /// How many states are kept of which kind. Each number counts the newest first, as `restic forget` does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -90,11 +90,11 @@ pub fn judge<S: Stored + Clone>(
     }
     for own in databases.into_values() {
         // Sets from the future stay, and count for nothing: whoever writes them could push the true ones out.
-        let (ahead, past): (Vec<&S>, Vec<&S>) = own.iter().copied().partition(|set| is_ahead(*set, now));
+        let (ahead, mut past): (Vec<&S>, Vec<&S>) = own.iter().copied().partition(|set| is_ahead(*set, now));
         for set in ahead {
             kept.chain(&chain(&own, set, now).unwrap_or_else(|_| vec![set]), "dated in the future");
         }
-        let past = newest_first(&past, now);
+        past.sort_by(|one, other| age(*one).cmp(&age(*other)));
         let mut restorable = Vec::new();
         for set in &past {
             match chain(&past, set, now) {
@@ -193,10 +193,12 @@ fn chosen<'a, 's, S: Stored>(
 /// sets. Wherever that is cut off, what is left has everything that it needs.
 #[must_use]
 pub fn to_delete<S: Stored>(fates: &[Fate<S>]) -> Vec<&S> {
-    let gone: Vec<&S> = fates.iter().filter(|fate| fate.kept_by.is_empty()).map(|fate| &fate.set).collect();
+    let mut gone: Vec<&S> =
+        fates.iter().filter(|fate| fate.kept_by.is_empty()).map(|fate| &fate.set).collect();
     // The order of chains, also among sets of the same second: a set that another one leans on is deleted after it.
-    let mut gone = newest_first(&gone, i64::MAX);
-    gone.sort_by_key(|set| set.kind() == SetKind::Full);
+    gone.sort_by(|one, other| {
+        (one.kind() == SetKind::Full, age(*one)).cmp(&(other.kind() == SetKind::Full, age(*other)))
+    });
     gone
 }
 
@@ -358,7 +360,8 @@ mod tests {
                     all.iter().copied().filter(|point| point.database == database).filter(is_past).collect();
                 let whole = restorable(&own);
                 let newest = |fits: &dyn Fn(&Set) -> bool| {
-                    newest_first(&own, NOW).into_iter().find(|point| whole.contains(&point.id) && fits(point))
+                    own.iter().copied().filter(|point| whole.contains(&point.id) && fits(point))
+                        .min_by(|one, other| age(*one).cmp(&age(*other)))
                 };
                 for state in [newest(&|_| true), newest(&|point| proven.contains(&point.id))].into_iter().flatten() {
                     let chain = chain(&own, state, NOW).unwrap();

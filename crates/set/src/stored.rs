@@ -51,24 +51,17 @@ pub(crate) fn is_ahead<S: Stored>(set: &S, now: i64) -> bool {
     certadm_rules::is_ahead(set.time(), now)
 }
 
-/// Sorts the newest first, as [`age`] does, but for dates that cannot be right.
+/// Sorts the newest first, as [`age`] does, but for sets that are dated in the future at `now`, in seconds since 1970. A full set that
+/// was taken while the clock was years ahead would be the newest for years, whatever was taken after it. Where the same stream of
+/// logs goes on behind such a set, or the CA was restored since, it counts as older than what came then.
 ///
-/// A set that is dated in the future at `now`, in seconds since 1970, would be the newest for as long, whatever was taken after it.
-/// Where the same stream of logs goes on behind such a set, or the CA was restored since, it counts as older than what came then.
-/// Of one stream of our own CA the generations decide where dates contradict them by no more than the zones of the world differ: its
-/// clock may have been hours ahead when a set was taken, which nobody sees any more once that hour has come. Example: a full set dated
-/// 10:00, because the machine's clock had local time, and its log sets of 08:15 and 08:30. Where dates differ by more, a machine was
-/// set back to an earlier state, and they are believed. So are those of a Windows CA: its generations begin again in the same stream
-/// when it is restored.
+/// Dates that are not in the future are believed: the generations of a Windows CA that was restored begin again in the same stream.
 #[must_use]
 pub fn newest_first<'a, S: Stored>(sets: &[&'a S], now: i64) -> Vec<&'a S> {
-    let past: Vec<&S> = sets.iter().copied().filter(|set| !is_ahead(*set, now)).collect();
+    let (ahead, past): (Vec<&S>, Vec<&S>) = sets.iter().copied().partition(|set| is_ahead(*set, now));
     let same_database = |one: &S, other: &S| database(one) == database(other);
     let last_of = |fits: &dyn Fn(&S) -> bool| past.iter().filter(|set| fits(set)).map(|set| set.time()).max();
     let believed = |set: &S| {
-        if !is_ahead(set, now) {
-            return set.time();
-        }
         let is_later = |other: &&&S| goes_with(**other, set) && set.generations().1 < other.generations().1;
         let next = past.iter().filter(is_later).map(|set| set.time()).min();
         // The last set of its stream, after which another stream began.
@@ -76,31 +69,10 @@ pub fn newest_first<'a, S: Stored>(sets: &[&'a S], now: i64) -> Vec<&'a S> {
         let last = last_of(&|other| goes_with(other, set)).filter(|last| Some(*last) < after);
         next.or(last).unwrap_or_else(|| set.time())
     };
-    let mut sorted: Vec<(i64, i64, &S)> =
-        sets.iter().map(|set| (believed(set), believed(set), *set)).collect();
-    sorted.sort_by_key(|(_, time, set)| (set.ca(), set.database(), set.stream(), set.generations().1, *time));
-    // Within a stream a set is not older than the one before it, as far as a clock can have been wrong without being noticed.
-    for place in 1..sorted.len() {
-        let ((before, _, other), (time, _, set)) = (sorted[place - 1], sorted[place]);
-        let is_believed = CLOCK_OF_ANOTHER_ZONE < before.saturating_sub(time) && !is_ahead(set, now);
-        if counts_on(set) && goes_with(other, set) && time < before && !is_believed {
-            sorted[place].0 = before;
-        }
-    }
-    let key = |(date, time, set): &(i64, i64, &'a S)| {
-        let (low, high) = set.generations();
-        (*date, high, *time, low, set.version(), set.id())
-    };
-    sorted.sort_by(|one, other| key(other).cmp(&key(one)));
-    sorted.into_iter().map(|(_, _, set)| set).collect()
-}
-
-/// Seconds by which the clock of a machine is wrong at most that takes the time of one zone for that of another.
-const CLOCK_OF_ANOTHER_ZONE: i64 = 26 * 3_600;
-
-/// Whether generations do not begin again in the set's stream of logs when the CA is restored: they do in that of a Windows CA.
-fn counts_on<S: Stored>(set: &S) -> bool {
-    !set.database().is_empty() && !set.stream().is_empty()
+    let mut sorted: Vec<_> = past.iter().map(|set| (set.time(), *set)).collect();
+    sorted.extend(ahead.iter().map(|set| (believed(set), *set)));
+    sorted.sort_by(|(one_time, one), (time, other)| rank(*time, *other).cmp(&rank(*one_time, *one)));
+    sorted.into_iter().map(|(_, set)| set).collect()
 }
 
 /// Whether both are the same backup, whatever stands beside their databases.
@@ -129,18 +101,16 @@ pub fn chain<'a, S: Stored>(sets: &[&'a S], last: &'a S, now: i64) -> Result<Vec
     if last.kind() == SetKind::Full {
         return Ok(vec![last]);
     }
-    let related: Vec<&S> = sets.iter().copied().filter(|set| goes_with(*set, last)).collect();
+    let related: Vec<&S> =
+        sets.iter().copied().filter(|set| goes_with(*set, last) && is_before(*set, last, now)).collect();
     let related = newest_first(&related, now);
-    // From it back. One order for all questions: what a set needs is deleted after it.
-    let place = related.iter().position(|set| set.id() == last.id()).unwrap_or(0);
-    let before = &related[place..];
-    before
+    related
         .iter()
-        .enumerate()
+        .copied()
         // Logs that end before it does are not of what came after it: the numbers of a Windows CA that was made anew, or
         // restored, begin again.
-        .filter(|(_, set)| set.kind() == SetKind::Full && set.generations().1 <= last.generations().1)
-        .find_map(|(place, full)| continued(*full, last, &before[..place]))
+        .filter(|set| set.kind() == SetKind::Full && set.generations().1 <= last.generations().1)
+        .find_map(|full| continued(full, last, &related, now))
         .ok_or_else(|| {
             let (low, high) = last.generations();
             format!(
@@ -150,21 +120,15 @@ pub fn chain<'a, S: Stored>(sets: &[&'a S], last: &'a S, now: i64) -> Result<Vec
         })
 }
 
-/// Whether a set of the same stream was taken before another one, or is that one: by generations where [`newest_first`] goes by them,
-/// and where its own date is in the future at `now`, in seconds since 1970; else by dates.
+/// Whether a set of the same stream was taken before another one, or is that one: by dates, and by generations where its own date is
+/// in the future at `now`, in seconds since 1970.
 pub fn is_before<S: Stored>(set: &S, last: &S, now: i64) -> bool {
-    let (high, last_high) = (set.generations().1, last.generations().1);
-    let differ_by = set.time().abs_diff(last.time());
-    if counts_on(set) && high != last_high && differ_by <= CLOCK_OF_ANOTHER_ZONE.unsigned_abs() {
-        return high < last_high;
-    }
     let is_misdated = is_ahead(set, now) && !is_ahead(last, now);
-    age(last) <= age(set) || (is_misdated && high < last_high)
+    age(last) <= age(set) || (is_misdated && set.generations().1 < last.generations().1)
 }
 
-/// Goes from a full set to `last`, each time by the log set that leads furthest, of those that were taken since; `None` where a
-/// generation is missing.
-fn continued<'a, S: Stored>(full: &'a S, last: &'a S, since: &[&'a S]) -> Option<Vec<&'a S>> {
+/// Goes from a full set to `last`, each time by the log set that leads furthest; `None` where a generation is missing.
+fn continued<'a, S: Stored>(full: &'a S, last: &'a S, related: &[&'a S], now: i64) -> Option<Vec<&'a S>> {
     let mut chain = vec![full];
     let mut covered = full.generations().1;
     loop {
@@ -172,10 +136,10 @@ fn continued<'a, S: Stored>(full: &'a S, last: &'a S, since: &[&'a S]) -> Option
             chain.push(last);
             return Some(chain);
         }
-        let next = since
+        let next = related
             .iter()
             .copied()
-            .filter(|set| set.kind() == SetKind::Logs)
+            .filter(|set| set.kind() == SetKind::Logs && is_before(full, *set, now))
             .filter(|set| set.generations().0 <= covered.saturating_add(1) && covered < set.generations().1)
             .max_by_key(|set| set.generations().1)?;
         covered = next.generations().1;
@@ -206,8 +170,7 @@ pub fn standings<'a, S: Stored>(sets: &[&'a S], now: i64) -> Vec<Standing<'a, S>
         let (low, high) = set.generations();
         let holds_all = |(other, chain): &(&&'a S, &Vec<&'a S>)| {
             let (begins, ends) = other.generations();
-            let is_later =
-                other.id() != set.id() && is_before(set, **other, now) && begins <= low && high <= ends;
+            let is_later = age(**other) < age(set) && begins <= low && high <= ends;
             is_later
                 && other.kind() == SetKind::Logs
                 && base(chain).is_some_and(|base| base.id() == from.id())
@@ -303,43 +266,6 @@ pub(crate) mod tests {
         assert_eq!(said, expected);
         assert_eq!(missing(&all), [(15, 16)]);
         assert_eq!(missing::<Kept>(&[]), []);
-    }
-
-    /// The clock was hours ahead when a full set was taken, and that hour has come.
-    #[test]
-    fn in_a_stream_of_our_own_the_generations_decide_and_not_the_dates() {
-        use SetKind::{Full, Logs};
-        let sets = |database| {
-            [
-                set(1, 100, Full, database, (1, 2), false),
-                set(2, 81, Logs, database, (3, 3), false),
-                set(3, 82, Logs, database, (4, 4), false),
-                set(4, 90, Full, database, (5, 6), false),
-            ]
-        };
-        let times = |sets: &[Kept]| {
-            let all: Vec<&Kept> = sets.iter().collect();
-            let newest: Vec<_> = newest_first(&all, 1_000_000).iter().map(|set| set.time).collect();
-            let chain = chain(&all, &sets[2], 1_000_000).ok();
-            (newest, chain.map(|chain| chain.iter().map(|set| set.time).collect::<Vec<_>>()))
-        };
-        assert_eq!(times(&sets("db")), (vec![90, 82, 81, 100], Some(vec![100, 81, 82])));
-        // A Windows CA may have been restored in between.
-        assert_eq!(times(&sets("")), (vec![100, 90, 82, 81], None));
-    }
-
-    /// A machine was set back to an earlier state: its generations begin again days later.
-    #[test]
-    fn dates_that_differ_by_days_are_believed_whatever_the_generations() {
-        let day = 86_400;
-        let sets: Vec<Kept> = [(1, 10, 40), (2, 11, 41), (3, 12, 50), (4, 20, 41), (5, 21, 42)]
-            .map(|(id, days, generation)| {
-                set(id, days * day, SetKind::Full, "db", (generation, generation), false)
-            })
-            .into();
-        let all: Vec<&Kept> = sets.iter().collect();
-        let newest: Vec<_> = newest_first(&all, 100 * day).iter().map(|set| set.time / day).collect();
-        assert_eq!(newest, [21, 20, 12, 11, 10]);
     }
 
     /// A Windows CA that was made anew under its name counts its logs from 1 again, and old sets of one name no sequence.
