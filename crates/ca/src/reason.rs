@@ -56,6 +56,11 @@ impl Reason {
         self.0
     }
 
+    /// Whether a row with this reason that says "revoked" is so: the hold was not taken back.
+    pub fn is_in_effect(self) -> bool {
+        self != Self::RELEASED
+    }
+
     /// Whether RFC 5280 5.3.1 has it.
     pub fn is_named(self) -> bool {
         self.name().is_some()

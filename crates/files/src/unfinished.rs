@@ -216,11 +216,8 @@ pub fn remove_abandoned(dir: &Path) -> Result<Vec<PathBuf>> {
         // Until it is removed, nobody of this process makes that name.
         let own = OwnNames::lock();
         // What is at work is not locked even for a moment: it could not lock what it has just made.
-        let is_at_work = match process == std::process::id() {
-            true => own.has(&path) || cfg!(not(unix)),
-            false => is_running(process),
-        };
-        if is_at_work {
+        let is_of_earlier = process == std::process::id() && cfg!(unix) && !own.has(&path);
+        if !is_of_earlier && is_running(process) {
             continue;
         }
         // Another process of this number may be at work in another container.

@@ -4,6 +4,7 @@ use std::io;
 
 use certadm_rules::words::{counted, human_bytes};
 
+use crate::engine::PACK;
 use crate::error::{Error, Result};
 use crate::objects::ObjectError;
 use crate::storage;
@@ -102,8 +103,8 @@ fn clock(repository: &CaRepository) -> Result<String> {
     }
 }
 
-/// The smallest backup writes two packs of at most 8 MiB.
-const LEAST_ROOM: u64 = 16 << 20;
+/// The smallest backup writes two packs.
+const LEAST_ROOM: u64 = 2 * PACK.as_u64();
 
 fn room(repository: &CaRepository) -> Result<String> {
     let objects = &repository.objects;

@@ -19,7 +19,7 @@ use crate::secret::Secret;
 /// Length of a chunk: both databases have pages of 4 or 8 KiB, so chunks begin at pages (repository.md 2).
 const CHUNK: ByteSize = ByteSize::kib(128);
 /// Length of a pack. A few of them are in memory while they are written.
-const PACK: ByteSize = ByteSize::mib(8);
+pub(crate) const PACK: ByteSize = ByteSize::mib(8);
 /// The level of zstd.
 const COMPRESSION: i32 = 3;
 

@@ -20,7 +20,7 @@ use crate::output::Output;
 use crate::terminal::Tone;
 
 /// So long it may take to find out how a CA stands, and no longer than a run may take.
-const LOOK: Duration = Duration::from_secs(300);
+pub(crate) const LOOK: Duration = Duration::from_secs(300);
 /// So long where another CA of the same place has not answered.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
 /// How often it is looked whether the command is to stop.

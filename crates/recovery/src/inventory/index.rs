@@ -40,7 +40,7 @@ pub(crate) struct Entry {
 impl Entry {
     /// Whether it is revoked, and no hold that was taken back.
     pub(crate) fn is_revoked(&self) -> bool {
-        self.reason.is_some_and(|reason| reason != Reason::RELEASED.code())
+        self.reason.map(Reason::from_code).is_some_and(Reason::is_in_effect)
     }
 }
 

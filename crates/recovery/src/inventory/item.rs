@@ -40,7 +40,7 @@ impl Item {
     /// Whether its certificate is revoked, and no hold that was taken back.
     #[must_use]
     pub fn is_revoked(&self) -> bool {
-        self.revoked.is_some_and(|(_, reason)| reason != Reason::RELEASED)
+        self.revoked.is_some_and(|(_, reason)| reason.is_in_effect())
     }
 }
 

@@ -102,12 +102,7 @@ impl FileObjects {
     }
 
     fn walk(&self, folder: &Path, name: &str, out: &mut Vec<(String, u64)>) -> io::Result<()> {
-        let entries = match fs::read_dir(folder) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(error),
-        };
-        for entry in entries {
+        for entry in entries_of(folder)? {
             let entry = entry?;
             let own = entry.file_name();
             // What is being written, and what a killed process has left of that, begins with a dot.
@@ -124,12 +119,7 @@ impl FileObjects {
     }
 
     fn remove_left_over(folder: &Path, now: i64) -> io::Result<()> {
-        let entries = match fs::read_dir(folder) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(error),
-        };
-        for entry in entries {
+        for entry in entries_of(folder)? {
             let entry = entry?;
             let (path, metadata) = (entry.path(), entry.metadata()?);
             if metadata.is_dir() {
@@ -207,6 +197,15 @@ impl Objects for FileObjects {
     fn place(&self) -> String {
         self.root.display().to_string()
     }
+}
+
+/// What lies in a folder; nothing where it is not there.
+fn entries_of(folder: &Path) -> io::Result<impl Iterator<Item = io::Result<fs::DirEntry>>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        entries => Some(entries?),
+    };
+    Ok(entries.into_iter().flatten())
 }
 
 /// What the system said. The file is named by whoever asked.

@@ -154,26 +154,28 @@ pub fn check_target(target: &Path, force: bool) -> Result<()> {
 /// same, also where it was killed as its registration was complete and the CA's own files were not written yet. What that restore had
 /// moved aside is one.
 pub(super) fn refuse_occupied(folder: &Folder, in_the_way: &[PathBuf]) -> Result<()> {
-    let waiting = record::read(folder)?.filter(|record| !record.database_recovered);
-    let occupied = match waiting {
+    let occupied = match record::read(folder)?.filter(|record| !record.database_recovered) {
         None => !in_the_way.is_empty(),
         Some(record) => {
-            // Logs above those that were registered are the CA's own: the start would roll them forward.
-            let is_later = |path: &PathBuf| {
-                let log =
-                    path.file_name().and_then(|name| name.to_str()).and_then(Generation::from_log_file_name);
-                log.is_some_and(|log| record.range.high() < log)
-            };
-            // What an earlier restore was taken back to is the database that was there before.
-            let is_back = Journal::read(folder)?.is_none()
-                && folder.database_path().is_ok()
-                && !journal::is_restored_image(folder)
-                && !recovery::is_under_way(folder);
-            let has_own = record.is_complete() && in_the_way.iter().any(is_later);
-            journal::has_moved_aside(folder)? || is_back || has_own
+            let has_own = record.is_complete() && has_log_above(in_the_way, record.range.high());
+            journal::has_moved_aside(folder)? || is_put_back(folder)? || has_own
         }
     };
     if occupied { Err(Error::TargetInUse { path: folder.path().to_owned() }) } else { Ok(()) }
+}
+
+/// Whether the database is the one that was there before an earlier restore, which was taken back.
+fn is_put_back(folder: &Folder) -> Result<bool> {
+    Ok(Journal::read(folder)?.is_none()
+        && folder.database_path().is_ok()
+        && !journal::is_restored_image(folder)
+        && !recovery::is_under_way(folder))
+}
+
+/// Whether there is a log above those that a restore has registered: it is the CA's own, and the start would roll it forward.
+fn has_log_above(files: &[PathBuf], last: Generation) -> bool {
+    let logs = files.iter().filter_map(|path| Generation::from_log_file_name(path.file_name()?.to_str()?));
+    logs.max().is_some_and(|log| last < log)
 }
 
 impl Plan {

@@ -29,6 +29,7 @@ use serde_json::{Value, json};
 use crate::failure::{Exit, Failure};
 use crate::interrupt;
 use crate::output::{Done, Output};
+use crate::verbs::protected::LOOK;
 use manager::{State, notify};
 
 /// How often the agent looks whether something is due or has ended.
@@ -40,7 +41,7 @@ const JUDGE_NEWS: Duration = Duration::from_secs(60);
 /// How long that may take, and no longer than a run may.
 const JUDGING: Duration = Duration::from_secs(30 * 60);
 /// How long the look at one of them may take, and what is told of it.
-const A_CA: Duration = Duration::from_secs(330);
+const A_CA: Duration = LOOK.saturating_add(Duration::from_secs(30));
 /// How long a run that takes too long has to stop in order.
 const TO_STOP: Duration = Duration::from_secs(300);
 /// The page and the figures, in the folder of records.
@@ -376,7 +377,7 @@ impl Agent {
 
     /// All CAs are judged now and then, beside what the runs say of their own.
     fn judge(&mut self) {
-        // Each CA may take its time (verbs/protected.rs).
+        // Each CA may take its time.
         let pairs: usize = self.config.jobs.values().map(|job| job.cas.len()).sum();
         let all = A_CA.saturating_mul(u32::try_from(pairs).unwrap_or(u32::MAX));
         let limit = JUDGING.max(all).min(self.time_limit());

@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 
+use certadm_set::signing::AllowedSigners;
 use clap::Args;
 
+use crate::failure::Failure;
+use crate::output::Output;
 use crate::verbs::latest::{Chosen, LatestArgs};
 use crate::verbs::places::ScratchArgs;
 use crate::verbs::remote::RemoteArgs;
@@ -57,8 +60,13 @@ pub(crate) struct RestoreArgs {
 }
 
 impl RestoreArgs {
-    /// The sets that the person names.
-    pub(super) fn named(&self) -> Chosen {
-        Chosen { sets: self.from.clone(), until: None, warnings: Vec::new() }
+    /// The sets that the person names or has chosen, and how far they are used.
+    ///
+    /// # Errors
+    /// As [`LatestArgs::choose`].
+    pub(super) fn chosen(&self, allowed: Option<&AllowedSigners>, output: Output) -> Result<Chosen, Failure> {
+        let chosen = self.latest.choose(allowed, output)?;
+        let chosen = chosen.unwrap_or_else(|| Chosen { sets: self.from.clone(), ..Chosen::default() });
+        Ok(Chosen { until: chosen.until.or(self.until.get()), ..chosen })
     }
 }

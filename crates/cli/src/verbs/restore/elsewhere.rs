@@ -17,14 +17,14 @@ use crate::verbs::{signing, until};
 /// Asks the CA where its files belong and compares with where the set's came from.
 pub(super) fn run(args: &RestoreArgs, dial: Dial, output: Output) -> Result<Done, Failure> {
     let allowed = args.allowed.read()?;
-    let chosen = args.latest.choose(allowed.as_ref(), output)?.unwrap_or_else(|| args.named());
+    let chosen = args.chosen(allowed.as_ref(), output)?;
     let places = Places::find(&chosen.sets, &args.scratch, output)?;
     let opened = certadm_set::open(places.paths())?;
     if let Some(allowed) = allowed {
         let signed = allowed.check(&opened)?;
         signing::lines(places.paths(), &signed).for_each(|line| output.line(line));
     }
-    let (opened, _) = until::cut(chosen.until.or(args.until.get()), opened, |text| output.line(text))?;
+    let (opened, _) = until::cut(chosen.until, opened, |text| output.line(text))?;
     let saved = match opened {
         Opened::Ours(sets) => match sets.first().filter(|first| first.image.is_some()) {
             Some(full) => full.locations()?,

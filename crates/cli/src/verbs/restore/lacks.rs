@@ -122,5 +122,5 @@ impl Lacks {
 
 /// Whether a certificate that is lacking was revoked.
 fn is_revoked(difference: &Difference) -> bool {
-    difference.reason.is_some_and(|reason| reason != Reason::RELEASED)
+    difference.reason.is_some_and(Reason::is_in_effect)
 }

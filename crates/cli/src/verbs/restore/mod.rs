@@ -35,13 +35,13 @@ pub(crate) fn run(args: &RestoreArgs, output: Output) -> Result<Done, Failure> {
     }
     interrupt::watch();
     let allowed_signers = args.allowed.read()?;
-    let chosen = args.latest.choose(allowed_signers.as_ref(), output)?.unwrap_or_else(|| args.named());
+    let chosen = args.chosen(allowed_signers.as_ref(), output)?;
     let options = Options {
         force: args.force,
         renewed_key: args.renewed_key,
         incomplete: args.incomplete,
         allowed_signers,
-        until: chosen.until.or(args.until.get()),
+        until: chosen.until,
         own_copies: false,
     };
     check_target(dir, args.force)?;
