@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use certadm_repository::fuzzing::{point, restorable};
 use certadm_repository::{Keep, Point, judge, to_delete};
 use certadm_set::manifest::SetKind;
+use certadm_set::stored::newest_first;
 
 use crate::script::Script;
 
@@ -33,7 +34,7 @@ pub(crate) fn run(data: &[u8]) {
     assert_eq!(ids(&points), fates.iter().map(|fate| fate.set.id.clone()).collect::<Vec<_>>());
     let before = restorable(&points, NOW);
     let mut rest = points.clone();
-    for gone in to_delete(&fates) {
+    for gone in to_delete(&fates, NOW) {
         assert!(!gone.held, "a held set goes: {gone:?}");
         rest.retain(|point| point.id != gone.id);
         let now = restorable(&rest, NOW);
@@ -47,13 +48,12 @@ pub(crate) fn run(data: &[u8]) {
             .filter(|point| point.database == database && point.time <= NOW + AHEAD)
             .cloned()
             .collect();
+        let all: Vec<&Point> = own.iter().collect();
         let whole = restorable(&own, NOW);
         let (any, was_proven) = (|_: &str| true, |id: &str| proven.contains(id));
         for fits in [&any as &dyn Fn(&str) -> bool, &was_proven] {
-            let newest = own
-                .iter()
-                .filter(|point| whole.contains(&point.id) && fits(&point.id))
-                .max_by_key(|point| (point.time, point.generations.1, point.generations.0, &point.id));
+            let mut newest = newest_first(&all, NOW).into_iter();
+            let newest = newest.find(|point| whole.contains(&point.id) && fits(&point.id));
             assert!(newest.is_none_or(|newest| rest.contains(newest)), "{newest:?} goes");
         }
     }

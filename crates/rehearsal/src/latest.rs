@@ -9,7 +9,7 @@ use certadm_rules::FileTime;
 use certadm_rules::finding::{Finding, Kind};
 use certadm_set::manifest::{Manifest, SetKind};
 use certadm_set::signing::{AllowedSigners, SignedBy};
-use certadm_set::stored::{Stored, is_before, newest_first};
+use certadm_set::stored::{Stored, chain, is_before, newest_first};
 use certadm_set::windows::WindowsSet;
 use certadm_set::{Opened, Set};
 use time::OffsetDateTime;
@@ -103,8 +103,8 @@ impl Chain {
             }
         }
         let now = certadm_store::now().unix_seconds();
-        let sorted = newest_first(&candidates.iter().collect::<Vec<_>>(), now);
-        let newest = sorted.into_iter().find(|candidate| candidate.is_full);
+        let all: Vec<&Candidate> = candidates.iter().collect();
+        let newest = newest_first(&all, now).into_iter().find(|candidate| candidate.is_full);
         let Some(full) = newest else { return Err(Error::NoSet { path: dir.to_owned() }) };
         let others: BTreeSet<_> =
             candidates.iter().filter(|one| one.ca != full.ca).map(|one| &one.ca).collect();
@@ -113,8 +113,12 @@ impl Chain {
             findings.push(Finding::note(Kind::Combination, text).in_file(dir));
         }
         let mut paths = vec![full.path.clone()];
-        let mut logs: Vec<&Candidate> =
-            candidates.iter().filter(|one| !one.is_full && one.continues(full, now)).collect();
+        // A clock that was hours ahead may have dated the full set later than the log sets that continue it.
+        let is_misdated = |one: &Candidate| {
+            full.high < one.low && chain(&all, one, now).is_ok_and(|chain| chain[0].path == full.path)
+        };
+        let continues = |one: &&Candidate| !one.is_full && (one.continues(full, now) || is_misdated(one));
+        let mut logs: Vec<&Candidate> = candidates.iter().filter(continues).collect();
         logs.sort_by_key(|one| (one.low, one.taken));
         paths.extend(logs.into_iter().map(|one| one.path.clone()));
         paths.extend_from_slice(further);

@@ -155,7 +155,7 @@ impl Expiry {
                 return Err(self.damaged(format!("{detail}; nothing expires")));
             }
         }
-        for point in to_delete(&self.fates) {
+        for point in to_delete(&self.fates, self.now()) {
             cancel::check()?;
             self.turn.still_ours()?;
             let id: Id = point.id.parse().map_err(|_| self.damaged("a snapshot's id is none".to_owned()))?;

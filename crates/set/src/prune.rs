@@ -35,6 +35,8 @@ pub struct Prune {
     listed: Listed,
     fates: Vec<Fate<FolderSet>>,
     strangers: Vec<(PathBuf, PathBuf)>,
+    /// In seconds since 1970.
+    now: i64,
     _turn: Turn,
 }
 
@@ -66,7 +68,7 @@ impl Prune {
         // Only what would go is looked through: sets may be on a slow disk.
         let may_go = |sets: &[FolderSet]| {
             let fates = judge(sets, &proven, keep, now);
-            to_delete(&fates).into_iter().map(|set| set.name.clone()).collect::<Vec<_>>()
+            to_delete(&fates, now).into_iter().map(|set| set.name.clone()).collect::<Vec<_>>()
         };
         let going = may_go(&listed.sets);
         for set in listed.sets.iter_mut().filter(|set| going.contains(&set.name)) {
@@ -76,7 +78,7 @@ impl Prune {
             }
         }
         let fates = judge(&listed.sets, &proven, keep, now);
-        Ok(Self { dir: dir.to_owned(), listed, fates, strangers, _turn: turn })
+        Ok(Self { dir: dir.to_owned(), listed, fates, strangers, now, _turn: turn })
     }
 
     /// The folder.
@@ -110,7 +112,7 @@ impl Prune {
     /// # Errors
     /// [`Error::File`].
     pub fn carry_out(&self, gone: &mut dyn FnMut(&FolderSet)) -> Result<Vec<PathBuf>> {
-        for set in to_delete(&self.fates) {
+        for set in to_delete(&self.fates, self.now) {
             cancel::check()?;
             unfinished::discard(&set.path)?;
             folder::forget_proven(&self.dir, &set.name)?;

@@ -1,7 +1,7 @@
 //! Sets that are kept somewhere, in a folder or in a repository: what each says of itself without being read, and which of
 //! them a restore needs together (repository.md 6).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::manifest::SetKind;
 
@@ -55,7 +55,9 @@ pub(crate) fn is_ahead<S: Stored>(set: &S, now: i64) -> bool {
 /// was taken while the clock was years ahead would be the newest for years, whatever was taken after it. Where the same stream of
 /// logs goes on behind such a set, or the CA was restored since, it counts as older than what came then.
 ///
-/// Dates that are not in the future are believed: the generations of a Windows CA that was restored begin again in the same stream.
+/// Dates that are not in the future are believed: the generations of a Windows CA that was restored begin again in the same stream,
+/// and so do those of a machine that was set back to an earlier state. But where a set of our own CA begins with the generation
+/// after another one's last, it is newer, though a clock that was hours ahead says otherwise of the other one.
 #[must_use]
 pub fn newest_first<'a, S: Stored>(sets: &[&'a S], now: i64) -> Vec<&'a S> {
     let (ahead, past): (Vec<&S>, Vec<&S>) = sets.iter().copied().partition(|set| is_ahead(*set, now));
@@ -69,10 +71,49 @@ pub fn newest_first<'a, S: Stored>(sets: &[&'a S], now: i64) -> Vec<&'a S> {
         let last = last_of(&|other| goes_with(other, set)).filter(|last| Some(*last) < after);
         next.or(last).unwrap_or_else(|| set.time())
     };
-    let mut sorted: Vec<_> = past.iter().map(|set| (set.time(), *set)).collect();
+    let mut sorted: Vec<_> = corrected(&past);
     sorted.extend(ahead.iter().map(|set| (believed(set), *set)));
     sorted.sort_by(|(one_time, one), (time, other)| rank(*time, *other).cmp(&rank(*one_time, *one)));
     sorted.into_iter().map(|(_, set)| set).collect()
+}
+
+/// Seconds by which the clock of a machine is wrong at most that takes the time of one zone for that of another. A clock that was
+/// ahead by no more is seen by nobody once that hour has come.
+const CLOCK_OF_ANOTHER_ZONE: i64 = 26 * 3_600;
+
+/// Sets with their dates; that of a set which continues one that a clock has dated hours later is the date of that one. Example: the
+/// clock had local time for UTC when a full set was taken, which is dated 10:00 and ends with generation 5; the log sets of
+/// 08:15 and 08:30 have the generations 6 and 7. They get 10:00, and their generations tell their order.
+fn corrected<'a, S: Stored>(sets: &[&'a S]) -> Vec<(i64, &'a S)> {
+    let mut dated: Vec<(i64, &S)> = sets.iter().map(|set| (set.time(), *set)).collect();
+    // What a set continues comes before it.
+    dated.sort_by_key(|(_, set)| set.generations().1);
+    let mut ends: HashMap<(&str, &str, &str, u32), i64> = HashMap::new();
+    for (date, set) in &mut dated {
+        let set: &S = set;
+        if !counts_on(set) {
+            continue;
+        }
+        let (low, high) = set.generations();
+        let end = |generation| (set.ca(), set.database(), set.stream(), generation);
+        let before = low.checked_sub(1).and_then(|last| ends.get(&end(last)));
+        if let Some(before) = before.filter(|before| *date < **before && is_close(**before, *date)) {
+            *date = *before;
+        }
+        let latest = ends.entry(end(high)).or_insert(*date);
+        *latest = (*latest).max(*date);
+    }
+    dated
+}
+
+/// Whether generations do not begin again in the set's stream of logs when the CA is restored: they do in that of a Windows CA.
+fn counts_on<S: Stored>(set: &S) -> bool {
+    !set.database().is_empty() && !set.stream().is_empty()
+}
+
+/// Whether a date is later than another one by no more than a wrong zone makes it.
+fn is_close(date: i64, other: i64) -> bool {
+    date.saturating_sub(other) <= CLOCK_OF_ANOTHER_ZONE
 }
 
 /// Whether both are the same backup, whatever stands beside their databases.
@@ -92,8 +133,8 @@ pub fn goes_with<S: Stored>(one: &S, other: &S) -> bool {
     (one.ca(), one.database(), one.stream()) == (other.ca(), other.database(), other.stream())
 }
 
-/// The chain that ends with `last`: the newest full set before it that log sets lead on from, and as few of these as do. `now` is in
-/// seconds since 1970.
+/// The chain that ends with `last`: the newest full set before it that log sets lead on from, and as few of these as do. There still
+/// is one when sets go that are not in it. `now` is in seconds since 1970.
 ///
 /// # Errors
 /// A sentence, when generations are missing.
@@ -101,23 +142,49 @@ pub fn chain<'a, S: Stored>(sets: &[&'a S], last: &'a S, now: i64) -> Result<Vec
     if last.kind() == SetKind::Full {
         return Ok(vec![last]);
     }
-    let related: Vec<&S> =
-        sets.iter().copied().filter(|set| goes_with(*set, last) && is_before(*set, last, now)).collect();
-    let related = newest_first(&related, now);
-    related
+    let stream: Vec<&S> = sets.iter().copied().filter(|set| goes_with(*set, last)).collect();
+    by_dates(&stream, last, now).or_else(|| by_generations(&stream, last)).ok_or_else(|| {
+        let (low, high) = last.generations();
+        format!(
+            "the log set {} (generations {low:#x} to {high:#x}) continues no full set that is here",
+            last.name()
+        )
+    })
+}
+
+/// The chain that ends with `last` in its stream of logs, as dates tell what came before what.
+fn by_dates<'a, S: Stored>(stream: &[&'a S], last: &'a S, now: i64) -> Option<Vec<&'a S>> {
+    let before: Vec<&S> = stream.iter().copied().filter(|set| is_before(*set, last, now)).collect();
+    let before = newest_first(&before, now);
+    before
         .iter()
         .copied()
         // Logs that end before it does are not of what came after it: the numbers of a Windows CA that was made anew, or
         // restored, begin again.
         .filter(|set| set.kind() == SetKind::Full && set.generations().1 <= last.generations().1)
-        .find_map(|full| continued(full, last, &related, now))
-        .ok_or_else(|| {
-            let (low, high) = last.generations();
-            format!(
-                "the log set {} (generations {low:#x} to {high:#x}) continues no full set that is here",
-                last.name()
-            )
-        })
+        .find_map(|full| continued(full, last, &before, now))
+}
+
+/// The chain that ends with `last` in its stream of logs where each set begins with the generation after the one before it, though a
+/// clock that was hours ahead has dated that one later. It is looked for from `last` back.
+fn by_generations<'a, S: Stored>(stream: &[&'a S], last: &'a S) -> Option<Vec<&'a S>> {
+    if !counts_on(last) {
+        return None;
+    }
+    let mut chain = vec![last];
+    let mut first = last;
+    while first.kind() == SetKind::Logs {
+        let end = first.generations().0.checked_sub(1)?;
+        let leads_on = |set: &&S| set.generations().1 == end && is_close(set.time(), first.time());
+        let before = stream.iter().copied().filter(leads_on);
+        // A full set ends it; else the newest of those that end there.
+        first = before.min_by(|one, other| {
+            (one.kind() != SetKind::Full, age(*one)).cmp(&(other.kind() != SetKind::Full, age(*other)))
+        })?;
+        chain.push(first);
+    }
+    chain.reverse();
+    Some(chain)
 }
 
 /// Whether a set of the same stream was taken before another one, or is that one: by dates, and by generations where its own date is
@@ -266,6 +333,43 @@ pub(crate) mod tests {
         assert_eq!(said, expected);
         assert_eq!(missing(&all), [(15, 16)]);
         assert_eq!(missing::<Kept>(&[]), []);
+    }
+
+    /// The clock was hours ahead when a full set was taken, and that hour has come.
+    #[test]
+    fn what_continues_a_set_that_a_clock_has_dated_later_is_newer() {
+        use SetKind::{Full, Logs};
+        let hour = 3_600;
+        let sets = |database, hours: i64| {
+            [
+                set(1, 5 * hour, Full, database, (1, 2), false),
+                set(2, (10 + hours) * hour, Full, database, (3, 5), false),
+                set(3, 10 * hour + 900, Logs, database, (6, 6), false),
+                set(4, 10 * hour + 1_800, Logs, database, (7, 8), false),
+                set(5, (10 + hours) * hour + 900, Logs, database, (9, 9), false),
+            ]
+        };
+        let told = |sets: &[Kept]| {
+            let all: Vec<&Kept> = sets.iter().collect();
+            let number = |set: &&Kept| u64::from_str_radix(&set.id, 16).unwrap();
+            let newest: Vec<_> = newest_first(&all, 1_000_000).iter().map(number).collect();
+            let chain = |last: usize| {
+                let chain = chain(&all, sets.get(last)?, 1_000_000).ok()?;
+                Some(chain.iter().map(number).collect::<Vec<_>>())
+            };
+            (newest, chain(3), chain(4))
+        };
+        let right = |newest: &[u64]| (newest.to_vec(), Some(vec![2, 3, 4]), Some(vec![2, 3, 4, 5]));
+        assert_eq!(told(&sets("db", 0)), right(&[5, 4, 3, 2, 1]));
+        assert_eq!(told(&sets("db", 6)), right(&[5, 4, 3, 2, 1]));
+        assert_eq!(told(&sets("db", 6)[..4]).0, [4, 3, 2, 1]);
+        // What is not in the chain may go, in whatever order: it stays what it is.
+        let fewer: Vec<Kept> = sets("db", 6).into_iter().skip(1).collect();
+        assert_eq!(told(&fewer).1, Some(vec![2, 3, 4, 5]));
+        // More than a wrong zone: a machine may have been set back to an earlier state.
+        assert_eq!(told(&sets("db", 30)), (vec![5, 2, 4, 3, 1], None, None));
+        // A Windows CA may have been restored in between.
+        assert_eq!(told(&sets("", 6)), (vec![5, 2, 4, 3, 1], None, None));
     }
 
     /// A Windows CA that was made anew under its name counts its logs from 1 again, and old sets of one name no sequence.
