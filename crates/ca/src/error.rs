@@ -87,6 +87,16 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// The key file is sound, and encrypted in a way, or of a kind, that this program does not know.
+    #[error("the key file {path} cannot be used: {reason}", path = path.display())]
+    KeyUnsupported {
+        /// The key file.
+        path: PathBuf,
+        /// What it is.
+        reason: String,
+        /// What to do about it.
+        remedy: &'static str,
+    },
     /// The key lies there in the clear.
     #[error("the key file {path} is not encrypted", path = path.display())]
     KeyNotEncrypted {
@@ -332,6 +342,7 @@ impl Diagnosis for Error {
             Self::Io { source, .. } => certadm_files::io_hresult(source),
             Self::PassphraseUnusable(_) | Self::WrongPassphrase { .. } => Hresult::ERROR_INVALID_PASSWORD,
             Self::KeyDamaged { .. } | Self::Key { .. } | Self::KeyNotEncrypted { .. } => Hresult::NTE_BAD_KEY,
+            Self::KeyUnsupported { .. } => Hresult::ERROR_NOT_SUPPORTED,
             Self::NotYetCertified { .. } => Hresult::ERROR_SERVICE_NOT_ACTIVE,
             Self::CertificateDamaged { .. }
             | Self::WrongKind { .. }
@@ -367,7 +378,9 @@ impl Diagnosis for Error {
             Self::Store(error) => error.class(),
             Self::File(error) => error.class(),
             // Understood; a rule of the profile says no, or another file was meant.
-            Self::ValidityTooLong { .. } | Self::WrongKind { .. } => Class::Refused,
+            Self::ValidityTooLong { .. } | Self::WrongKind { .. } | Self::KeyUnsupported { .. } => {
+                Class::Refused
+            }
             Self::KeyDamaged { .. } => Class::Damaged,
             Self::Key { .. } | Self::Encoding { .. } => Class::Internal,
             _ => self.hresult().class(),
@@ -390,6 +403,7 @@ impl Diagnosis for Error {
                 "give the passphrase of this CA; if it is the right one, the key file is damaged: take it from a copy"
             }
             Self::KeyDamaged { .. } => "take the key file from a copy",
+            Self::KeyUnsupported { remedy, .. } => remedy,
             Self::KeyNotEncrypted { .. } => {
                 "encrypt it with `openssl pkcs8 -topk8 -v2 aes-256-cbc` and put that in its place"
             }

@@ -5,11 +5,11 @@ use std::path::Path;
 use std::str::FromStr;
 
 use const_oid::db::rfc5912::RSA_ENCRYPTION;
-use der::asn1::{Any, AnyRef, BitString, BitStringRef, OctetStringRef};
-use der::{Decode, Encode, SecretDocument};
+use der::asn1::{Any, AnyRef, BitString, BitStringRef, ObjectIdentifier, OctetStringRef};
+use der::{Decode, Encode, SecretDocument, SliceReader};
 use getrandom::SysRng;
 use p256::elliptic_curve::Generate;
-use pkcs8::pkcs5::pbes2;
+use pkcs8::pkcs5::{Error as Unsupported, pbes2};
 use pkcs8::{DecodePrivateKey, EncodePrivateKey, EncryptedPrivateKeyInfoRef, PrivateKeyInfoRef};
 use ring::rand::SystemRandom;
 use ring::signature::{
@@ -219,12 +219,17 @@ impl CaKey {
     /// PBES2 and one of the key types.
     ///
     /// # Errors
-    /// [`Error::WrongPassphrase`], [`Error::KeyNotEncrypted`], [`Error::KeyDamaged`], [`Error::Io`].
+    /// [`Error::WrongPassphrase`], [`Error::KeyNotEncrypted`], [`Error::KeyUnsupported`], [`Error::KeyDamaged`], [`Error::Io`].
     pub fn open(path: &Path, passphrase: &Passphrase) -> Result<Self> {
         let damaged = |reason: String| Error::KeyDamaged { path: path.into(), reason };
         let clear = decrypted_pkcs8(path, passphrase)?;
         let info = PrivateKeyInfoRef::from_der(clear.as_bytes())
             .map_err(|_| Error::WrongPassphrase { path: path.into() })?;
+        if let Some(kind) = unknown_kind(&info) {
+            let remedy =
+                "name the key file of this CA; `emergency-crl` and `complete` know keys of more kinds";
+            return Err(Error::KeyUnsupported { path: path.into(), reason: kind, remedy });
+        }
         Self::with_public_parts(private_of(info).map_err(damaged)?).map_err(damaged)
     }
 
@@ -336,7 +341,7 @@ impl fmt::Debug for CaKey {
 ///
 /// # Errors
 /// [`Error::WrongPassphrase`], [`Error::KeyNotEncrypted`], [`Error::WrongKind`] when it is something else, such as a
-/// certificate; [`Error::KeyDamaged`], [`Error::Io`].
+/// certificate; [`Error::KeyUnsupported`] for a kind of encryption that is not known; [`Error::KeyDamaged`], [`Error::Io`].
 pub fn decrypted_pkcs8(path: &Path, passphrase: &Passphrase) -> Result<SecretDocument> {
     let content = Zeroizing::new(read::bounded(path, MAX_KEY_FILE)?);
     let damaged = |reason: &str| {
@@ -344,6 +349,12 @@ pub fn decrypted_pkcs8(path: &Path, passphrase: &Passphrase) -> Result<SecretDoc
             .unwrap_or_else(|| Error::KeyDamaged { path: path.into(), reason: reason.into() })
     };
     let text = std::str::from_utf8(&content).map_err(|_| damaged("it is not a PEM file"))?;
+    if text.contains(OLD_ENCRYPTION) {
+        return Err(unknown_encryption(
+            path,
+            "it is encrypted in the old way of OpenSSL, which PEM headers tell",
+        ));
+    }
     let (label, document) =
         SecretDocument::from_pem(text.trim_start()).map_err(|_| damaged("it is not a PEM file"))?;
     match label {
@@ -353,20 +364,53 @@ pub fn decrypted_pkcs8(path: &Path, passphrase: &Passphrase) -> Result<SecretDoc
         }
         _ => return Err(damaged("it does not hold an encrypted private key")),
     }
-    let encrypted = EncryptedPrivateKeyInfoRef::from_der(document.as_bytes())
-        .map_err(|_| damaged("the encryption header cannot be read"))?;
+    let unknown = |oid| unknown_encryption(path, &format!("its encryption is of an unknown kind ({oid})"));
+    let encrypted = EncryptedPrivateKeyInfoRef::from_der(document.as_bytes());
+    let encrypted = encrypted.map_err(|error| match (scheme_of(document.as_bytes()), error.kind()) {
+        (Ok(scheme), _) if scheme != pbes2::PBES2_OID => unknown(scheme),
+        (_, der::ErrorKind::OidUnknown { oid }) => unknown(oid),
+        _ => damaged("the encryption header cannot be read"),
+    })?;
     key_cost::check(&encrypted.encryption_algorithm).map_err(|reason| damaged(&reason))?;
     // A wrong passphrase shows as bad padding or, once in 256 times, as nonsense behind it.
     let wrong = || Error::WrongPassphrase { path: path.into() };
     let clear = match encrypted.decrypt(passphrase.as_bytes()) {
         Ok(clear) => clear,
-        Err(pkcs8::Error::EncryptedPrivateKey(pkcs8::pkcs5::Error::UnsupportedAlgorithm { .. })) => {
-            return Err(damaged("it is encrypted in a way this program does not know"));
-        }
+        Err(pkcs8::Error::EncryptedPrivateKey(
+            error @ (Unsupported::UnsupportedAlgorithm { .. } | Unsupported::NoPbes1CryptSupport),
+        )) => return Err(unknown_encryption(path, &error.to_string())),
         Err(_) => return Err(wrong()),
     };
     PrivateKeyInfoRef::from_der(clear.as_bytes()).map_err(|_| wrong())?;
     Ok(clear)
+}
+
+/// How OpenSSL marked a key that it encrypted before PKCS#8 (`openssl rsa -aes256`).
+const OLD_ENCRYPTION: &str = "Proc-Type: 4,ENCRYPTED";
+
+/// The scheme by which an EncryptedPrivateKeyInfo (RFC 5958 3) is encrypted, also one that is not known.
+fn scheme_of(document: &[u8]) -> der::Result<ObjectIdentifier> {
+    let outer = AnyRef::from_der(document)?;
+    let mut fields = SliceReader::new(outer.value())?;
+    Ok(AlgorithmIdentifierRef::decode(&mut fields)?.oid)
+}
+
+fn unknown_encryption(path: &Path, reason: &str) -> Error {
+    Error::KeyUnsupported {
+        path: path.to_owned(),
+        reason: reason.to_owned(),
+        remedy: "convert it with `openssl pkcs8 -topk8 -v2 aes-256-cbc -in FILE -out NEW` and name the new file; if openssl cannot read it either, it is damaged: take it from a copy",
+    }
+}
+
+/// What kind of key it is, a sentence, where this CA has no keys of it.
+fn unknown_kind(info: &PrivateKeyInfoRef<'_>) -> Option<String> {
+    use const_oid::db::rfc5912::{ID_EC_PUBLIC_KEY, SECP_256_R_1, SECP_384_R_1};
+    match (info.algorithm.oid, info.algorithm.parameters_oid().ok()) {
+        (ID_EC_PUBLIC_KEY, Some(SECP_256_R_1 | SECP_384_R_1)) | (RSA_ENCRYPTION, _) => None,
+        (ID_EC_PUBLIC_KEY, Some(curve)) => Some(format!("keys on the curve {curve} are not supported")),
+        (other, _) => Some(format!("keys of the kind {other} are not supported")),
+    }
 }
 
 fn p256_key(key: p256::ecdsa::SigningKey) -> Result<Private, String> {
@@ -390,7 +434,7 @@ fn private_of(info: PrivateKeyInfoRef<'_>) -> Result<Private, String> {
             p384_key(p384::ecdsa::SigningKey::from_pkcs8_der(&der).map_err(text)?)
         }
         (RSA_ENCRYPTION, _) => Rsa::read(info.private_key.as_bytes()).map(Private::Rsa),
-        (other, _) => Err(format!("keys of the kind {other} are not supported")),
+        _ => Err(unknown_kind(&info).unwrap_or_default()),
     }
 }
 

@@ -4,6 +4,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use certadm_ca::{CaKey, Error, KeyType, Passphrase};
+use certadm_rules::Diagnosis;
+use certadm_rules::diagnosis::Class;
 use der::Decode;
 use pkcs8::EncryptedPrivateKeyInfoRef;
 
@@ -64,6 +66,53 @@ fn keys_of_openssl_open() {
         let refused = CaKey::open(&clear, &passphrase()).unwrap_err();
         assert!(matches!(refused, Error::KeyNotEncrypted { .. }), "{refused}");
     }
+}
+
+/// What openssl can open is no damaged file: it is refused, with the line that converts it.
+#[test]
+fn a_key_that_is_encrypted_or_made_otherwise_is_refused_and_not_called_damaged() {
+    let scratch = tempfile::tempdir().unwrap();
+    let at = |name: &str| scratch.path().join(name);
+    let password = format!("pass:{PASSPHRASE}");
+    let generate = |name: &str, arguments: &[&str]| {
+        let path = at(name);
+        openssl(&[&["genpkey"], arguments, &["-out", text(&path)]].concat());
+        path
+    };
+    let rsa = generate("rsa", &["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"]);
+    let odd_curve = generate("p521", &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-521"]);
+    let edwards = generate("ed25519", &["-algorithm", "ED25519"]);
+    let pkcs8 = ["pkcs8", "-topk8", "-passout", &password];
+    let old = ["rsa", "-aes256", "-traditional", "-passout", &password];
+    for (name, arguments, key, converts) in [
+        ("3des", &[&pkcs8[..], &["-v2", "des3"]].concat(), &rsa, true),
+        ("pbes1", &[&pkcs8[..], &["-v1", "PBE-SHA1-3DES"]].concat(), &rsa, true),
+        ("old", &old.to_vec(), &rsa, true),
+        ("curve", &pkcs8.to_vec(), &odd_curve, false),
+        ("edwards", &pkcs8.to_vec(), &edwards, false),
+    ] {
+        let path = at(name);
+        openssl(&[arguments.as_slice(), &["-in", text(key), "-out", text(&path)]].concat());
+        let error = CaKey::open(&path, &passphrase()).unwrap_err();
+        assert!(matches!(error, Error::KeyUnsupported { .. }), "{name}: {error}");
+        assert_eq!(
+            (error.class(), error.remedy().contains("openssl pkcs8")),
+            (Class::Refused, converts),
+            "{name}"
+        );
+    }
+    // The line works.
+    let new = at("new");
+    let (old, passwords) = (at("3des"), ["-passin", &password, "-passout", &password]);
+    openssl(
+        &[
+            &["pkcs8", "-topk8", "-v2", "aes-256-cbc"],
+            &passwords[..],
+            &["-in", text(&old), "-out", text(&new)],
+        ]
+        .concat(),
+    );
+    CaKey::open(&new, &passphrase()).unwrap();
 }
 
 #[test]
