@@ -1,12 +1,13 @@
 //! A new CA: its folder, key, certificate or request, database and first CRL.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
 use certadm_rules::FileTime;
 use certadm_rules::pem;
 use certadm_rules::unc::check_path;
-use certadm_store::{Folder, Store, Writer};
+use certadm_store::{Folder, Store, Writer, locks, record};
 use der::Encode;
 use x509_cert::builder::Builder;
 use x509_cert::name::Name;
@@ -50,8 +51,8 @@ impl Authority {
     /// # Errors
     /// [`Error::WouldOverwrite`] when the folder holds anything of a CA already; nothing is
     /// changed then. [`Error::Config`] for settings that do not fit, [`Error::Random`],
-    /// [`Error::Key`], [`Error::Io`], [`Error::Store`]; what was made until then stays in the folder,
-    /// which has to be removed before another try.
+    /// [`Error::Key`], [`Error::Io`], [`Error::Store`]; what was made until then is removed, so that another try begins
+    /// with nothing. What a process that was killed has made stays, and has to be removed before another try.
     pub fn init(
         folder: &Folder,
         config: &Config,
@@ -65,25 +66,15 @@ impl Authority {
         refuse_path(folder)?;
         refuse_existing(folder)?;
         make_private(folder)?;
+        let before = files_of(folder)?;
         let key = CaKey::generate(config.key)?;
+        // Whoever makes the key makes the CA: of two who begin at a time the other one fails here.
         key.save(&folder.key_path(), passphrase)?;
-        let store = Store::create(folder, &config.name.sanitized(), config.database.store_options())?;
-        let made = match role {
-            Role::Root => {
-                let mut writer = store.writer()?;
-                let authority = make_root(folder, config, key, &name, now, &mut writer)?;
-                Initialized::Root(Box::new(authority))
-            }
-            Role::Subordinate => {
-                let request = request_path(folder);
-                let text = request_for_parent(&key, &name)?;
-                durable::create(&request, text.as_bytes(), Access::Everyone)?;
-                Initialized::Subordinate { request }
-            }
-        };
-        store.close()?;
-        config.create(&folder.config_path())?;
-        Ok(made)
+        let made = make(folder, config, role, key, &name, now);
+        if made.is_err() {
+            remove_all_but(&before, folder);
+        }
+        made
     }
 
     /// Makes the CA in `folder` that waits for its parent complete: takes the parent's answer
@@ -167,6 +158,64 @@ fn refuse_existing(folder: &Folder) -> Result<()> {
             Ok(path) => Err(Error::WouldOverwrite { path }),
             Err(_) => Ok(()),
         },
+    }
+}
+
+/// Makes the CA of a key that is there.
+fn make(
+    folder: &Folder,
+    config: &Config,
+    role: Role,
+    key: CaKey,
+    name: &Name,
+    now: FileTime,
+) -> Result<Initialized> {
+    let store = Store::create(folder, &config.name.sanitized(), config.database.store_options())?;
+    let made = match role {
+        Role::Root => {
+            let mut writer = store.writer()?;
+            let authority = make_root(folder, config, key, name, now, &mut writer)?;
+            Initialized::Root(Box::new(authority))
+        }
+        Role::Subordinate => {
+            let request = request_path(folder);
+            let text = request_for_parent(&key, name)?;
+            durable::create(&request, text.as_bytes(), Access::Everyone)?;
+            Initialized::Subordinate { request }
+        }
+    };
+    store.close()?;
+    config.create(&folder.config_path())?;
+    Ok(made)
+}
+
+/// The files in a CA's folder and in its parts.
+fn files_of(folder: &Folder) -> Result<BTreeSet<PathBuf>> {
+    let mut files = BTreeSet::new();
+    for (part, _) in folder.parts() {
+        for entry in fs::read_dir(&part).during("list", &part)? {
+            let path = entry.during("list", &part)?.path();
+            if path.symlink_metadata().is_ok_and(|found| !found.is_dir()) {
+                files.insert(path);
+            }
+        }
+    }
+    Ok(files)
+}
+
+/// Removes what was made of a CA that could not be made, such as on a full disk, but for the files that processes lock: another one
+/// may wait for them. The database goes only where nobody else is at work in the folder, and no restore has put one there meanwhile.
+fn remove_all_but(before: &BTreeSet<PathBuf>, folder: &Folder) {
+    let owned = locks::own(folder);
+    let is_ours = owned.is_ok() && matches!(record::read(folder), Ok(None));
+    // What stays is named by the next try.
+    let Ok(files) = files_of(folder) else { return };
+    let locked = [folder.owner_lock_path(), folder.use_lock_path(), folder.commit_lock_path()];
+    for file in files.difference(before).filter(|file| !locked.contains(file)) {
+        let is_of_database = file.parent().is_some_and(|dir| dir != folder.path() && dir != folder.crl_dir());
+        if is_ours || !is_of_database {
+            fs::remove_file(file).ok();
+        }
     }
 }
 

@@ -41,6 +41,38 @@ fn a_ca_is_never_made_over_another() {
     assert!(!ca.folder.key_path().exists());
 }
 
+/// Such as on a full disk: here a folder lies where the first CRL goes.
+#[test]
+fn what_could_not_be_made_whole_stands_in_the_way_of_no_other_try() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = Folder::new(scratch.path().join("ca"));
+    let config = Config::new("Test CA".parse().unwrap(), KeyType::P256);
+    let crl = folder.crl_dir().join("Test CA.crl");
+    let left = |folder: &Folder| -> Vec<_> {
+        let files = folder.parts().into_iter().flat_map(|(part, _)| std::fs::read_dir(part).unwrap());
+        let files = files.map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
+        files.filter(|path| path.extension().is_none_or(|extension| extension != "lock")).collect()
+    };
+    folder.create_parts().unwrap();
+    std::fs::create_dir(&crl).unwrap();
+    std::fs::write(crl.join("in the way"), "x").unwrap();
+    std::fs::write(folder.path().join("notes"), "x").unwrap();
+    let init = |role| Authority::init(&folder, &config, role, &passphrase(), certadm_store::now());
+    let error = init(Role::Root).err().unwrap();
+    assert!(!matches!(error, Error::WouldOverwrite { .. }), "{error}");
+    let kept = [folder.path().join("notes"), folder.owner_lock_path()];
+    assert_eq!(
+        left(&folder).into_iter().filter(|path| !kept.contains(path)).count(),
+        0,
+        "{:?}",
+        left(&folder)
+    );
+    assert!(kept[0].is_file());
+    std::fs::remove_dir_all(&crl).unwrap();
+    init(Role::Root).unwrap();
+    Authority::open(&folder, &passphrase()).unwrap();
+}
+
 fn contents(folder: &Folder) -> Vec<(String, Vec<u8>)> {
     let mut files: Vec<_> = [folder.config_path(), folder.certificate_path(), folder.key_path()]
         .into_iter()
