@@ -128,15 +128,22 @@ impl Vault {
     pub fn create(&self, ca: &str, recovery: &str, label: Label<'_>) -> Result<CaRepository> {
         let asked = self.folder_of(ca)?;
         let (base, number) = generation::split(&asked);
-        let ca = generation::folder(base, number.unwrap_or(1));
+        let number = match number {
+            Some(number) => number,
+            // Another vault may have the same key files, and a repository that follows its first: the key of that one is the one to
+            // use here, too.
+            None if self.numbers(base)?.is_empty() => self.keyed(base).unwrap_or(1),
+            // The CA's name leads to the newest. The first may have been deleted since, and its key may be stolen.
+            None => match self.newest(base)? {
+                1 => 1,
+                newest => {
+                    let place = self.objects(&generation::folder(base, newest))?.place();
+                    return Err(Error::RepositoryExists { place });
+                }
+            },
+        };
+        let ca = generation::folder(base, number);
         let objects = self.objects(&ca)?;
-        // The CA's name leads there. The first may have been deleted since, and its key may be stolen.
-        let newest = if number.is_none() { self.newest(base)? } else { 1 };
-        if newest != 1 {
-            return Err(Error::RepositoryExists {
-                place: self.objects(&generation::folder(base, newest))?.place(),
-            });
-        }
         let storage = |source| Error::Storage { place: objects.place(), source };
         let has_keys = !objects.list(FileType::Key.dirname()).map_err(storage)?.is_empty();
         let exists = objects.len("config").map_err(storage)?.is_some();

@@ -111,6 +111,26 @@ fn a_gap_in_the_numbers_leads_nobody_back() {
     assert_eq!(newest().unwrap(), "ca!n4");
 }
 
+/// A fresh vault gets the newest of the keys that it shares with another one, and not that which may be stolen.
+#[test]
+fn a_vault_with_the_key_files_of_another_one_begins_with_the_newest_key() {
+    let ca = Ca::named("ca");
+    let root = ca.beside().to_owned();
+    let key_file = "key-file = 'ROOT/{ca}.key'\n";
+    let first = vault(&root, key_file);
+    first.create("ca", "a code", LABEL).unwrap();
+    first.create_next("ca", "next code", LABEL).unwrap();
+    fs::rename(root.join("vault"), root.join("first")).unwrap();
+    let second = vault(&root, key_file);
+    assert_eq!(second.create("ca", "next code", LABEL).unwrap().name(), "ca!n2");
+    let repository = second.repository(Some("ca")).unwrap();
+    assert_eq!(repository.name(), "ca!n2");
+    ca.back_up(&repository, BackupType::Full).unwrap();
+    let error = second.create("ca", "a code", LABEL).unwrap_err();
+    assert!(matches!(error, Error::RepositoryExists { .. }), "{error}");
+    assert_eq!(second.create_next("ca", "third code", LABEL).unwrap().name(), "ca!n3");
+}
+
 /// Root has made it, and the nightly job of another account may not read it.
 #[cfg(unix)]
 #[test]
