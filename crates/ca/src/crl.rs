@@ -124,7 +124,7 @@ impl Signer<'_> {
         if let Some(folder) = path.parent().filter(|folder| !folder.is_dir()) {
             durable::create_dir_as(folder, 0o755)?;
         }
-        durable::replace(path, &der)?;
+        durable::replace_published(path, &der)?;
         Ok(Publication { number, entries, this_update, next_update, path: path.into(), der })
     }
 

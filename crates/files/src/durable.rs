@@ -224,11 +224,34 @@ pub fn replace_private(path: &Path, bytes: &[u8]) -> Result<()> {
 pub fn replace_readable(path: &Path, bytes: &[u8]) -> Result<()> {
     replace_with(path, bytes, |temporary| {
         let file = open_emptied(temporary)?;
-        #[cfg(unix)]
-        file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
-            .during("set the mode of", temporary)?;
+        owner::set_mode(&file, 0o644, temporary)?;
         Ok(file)
     })
+}
+
+/// As [`replace`], for what others fetch, such as a CRL: those may read it who may read its folder, whatever the umask of the job
+/// that made it. On Windows the rights of the folder decide.
+///
+/// # Errors
+/// As [`replace`].
+pub fn replace_published(path: &Path, bytes: &[u8]) -> Result<()> {
+    replace_with(path, bytes, |temporary| {
+        let file = open_emptied(temporary)?;
+        owner::set_mode(&file, owner::file_mode(path), temporary)?;
+        Ok(file)
+    })
+}
+
+/// Renames a file that others fetch into its place, where those may read it who may read the folder, and flushes that.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn rename_published(from: &Path, to: &Path) -> Result<()> {
+    let file = fs::File::open(from).during("open", from)?;
+    owner::set_mode(&file, owner::file_mode(to), from)?;
+    drop(file);
+    rename(from, to)?;
+    sync_parent(to)
 }
 
 /// Writes the file that `open` gives beside `path`, and renames it.
@@ -423,6 +446,23 @@ mod tests {
             replace_readable(&path, content.as_bytes()).unwrap();
             let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o777;
             assert_eq!((fs::read_to_string(&path).unwrap().as_str(), mode), (content, 0o644));
+        }
+    }
+
+    /// A CRL in a folder that a web server reads: neither the umask of a job nor where it was laid down before decides.
+    #[test]
+    fn what_is_published_can_be_read_by_all_who_may_read_its_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, staged) = (dir.path().join("ca.crl"), dir.path().join("staged"));
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        for (folder, file) in [(0o755, 0o644), (0o750, 0o640), (0o700, 0o600)] {
+            fs::set_permissions(dir.path(), fs::Permissions::from_mode(folder)).unwrap();
+            replace_published(&path, b"new").unwrap();
+            assert_eq!(mode(&path), file);
+            fs::write(&staged, "staged").unwrap();
+            fs::set_permissions(&staged, fs::Permissions::from_mode(0o600)).unwrap();
+            rename_published(&staged, &path).unwrap();
+            assert_eq!((fs::read_to_string(&path).unwrap().as_str(), mode(&path)), ("staged", file));
         }
     }
 

@@ -45,7 +45,7 @@ pub use durable::Access;
 pub use error::{Error, IoContext, Result};
 pub use found::Found;
 pub use offset_io::OffsetIo;
-pub use owner::is_exposed;
+pub use owner::{check_writable, is_exposed};
 pub use pace::Pace;
 pub use system::{io_hresult, io_remedy};
 pub use unfinished::Unfinished;

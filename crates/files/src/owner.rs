@@ -26,6 +26,30 @@ pub(crate) fn writers_mode(path: &Path) -> u32 {
     0o600 | may_write | (may_write << 1)
 }
 
+/// Without modes the folder decides by itself.
+#[cfg(not(unix))]
+pub(crate) fn file_mode(_path: &Path) -> u32 {
+    0o666
+}
+
+/// Gives an open file a mode, whatever the umask. On Windows the rights of the folder decide, and nothing is done.
+///
+/// # Errors
+/// [`crate::Error::Io`].
+pub(crate) fn set_mode(file: &File, mode: u32, path: &Path) -> Result<()> {
+    #[cfg(unix)]
+    {
+        use crate::error::IoContext;
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        file.set_permissions(mode).during("set the mode of", path)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = (file, mode, path);
+        Ok(())
+    }
+}
+
 /// The mode for a new folder in the folder of `path`.
 #[cfg(unix)]
 pub(crate) fn folder_mode(path: &Path) -> u32 {
@@ -48,6 +72,32 @@ pub fn is_exposed(path: &Path) -> bool {
     {
         let _ = path;
         false
+    }
+}
+
+/// Whether this account may make files in a folder, by its mode and by what its file system allows. Nothing is written. On Windows
+/// nothing is checked: the making itself tells.
+///
+/// # Errors
+/// [`crate::Error::Io`] with what the system says, such as that the file system is read-only.
+pub fn check_writable(dir: &Path) -> Result<()> {
+    #[cfg(unix)]
+    {
+        use rustix::fs::{Access, AtFlags, CWD, accessat};
+        use rustix::io::Errno;
+
+        use crate::error::IoContext;
+        let asked = accessat(CWD, dir, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS);
+        match asked {
+            // A system that cannot be asked about the account that this process acts as.
+            Err(Errno::NOSYS | Errno::INVAL) => Ok(()),
+            other => other.map_err(std::io::Error::from).during("write to", dir),
+        }
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = dir;
+        Ok(())
     }
 }
 

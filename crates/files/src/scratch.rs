@@ -24,6 +24,13 @@ impl ScratchFolder {
     }
 }
 
+impl Drop for ScratchFolder {
+    fn drop(&mut self) {
+        // It is removed at once. A process that lives for months makes many of them.
+        OwnNames::lock().forget(self.dir.path());
+    }
+}
+
 /// A folder where nobody looks for what killed processes have left.
 impl From<TempDir> for ScratchFolder {
     fn from(dir: TempDir) -> Self {

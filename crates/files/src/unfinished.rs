@@ -1,7 +1,7 @@
 //! What is built aside, under a name that says so, and goes away unless it gets its own name.
 
-use std::collections::BTreeSet;
-use std::ffi::{OsStr, OsString};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -87,19 +87,15 @@ impl Unfinished {
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
-        // Where something of the same name is built elsewhere, its lock tells that.
-        if self.held.is_some() {
-            OwnNames::lock().forget(&self.building);
+        if !self.placed {
+            // Best effort: what stays is named as unfinished, and no command takes it for the finished thing.
+            if self.building.is_dir() {
+                fs::remove_dir_all(&self.building).ok();
+            } else {
+                fs::remove_file(&self.building).ok();
+            }
         }
-        if self.placed {
-            return;
-        }
-        // Best effort: what stays is named as unfinished, and no command takes it for the finished thing.
-        if self.building.is_dir() {
-            fs::remove_dir_all(&self.building).ok();
-        } else {
-            fs::remove_file(&self.building).ok();
-        }
+        OwnNames::lock().forget(&self.building);
     }
 }
 
@@ -117,12 +113,12 @@ pub fn hold(building: &Path) -> Option<File> {
     File::open(building).ok().filter(|file| file.try_lock().is_ok())
 }
 
-/// The names with this process's number that it has given itself. In a container every process may have the same number, so that
-/// number alone does not tell what an earlier one has left.
-static OWN: Mutex<BTreeSet<OsString>> = Mutex::new(BTreeSet::new());
+/// The names with this process's number that it has given itself and that are at work, each with how many folders have it. In a
+/// container every process may have the same number, so that number alone does not tell what an earlier one has left.
+static OWN: Mutex<BTreeMap<OsString, usize>> = Mutex::new(BTreeMap::new());
 
 /// [`OWN`], locked: between the making of something and the noting of its name, nobody of this process removes it.
-pub(crate) struct OwnNames(MutexGuard<'static, BTreeSet<OsString>>);
+pub(crate) struct OwnNames(MutexGuard<'static, BTreeMap<OsString, usize>>);
 
 impl OwnNames {
     pub(crate) fn lock() -> Self {
@@ -131,17 +127,22 @@ impl OwnNames {
 
     /// Notes what this process has made.
     pub(crate) fn add(&mut self, made: &Path) {
-        self.0.extend(made.file_name().map(OsStr::to_owned));
+        if let Some(name) = made.file_name() {
+            *self.0.entry(name.to_owned()).or_default() += 1;
+        }
     }
 
-    fn forget(&mut self, path: &Path) {
-        if let Some(name) = path.file_name() {
-            self.0.remove(name);
+    /// Notes that it is gone, or has another name: once for each [`OwnNames::add`].
+    pub(crate) fn forget(&mut self, path: &Path) {
+        let Some(name) = path.file_name() else { return };
+        match self.0.get_mut(name) {
+            Some(folders @ 2..) => *folders -= 1,
+            _ => drop(self.0.remove(name)),
         }
     }
 
     fn has(&self, path: &Path) -> bool {
-        path.file_name().is_some_and(|name| self.0.contains(name))
+        path.file_name().is_some_and(|name| self.0.contains_key(name))
     }
 
     /// Makes room for something of this name, if what has it was left by an earlier process of the same number.
@@ -175,8 +176,10 @@ pub fn discard(folder: &Path) -> Result<()> {
     own.add(&going);
     let _held = hold(&going);
     drop(own);
-    durable::sync_parent(folder)?;
-    fs::remove_dir_all(&going).during("remove", &going)
+    let removed =
+        durable::sync_parent(folder).and_then(|()| fs::remove_dir_all(&going).during("remove", &going));
+    OwnNames::lock().forget(&going);
+    removed
 }
 
 /// Has a folder alone for as long as the file lives, among those who ask for it this way; `None` while somebody else has it.
@@ -342,6 +345,27 @@ mod tests {
         fs::create_dir(dir.path().join("set")).unwrap();
         discard(&dir.path().join("set")).unwrap();
         assert!(remove_abandoned(dir.path()).unwrap().is_empty());
+    }
+
+    /// An agent lives for months, and each run makes names of its own.
+    #[test]
+    fn names_are_forgotten_when_what_they_name_is_gone_in_each_folder() {
+        let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let is_known = |path: &Path| OwnNames::lock().has(path);
+        let one = Unfinished::folder(&dir.path().join("forgotten")).unwrap();
+        let two = Unfinished::folder(&other.path().join("forgotten")).unwrap();
+        let name = one.path().to_owned();
+        one.place().unwrap();
+        assert!(is_known(two.path()), "it is still at work in the other folder");
+        drop(two);
+        assert!(!is_known(&name));
+        discard(&dir.path().join("forgotten")).unwrap();
+        assert!(!is_known(&name));
+        let scratch = crate::scratch::folder_in(dir.path()).unwrap();
+        let name = scratch.path().to_owned();
+        assert!(is_known(&name));
+        drop(scratch);
+        assert!(!is_known(&name) && !name.exists());
     }
 
     #[cfg(target_os = "linux")]

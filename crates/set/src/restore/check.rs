@@ -59,14 +59,16 @@ impl Plan {
         })
     }
 
-    /// Whether the target can take the restore: its file systems, its free space, and whether anything has come into the
-    /// way since the plan was made.
+    /// Whether the target can take the restore: its file systems, the right to write to them, their free space, and whether anything
+    /// has come into the way since the plan was made.
     pub(super) fn check_target(&self) -> Result<()> {
         let folder = &self.folder;
         let there = folder.path().ancestors().find(|path| path.is_dir()).unwrap_or(Path::new("/"));
-        for dir in [folder.database_dir(), folder.log_dir()] {
-            if dir.is_dir() && !space::same_file_system(&dir, folder.path())? {
-                return Err(Error::NotOneFileSystem { path: dir, folder: folder.path().to_owned() });
+        certadm_files::check_writable(there)?;
+        for dir in [folder.database_dir(), folder.log_dir()].iter().filter(|dir| dir.is_dir()) {
+            certadm_files::check_writable(dir)?;
+            if !space::same_file_system(dir, folder.path())? {
+                return Err(Error::NotOneFileSystem { path: dir.clone(), folder: folder.path().to_owned() });
             }
         }
         if !self.options.force {

@@ -89,7 +89,7 @@ pub(super) fn place_dynamic(folder: &Folder, staging: &Staging) -> Vec<String> {
     for from in &staging.dynamic {
         let Some(name) = from.file_name() else { continue };
         let to = folder.crl_dir().join(name);
-        if let Err(error) = durable::rename(from, &to).and_then(|()| durable::sync_parent(&to)) {
+        if let Err(error) = durable::rename_published(from, &to) {
             let detail = chain_of(&error);
             warnings.push(format!("{} was not put back: {detail}; publish a new CRL", to.display()));
         }
