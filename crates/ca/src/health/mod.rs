@@ -167,14 +167,14 @@ fn files(folder: &Folder, findings: &mut Vec<Finding>) -> Files {
         key: key.exists(),
         certificate: certificate.exists(),
     };
-    let missing = |kind, what: &str, path: PathBuf| {
+    let missing = |kind, what: &str, path: PathBuf, remedy: &'static str| {
         let text = format!("it is not there: the CA cannot issue without its {what}");
-        Finding::error(kind, Hresult::ERROR_FILE_NOT_FOUND, text)
-            .in_file(path)
-            .remedy("put it back from where it is kept; a backup set does not hold it")
+        Finding::error(kind, Hresult::ERROR_FILE_NOT_FOUND, text).in_file(path).remedy(remedy)
     };
     if !files.certificate {
-        findings.push(missing(Kind::CertificateMissing, "certificate", certificate));
+        let remedy =
+            "put it back from a backup set, whose folder Identity holds it, or from where it is kept";
+        findings.push(missing(Kind::CertificateMissing, "certificate", certificate, remedy));
     }
     let users = folder.path().join("users.toml");
     if certadm_files::is_exposed(&users) {
@@ -190,7 +190,8 @@ fn files(folder: &Folder, findings: &mut Vec<Finding>) -> Files {
         findings.push(finding.remedy(format!("run `{}`", exposure.remedy)));
     }
     if !files.key {
-        findings.push(missing(Kind::KeyMissing, "key", key));
+        let remedy = "put it back from where it is kept; a backup set holds it only where it was attached";
+        findings.push(missing(Kind::KeyMissing, "key", key, remedy));
     }
     files
 }
