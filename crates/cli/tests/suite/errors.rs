@@ -5,7 +5,7 @@ use std::path::Path;
 
 use certadm_store::{Folder, locks};
 
-use crate::support::Work;
+use crate::support::{Run, Work, command};
 
 /// Runs a command that must fail, for a person and for a program. Both say the same.
 fn refused(work: &Work, line: &str, exit: i32, code: &str, remedy: &str) {
@@ -287,6 +287,35 @@ fn a_target_that_cannot_be_written() {
     refused(&work, "restore --from {full} --dir /sys/kernel/certadm-ca", 3, "0x80070005", remedy);
     assert_eq!(logs_of(&work, "ca"), before, "no log is gone");
     work.result("backup --dir {ca} --to {set} --type logs");
+}
+
+/// A dry run tells what the restore would have told.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_dry_run_sees_that_the_target_is_on_a_file_system_that_is_read_only() {
+    use std::process::Command;
+    let work = with_sets();
+    fs::create_dir(work.path("sealed")).unwrap();
+    // A namespace of its own, so that nobody else sees the mount.
+    let mounted = |program: &Command| {
+        let script = "mount --bind sealed sealed && mount -o remount,bind,ro sealed && exec \"$0\" \"$@\"";
+        let mut shell = Command::new("unshare");
+        shell.args(["--mount", "sh", "-c", script]).current_dir(work.path(""));
+        shell.arg(program.get_program()).args(program.get_args());
+        shell
+    };
+    if !mounted(&Command::new("true")).status().is_ok_and(|status| status.success()) {
+        eprintln!("skipped: this account may not mount anything");
+        return;
+    }
+    for dry_run in [" --dry-run", ""] {
+        let line = format!("--json restore --from {{full}} --dir sealed/ca{dry_run}");
+        let run = Run::of(&mut mounted(&command(&work.path(""), &line)));
+        let json = run.json();
+        assert_eq!((run.code, &json["error"]["code"]), (3, &"0x80070013".into()), "{dry_run}: {json}");
+    }
+    // A folder that may be written is fine.
+    work.result("restore --from {full} --dir sealed/ca --dry-run");
 }
 
 fn logs_of(work: &Work, ca: &str) -> Vec<std::ffi::OsString> {

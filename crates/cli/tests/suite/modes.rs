@@ -66,6 +66,23 @@ fn a_new_ca_is_its_owners_alone_whatever_the_umask() {
     }
 }
 
+/// The folder was made to be read by a web server; then a job with a strict umask publishes.
+#[test]
+fn a_crl_is_as_open_as_its_folder_whatever_the_umask() {
+    let work = Work::with_ca();
+    let crl = "ca/crl/Test-CA.crl";
+    for (folder, file) in [(0o755, 0o644), (0o700, 0o600)] {
+        set_mode(&work.path("ca/crl"), folder);
+        with_umask(&work, "077", "ca crl --dir {ca} --passphrase-file {pass}").good();
+        assert_eq!(mode(&work.path(crl)), file);
+    }
+    set_mode(&work.path("ca/crl"), 0o755);
+    work.run("backup --dir {ca} --to {set}").good();
+    fs::remove_file(work.path(crl)).unwrap();
+    with_umask(&work, "077", "restore --from {set} --dir {ca} --force").good();
+    assert_eq!(mode(&work.path(crl)), 0o644);
+}
+
 #[test]
 fn an_open_folder_is_closed_when_it_is_empty_and_refused_when_not() {
     let work = Work::new();
