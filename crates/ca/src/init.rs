@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-use certadm_rules::FileTime;
 use certadm_rules::pem;
 use certadm_rules::unc::check_path;
+use certadm_rules::{Diagnosis, FileTime, Hresult};
 use certadm_store::{Folder, Store, Writer, locks, record};
 use der::Encode;
 use x509_cert::builder::Builder;
@@ -66,13 +66,15 @@ impl Authority {
         refuse_path(folder)?;
         refuse_existing(folder)?;
         make_private(folder)?;
-        let before = files_of(folder)?;
         let key = CaKey::generate(config.key)?;
-        // Whoever makes the key makes the CA: of two who begin at a time the other one fails here.
+        // That took a while, in which somebody else may have put a CA there.
+        refuse_existing(folder)?;
+        let before = files_of(folder)?;
+        // Of two who make a CA there at a time the other one fails here.
         key.save(&folder.key_path(), passphrase)?;
         let made = make(folder, config, role, key, &name, now);
-        if made.is_err() {
-            remove_all_but(&before, folder);
+        if let Err(error) = &made {
+            remove_all_but(&before, folder, error);
         }
         made
     }
@@ -204,18 +206,19 @@ fn files_of(folder: &Folder) -> Result<BTreeSet<PathBuf>> {
 }
 
 /// Removes what was made of a CA that could not be made, such as on a full disk, but for the files that processes lock: another one
-/// may wait for them. The database goes only where nobody else is at work in the folder, and no restore has put one there meanwhile.
-fn remove_all_but(before: &BTreeSet<PathBuf>, folder: &Folder) {
+/// may wait for them. Where somebody else has put anything there meanwhile, only the key goes, which is ours for certain.
+fn remove_all_but(before: &BTreeSet<PathBuf>, folder: &Folder, why: &Error) {
+    let is_somebody_elses = matches!(
+        why.hresult(),
+        Hresult::ERROR_ALREADY_EXISTS | Hresult::ERROR_DIR_NOT_EMPTY | Hresult::ERROR_SERVICE_ALREADY_RUNNING
+    );
     let owned = locks::own(folder);
-    let is_ours = owned.is_ok() && matches!(record::read(folder), Ok(None));
-    // What stays is named by the next try.
-    let Ok(files) = files_of(folder) else { return };
+    let is_ours = !is_somebody_elses && owned.is_ok() && matches!(record::read(folder), Ok(None));
     let locked = [folder.owner_lock_path(), folder.use_lock_path(), folder.commit_lock_path()];
+    let files = if is_ours { files_of(folder).unwrap_or_default() } else { BTreeSet::new() };
+    fs::remove_file(folder.key_path()).ok(); // best effort, as below: what stays is named by the next try
     for file in files.difference(before).filter(|file| !locked.contains(file)) {
-        let is_of_database = file.parent().is_some_and(|dir| dir != folder.path() && dir != folder.crl_dir());
-        if is_ours || !is_of_database {
-            fs::remove_file(file).ok();
-        }
+        fs::remove_file(file).ok();
     }
 }
 

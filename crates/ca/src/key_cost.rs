@@ -11,17 +11,26 @@ const MOST_MEMORY: u64 = 256 << 20;
 /// How often scrypt goes through its memory, one time after another.
 const MOST_PASSES: u16 = 16;
 
-/// Refuses what takes too long or too much memory, and parameters that are none, on which the library ends the process.
+/// Why a key file is not opened: what it asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// It would take too long or too much memory. Another program may take that.
+    Costly(String),
+    /// Parameters that are none, on which the library ends the process.
+    Impossible(&'static str),
+}
+
+/// Refuses what takes too long or too much memory, and parameters that are none.
 ///
 /// # Errors
-/// What the file asks for.
-pub(crate) fn check(scheme: &EncryptionScheme) -> Result<(), String> {
+/// [`Refused`].
+pub(crate) fn check(scheme: &EncryptionScheme) -> Result<(), Refused> {
     match scheme.pbes2().map(|parameters| &parameters.kdf) {
         Some(Kdf::Pbkdf2(pbkdf2)) => match pbkdf2.iteration_count {
-            0 => Err("its passphrase is used in no round".to_owned()),
-            rounds if MOST_ROUNDS < rounds => {
-                Err(format!("its passphrase is used in {rounds} rounds, and {MOST_ROUNDS} are the most"))
-            }
+            0 => Err(Refused::Impossible("its passphrase is used in no round")),
+            rounds if MOST_ROUNDS < rounds => Err(Refused::Costly(format!(
+                "its passphrase is used in {rounds} rounds, and {MOST_ROUNDS} are the most"
+            ))),
             _ => Ok(()),
         },
         Some(Kdf::Scrypt(scrypt)) => check_scrypt(scrypt),
@@ -30,16 +39,16 @@ pub(crate) fn check(scheme: &EncryptionScheme) -> Result<(), String> {
     }
 }
 
-fn check_scrypt(scrypt: &ScryptParams) -> Result<(), String> {
+fn check_scrypt(scrypt: &ScryptParams) -> Result<(), Refused> {
     let (cost, size, passes) = (scrypt.cost_parameter, scrypt.block_size, scrypt.parallelization);
     if !cost.is_power_of_two() || cost < 2 || size == 0 || passes == 0 {
-        return Err("its parameters of scrypt are none".to_owned());
+        return Err(Refused::Impossible("its parameters of scrypt are none"));
     }
     let memory = cost.saturating_mul(128 * u64::from(size));
     if MOST_MEMORY < memory || MOST_PASSES < passes {
-        return Err(format!(
+        return Err(Refused::Costly(format!(
             "scrypt would take {memory} bytes {passes} times, and {MOST_MEMORY} bytes {MOST_PASSES} times are the most"
-        ));
+        )));
     }
     Ok(())
 }

@@ -29,7 +29,7 @@ use spki::{
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
-use crate::key_cost;
+use crate::key_cost::{self, Refused};
 use crate::passphrase::Passphrase;
 use crate::recognised::Recognised;
 use certadm_files::{Access, durable, read};
@@ -371,7 +371,10 @@ pub fn decrypted_pkcs8(path: &Path, passphrase: &Passphrase) -> Result<SecretDoc
         (_, der::ErrorKind::OidUnknown { oid }) => unknown(oid),
         _ => damaged("the encryption header cannot be read"),
     })?;
-    key_cost::check(&encrypted.encryption_algorithm).map_err(|reason| damaged(&reason))?;
+    key_cost::check(&encrypted.encryption_algorithm).map_err(|refused| match refused {
+        Refused::Costly(reason) => unknown_encryption(path, &reason),
+        Refused::Impossible(reason) => damaged(reason),
+    })?;
     // A wrong passphrase shows as bad padding or, once in 256 times, as nonsense behind it.
     let wrong = || Error::WrongPassphrase { path: path.into() };
     let clear = match encrypted.decrypt(passphrase.as_bytes()) {
@@ -399,7 +402,7 @@ fn unknown_encryption(path: &Path, reason: &str) -> Error {
     Error::KeyUnsupported {
         path: path.to_owned(),
         reason: reason.to_owned(),
-        remedy: "convert it with `openssl pkcs8 -topk8 -v2 aes-256-cbc -in FILE -out NEW` and name the new file; if openssl cannot read it either, it is damaged: take it from a copy",
+        remedy: "convert it with `openssl pkcs8 -topk8 -v2 aes-256-cbc -in FILE -out NEW`, and put NEW in its place; if openssl cannot read it either, it is damaged: take it from a copy",
     }
 }
 

@@ -230,14 +230,14 @@ pub fn replace_readable(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 /// As [`replace`], for what others fetch, such as a CRL: those may read it who may read its folder, whatever the umask of the job
-/// that made it. On Windows the rights of the folder decide.
+/// that made it, and its owner alone may write to it. On Windows the rights of the folder decide.
 ///
 /// # Errors
 /// As [`replace`].
 pub fn replace_published(path: &Path, bytes: &[u8]) -> Result<()> {
     replace_with(path, bytes, |temporary| {
         let file = open_emptied(temporary)?;
-        owner::set_mode(&file, owner::file_mode(path), temporary)?;
+        owner::set_mode(&file, owner::published_mode(path), temporary)?;
         Ok(file)
     })
 }
@@ -248,7 +248,7 @@ pub fn replace_published(path: &Path, bytes: &[u8]) -> Result<()> {
 /// [`Error::Io`].
 pub fn rename_published(from: &Path, to: &Path) -> Result<()> {
     let file = fs::File::open(from).during("open", from)?;
-    owner::set_mode(&file, owner::file_mode(to), from)?;
+    owner::set_mode(&file, owner::published_mode(to), from)?;
     drop(file);
     rename(from, to)?;
     sync_parent(to)
@@ -455,7 +455,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (path, staged) = (dir.path().join("ca.crl"), dir.path().join("staged"));
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        for (folder, file) in [(0o755, 0o644), (0o750, 0o640), (0o700, 0o600)] {
+        for (folder, file) in [(0o777, 0o644), (0o755, 0o644), (0o770, 0o640), (0o700, 0o600)] {
             fs::set_permissions(dir.path(), fs::Permissions::from_mode(folder)).unwrap();
             replace_published(&path, b"new").unwrap();
             assert_eq!(mode(&path), file);

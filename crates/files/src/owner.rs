@@ -26,10 +26,16 @@ pub(crate) fn writers_mode(path: &Path) -> u32 {
     0o600 | may_write | (may_write << 1)
 }
 
+/// The mode for a file in the folder of `path` that others fetch: those may read it who may read the folder.
+#[cfg(unix)]
+pub(crate) fn published_mode(path: &Path) -> u32 {
+    file_mode(path) & 0o644
+}
+
 /// Without modes the folder decides by itself.
 #[cfg(not(unix))]
-pub(crate) fn file_mode(_path: &Path) -> u32 {
-    0o666
+pub(crate) fn published_mode(_path: &Path) -> u32 {
+    0o644
 }
 
 /// Gives an open file a mode, whatever the umask. On Windows the rights of the folder decide, and nothing is done.

@@ -308,6 +308,10 @@ mod tests {
                     }
                     time += DAY + skew * DAY / 2;
                     let of = usize::from(database);
+                    if gap == 1 {
+                        // The machine is set back to an earlier state.
+                        next[of] = next[of].saturating_sub(length * 2).max(1);
+                    }
                     let kind = if what < 3 { SetKind::Full } else { SetKind::Logs };
                     if gap == 0 {
                         next[of] += 2; // generations that no set has

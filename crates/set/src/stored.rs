@@ -56,8 +56,8 @@ pub(crate) fn is_ahead<S: Stored>(set: &S, now: i64) -> bool {
 /// logs goes on behind such a set, or the CA was restored since, it counts as older than what came then.
 ///
 /// Dates that are not in the future are believed: the generations of a Windows CA that was restored begin again in the same stream,
-/// and so do those of a machine that was set back to an earlier state. But where a set of our own CA begins with the generation
-/// after another one's last, it is newer, though a clock that was hours ahead says otherwise of the other one.
+/// and so do those of a machine that was set back to an earlier state. But a log set of our own CA is newer than the one set that it
+/// continues, though a clock that was hours ahead has dated that one later.
 #[must_use]
 pub fn newest_first<'a, S: Stored>(sets: &[&'a S], now: i64) -> Vec<&'a S> {
     let (ahead, past): (Vec<&S>, Vec<&S>) = sets.iter().copied().partition(|set| is_ahead(*set, now));
@@ -81,9 +81,12 @@ pub fn newest_first<'a, S: Stored>(sets: &[&'a S], now: i64) -> Vec<&'a S> {
 /// ahead by no more is seen by nobody once that hour has come.
 const CLOCK_OF_ANOTHER_ZONE: i64 = 26 * 3_600;
 
-/// Sets with their dates; that of a set which continues one that a clock has dated hours later is the date of that one. Example: the
-/// clock had local time for UTC when a full set was taken, which is dated 10:00 and ends with generation 5; the log sets of
-/// 08:15 and 08:30 have the generations 6 and 7. They get 10:00, and their generations tell their order.
+/// Sets with their dates; that of a log set which continues only sets that a clock has dated hours later is the date of the earliest of
+/// these. Example: the clock had local time for UTC when a full set was taken, which is dated 10:00 and ends with generation 5; the
+/// log sets of 08:15 and 08:30 have the generations 6 and 7. They get 10:00, and their generations tell their order.
+///
+/// The generations of a machine that was set back to last night's state begin again, too: the log set with generation 6 that was taken
+/// before it was set back continues one of the time before it, and not only the full set that ended with 5 after that.
 fn corrected<'a, S: Stored>(sets: &[&'a S]) -> Vec<(i64, &'a S)> {
     let mut dated: Vec<(i64, &S)> = sets.iter().map(|set| (set.time(), *set)).collect();
     // What a set continues comes before it.
@@ -97,11 +100,12 @@ fn corrected<'a, S: Stored>(sets: &[&'a S]) -> Vec<(i64, &'a S)> {
         let (low, high) = set.generations();
         let end = |generation| (set.ca(), set.database(), set.stream(), generation);
         let before = low.checked_sub(1).and_then(|last| ends.get(&end(last)));
-        if let Some(before) = before.filter(|before| *date < **before && is_close(**before, *date)) {
+        let is_misdated = |before: &&i64| *date < **before && is_close(**before, *date);
+        if let Some(before) = before.filter(is_misdated).filter(|_| set.kind() == SetKind::Logs) {
             *date = *before;
         }
-        let latest = ends.entry(end(high)).or_insert(*date);
-        *latest = (*latest).max(*date);
+        let earliest = ends.entry(end(high)).or_insert(*date);
+        *earliest = (*earliest).min(*date);
     }
     dated
 }
@@ -370,6 +374,29 @@ pub(crate) mod tests {
         assert_eq!(told(&sets("db", 30)), (vec![5, 2, 4, 3, 1], None, None));
         // A Windows CA may have been restored in between.
         assert_eq!(told(&sets("", 6)), (vec![5, 2, 4, 3, 1], None, None));
+    }
+
+    /// Set back to the state of last night, after sets 3 to 5 were taken: the generations begin again, and the dates do not.
+    #[test]
+    fn what_a_machine_has_kept_since_it_was_set_back_is_the_newest() {
+        use SetKind::{Full, Logs};
+        let sets = [
+            set(1, 1_000, Full, "db", (1, 2), false),
+            set(2, 2_000, Logs, "db", (3, 3), false),
+            set(3, 3_000, Logs, "db", (4, 4), false),
+            set(4, 4_000, Full, "db", (5, 5), false),
+            set(5, 5_000, Logs, "db", (6, 6), false),
+            set(6, 6_000, Logs, "db", (7, 7), false),
+            set(7, 7_000, Full, "db", (4, 4), false),
+            set(8, 8_000, Logs, "db", (5, 5), false),
+        ];
+        let all: Vec<&Kept> = sets.iter().collect();
+        let numbers = |sets: &[&Kept]| sets.iter().map(|set| set.time / 1_000).collect::<Vec<_>>();
+        assert_eq!(numbers(&newest_first(&all, 1_000_000)), [8, 7, 6, 5, 4, 3, 2, 1]);
+        // Also when the first of the sets that were given up have expired.
+        assert_eq!(numbers(&newest_first(&all[3..], 1_000_000)), [8, 7, 6, 5, 4]);
+        let chain = |last: usize| numbers(&chain(&all, &sets[last], 1_000_000).unwrap());
+        assert_eq!((chain(5), chain(7)), (vec![4, 5, 6], vec![7, 8]));
     }
 
     /// A Windows CA that was made anew under its name counts its logs from 1 again, and old sets of one name no sequence.

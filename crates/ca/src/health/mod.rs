@@ -29,6 +29,8 @@ use certadm_rules::{Diagnosis, Generation, GenerationRange, Hresult};
 use certadm_store::folder::wal_len;
 use certadm_store::{Folder, Writer, locks, record};
 
+use crate::authority::request_path;
+
 pub use content::{Content, Crl};
 pub use last_check::LastCheck;
 pub use published::Published;
