@@ -30,7 +30,7 @@ pub struct Unfinished {
     target: PathBuf,
     placed: bool,
     /// Locked while it is under construction, so that others can tell it from what a killed process has left.
-    held: Option<File>,
+    _held: Option<File>,
 }
 
 impl Unfinished {
@@ -45,7 +45,7 @@ impl Unfinished {
         durable::create_new_dir(&building)?;
         own.add(&building);
         let held = hold(&building);
-        Ok(Self { building, target: target.to_owned(), placed: false, held })
+        Ok(Self { building, target: target.to_owned(), placed: false, _held: held })
     }
 
     /// Begins a file that will stand at `target`, open for reading and writing.
@@ -60,7 +60,7 @@ impl Unfinished {
         own.add(&building);
         // On Windows the lock of one handle would keep the other from writing; nothing is removed there either.
         let held = if cfg!(unix) { hold(&building) } else { None };
-        Ok((Self { building, target: target.to_owned(), placed: false, held }, file))
+        Ok((Self { building, target: target.to_owned(), placed: false, _held: held }, file))
     }
 
     /// Where the content is until it gets its name.
