@@ -289,11 +289,19 @@ impl Ledger {
         self.silent.get(who).is_some_and(|since| (0..seconds).contains(&(now - since)))
     }
 
+    /// Notes that what `who` has heard was heard by each of these.
+    pub fn share<'a>(&mut self, who: &str, all: impl Iterator<Item = &'a str> + Clone) {
+        for entry in self.entries.values_mut().filter(|entry| entry.told.contains(who)) {
+            entry.told.remove(who);
+            entry.told.extend(all.clone().map(str::to_owned));
+        }
+    }
+
     /// Forgets those who are told no more, so that no alarm waits for them.
-    pub fn keep_only(&mut self, listeners: &BTreeSet<&str>) {
-        self.silent.retain(|who, _| listeners.contains(who.as_str()));
+    pub fn keep_only(&mut self, listeners: &BTreeSet<String>) {
+        self.silent.retain(|who, _| listeners.contains(who));
         for entry in self.entries.values_mut() {
-            entry.told.retain(|who| listeners.contains(who.as_str()));
+            entry.told.retain(|who| listeners.contains(who));
         }
         self.entries.retain(|_, entry| !(entry.ended && entry.told.is_empty()));
     }
@@ -395,5 +403,16 @@ mod tests {
         ledger.update(("nightly", "web"), &[], &BTreeSet::new(), 200);
         ledger.keep_only(&BTreeSet::new());
         assert_eq!(ledger, Ledger::default());
+    }
+
+    #[test]
+    fn what_a_listener_of_before_has_heard_was_heard_by_each_of_his_ways() {
+        let mut ledger = Ledger::default();
+        let jobs = BTreeSet::from(["nightly"]);
+        ledger.update(("nightly", "web"), &[alarm(About::Late)], &BTreeSet::new(), 100);
+        ledger.heard("ops", &ledger.news("ops", &jobs)[0].clone());
+        ledger.share("ops", ["ops mail", "ops command"].into_iter());
+        let heard = ["ops", "ops mail", "ops command"].map(|who| ledger.news(who, &jobs).is_empty());
+        assert_eq!(heard, [false, true, true]);
     }
 }

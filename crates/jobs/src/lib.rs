@@ -33,6 +33,7 @@ mod step;
 pub mod story;
 pub mod timers;
 mod unheard;
+mod way;
 
 pub use config::{Ca, Config, Job, Name, Target};
 pub use jiff::tz::TimeZone;

@@ -10,6 +10,7 @@ mod sending {
     use std::time::Duration;
 
     use certadm_files::read;
+    use lettre::address::Envelope;
     use lettre::message::Mailbox;
     use lettre::message::header::ContentType;
     use lettre::transport::smtp::authentication::Credentials;
@@ -32,12 +33,13 @@ mod sending {
     const MAX_PASSWORD: u64 = 4096;
     const MAX_AUTHORITIES: u64 = 4 << 20;
 
-    /// Sends it, and returns when the server has taken it.
+    /// Sends it to one of those whom it is for, and returns when the server has taken it: a server that refuses one address of several
+    /// takes the mail for none.
     ///
     /// # Errors
     /// A sentence.
-    pub(crate) fn send(mail: &Mail, news: &News) -> Result<(), Unheard> {
-        let message = message(mail, news)?;
+    pub(crate) fn send(mail: &Mail, to: &str, news: &News) -> Result<(), Unheard> {
+        let message = message(mail, to, news)?;
         let transport = transport(mail)?;
         let (sender, answer) = mpsc::channel();
         // A server that says one letter now and then would never be late; then this thread is left behind.
@@ -48,7 +50,7 @@ mod sending {
             Ok(Err(error)) => {
                 let cause = std::error::Error::source(&error);
                 let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
-                let why = format!("{server} has not taken the mail: {error}{cause}");
+                let why = format!("{server} has not taken the mail for {to}: {error}{cause}");
                 // It has answered with a number (RFC 5321, section 4.2).
                 let is_refused = error.is_permanent() || error.is_transient();
                 Err(if is_refused { Unheard::Refused(why) } else { Unheard::Silent(why) })
@@ -57,12 +59,14 @@ mod sending {
         }
     }
 
-    fn message(mail: &Mail, news: &News) -> Result<Message, String> {
+    fn message(mail: &Mail, to: &str, news: &News) -> Result<Message, String> {
         let broken = |error: &dyn std::fmt::Display| format!("the mail cannot be written: {error}");
-        let mailbox = |address: &String| address.parse::<Mailbox>().map_err(|error| broken(&error));
+        let mailbox = |address: &str| address.parse::<Mailbox>().map_err(|error| broken(&error));
         let alarm = &news.alarm;
         let turn = if news.event == Turn::Begins { "begins" } else { "ends" };
+        let envelope = Envelope::new(Some(mailbox(&mail.from)?.email), vec![mailbox(to)?.email]);
         let mut builder = Message::builder()
+            .envelope(envelope.map_err(|error| broken(&error))?)
             .from(mailbox(&mail.from)?)
             .subject(format!("[certadm] {}: {} {turn}", alarm.subject(), alarm.about))
             .header(ContentType::TEXT_PLAIN);
@@ -133,6 +137,6 @@ fn name_of_this_machine() -> String {
 /// # Errors
 /// Always.
 #[cfg(not(feature = "http"))]
-pub(crate) fn send(_mail: &crate::config::Mail, _news: &crate::alarm::News) -> Result<(), String> {
+pub(crate) fn send(_mail: &crate::config::Mail, _to: &str, _news: &crate::alarm::News) -> Result<(), String> {
     Err("this build of certadm has no mail: it was built without the feature object-store".to_owned())
 }

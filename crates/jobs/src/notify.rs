@@ -1,26 +1,18 @@
-//! Telling people: a command that gets an alarm as JSON, a webhook, mail, the log of this machine, a ping after each run.
+//! Telling people what there is an alarm about, each by his ways, and a ping after each run.
 
 use std::collections::BTreeSet;
-use std::io::Write;
-use std::process::{Command, Stdio};
-use std::thread;
 use std::time::{Duration, Instant};
 
-use certadm_files::read;
 use serde_json::{Value, json};
 
-use crate::alarm::{Alarm, Ledger, News};
-use crate::children;
-use crate::config::{Config, Name, Notify, Secret};
+use crate::alarm::{About, Alarm, Ledger, News};
+use crate::config::{Config, Name};
 use crate::known::Known;
 use crate::place::moment;
 use crate::status::CaStatus;
 use crate::unheard::Unheard;
+use crate::way::{Way, read_address};
 
-/// A command that has not ended by then is killed.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// How often it is looked whether it has ended.
-const GLANCE: Duration = Duration::from_millis(20);
 /// The log hears of everything, as a listener of its own.
 const LOG: &str = "the log";
 /// The job of a CA that no job has: everybody's business.
@@ -29,10 +21,8 @@ const NO_JOB: &str = "";
 const NO_CA: &str = "";
 /// Who has not answered is left out by runs for so many seconds: as long as it takes to the agent's next judgement.
 const SPARED: i64 = 900;
-/// How long the refusals of one listener may take together before he counts as one who does not answer.
+/// How long the refusals of one way may take together before he counts as one who does not answer.
 const SLOW: Duration = Duration::from_secs(30);
-/// No file with an address is longer than this, in bytes.
-const MAX_ADDRESS: u64 = 8192;
 
 /// Somebody who could not be told, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,8 +53,10 @@ pub struct Teller<'a> {
     /// Who has not answered so many seconds ago is left out.
     spares: i64,
     /// Who has not answered here, and what somebody has refused here: neither is tried twice.
-    silent: BTreeSet<Name>,
-    refused: BTreeSet<(Name, String)>,
+    silent: BTreeSet<String>,
+    refused: BTreeSet<(String, String)>,
+    /// The records were written here: it is known whether they can be.
+    is_tried: bool,
 }
 
 impl<'a> Teller<'a> {
@@ -78,7 +70,15 @@ impl<'a> Teller<'a> {
     #[must_use]
     pub fn of_judgement(config: &'a Config) -> Self {
         let (silent, refused) = (BTreeSet::new(), BTreeSet::new());
-        Self { config, known: Ledger::default(), is_unwritten: false, spares: 0, silent, refused }
+        Self {
+            config,
+            known: Ledger::default(),
+            is_unwritten: false,
+            spares: 0,
+            silent,
+            refused,
+            is_tried: false,
+        }
     }
 
     /// Takes over what there is an alarm about for these CAs, and for those that no job has, and tells those who have not heard of
@@ -92,7 +92,12 @@ impl<'a> Teller<'a> {
             ledger.clone_from(&self.known);
         }
         let before = ledger.clone();
-        self.judge(&mut ledger, stand, now);
+        // A disk that is full is seen by writing alone.
+        if !self.is_tried {
+            self.is_tried = true;
+            known.write(&ledger);
+        }
+        self.judge(&mut ledger, stand, known.unwritten().is_some(), now);
         // Whether they can be written has to be known before somebody is told.
         if ledger != before || known.was_unwritten() || is_newer {
             known.write(&ledger);
@@ -108,8 +113,10 @@ impl<'a> Teller<'a> {
             told.news.push(news);
         }
         for (name, notify) in &config.notify {
-            if !ledger.is_silent(name.as_str(), self.spares, now) {
-                told.not_told.extend(self.tell_one(&mut ledger, name, notify, now));
+            for way in Way::all(name, notify) {
+                if !ledger.is_silent(&way.door, self.spares, now) {
+                    told.not_told.extend(self.tell_one(&mut ledger, name, &way, now));
+                }
             }
         }
         if ledger != before {
@@ -121,35 +128,35 @@ impl<'a> Teller<'a> {
         told
     }
 
-    /// Tells somebody what he has not heard yet. One message that he refuses does not keep the others from him.
-    fn tell_one(&mut self, ledger: &mut Ledger, name: &Name, notify: &Notify, now: i64) -> Option<NotTold> {
+    /// Tells somebody what he has not heard by this way yet. One message that he refuses does not keep the others from him.
+    fn tell_one(&mut self, ledger: &mut Ledger, name: &Name, way: &Way<'_>, now: i64) -> Option<NotTold> {
         let (mut not_told, mut spent) = (None, Duration::ZERO);
-        for news in ledger.news(name.as_str(), &jobs_of(self.config, name)) {
-            let key = (name.clone(), format!("{:?} {}", news.event, news.alarm.key()));
-            if self.silent.contains(name) || self.refused.contains(&key) {
+        for news in ledger.news(&way.who, &jobs_of(self.config, name)) {
+            let key = (way.who.clone(), format!("{:?} {}", news.event, news.alarm.key()));
+            if self.silent.contains(&way.door) || self.refused.contains(&key) {
                 continue;
             }
             let begun = Instant::now();
-            let why = match send(notify, &news) {
+            let why = match way.send(&news, &to_json(&news).to_string()) {
                 Ok(()) => {
-                    ledger.answered(name.as_str(), true, now);
-                    ledger.heard(name.as_str(), &news);
+                    ledger.answered(&way.door, true, now);
+                    ledger.heard(&way.who, &news);
                     continue;
                 }
                 Err(Unheard::Refused(why)) => {
                     // Who takes his time to refuse would hold back everybody else, once for each alarm.
                     spent += begun.elapsed();
                     let is_slow = SLOW < spent;
-                    ledger.answered(name.as_str(), !is_slow, now);
+                    ledger.answered(&way.door, !is_slow, now);
                     if is_slow {
-                        self.silent.insert(name.clone());
+                        self.silent.insert(way.door.clone());
                     }
                     self.refused.insert(key);
                     why
                 }
                 Err(Unheard::Silent(why)) => {
-                    ledger.answered(name.as_str(), false, now);
-                    self.silent.insert(name.clone());
+                    ledger.answered(&way.door, false, now);
+                    self.silent.insert(way.door.clone());
                     why
                 }
             };
@@ -158,13 +165,24 @@ impl<'a> Teller<'a> {
         not_told
     }
 
-    /// Takes over what there is an alarm about, but for what all CAs share.
-    fn judge(&self, ledger: &mut Ledger, stand: &[CaStatus], now: i64) {
+    /// Takes over what there is an alarm about, but for what all CAs share. What steps have found or why they failed is not known from
+    /// records that cannot be written.
+    fn judge(&self, ledger: &mut Ledger, stand: &[CaStatus], is_unwritten: bool, now: i64) {
         let config = self.config;
-        let listeners: BTreeSet<&str> = config.notify.keys().map(Name::as_str).chain([LOG]).collect();
+        let mut listeners = BTreeSet::from([LOG.to_owned()]);
+        for (name, notify) in &config.notify {
+            let ways = Way::all(name, notify);
+            // Programs of before knew no ways.
+            ledger.share(name.as_str(), ways.iter().map(|way| way.who.as_str()));
+            listeners.extend(ways.into_iter().flat_map(|way| [way.who, way.door]));
+        }
         ledger.keep_only(&listeners);
         for status in stand {
-            ledger.update((&status.job, &status.ca), &status.alarms, &status.unjudged, now);
+            let mut unjudged = status.unjudged.clone();
+            if is_unwritten {
+                unjudged.extend([About::Failed, About::Finding]);
+            }
+            ledger.update((&status.job, &status.ca), &status.alarms, &unjudged, now);
         }
         let unprotected = config.unprotected();
         for name in config.cas.keys() {
@@ -222,68 +240,6 @@ pub fn to_json(news: &News) -> Value {
     value["since"] = json!(moment(news.since));
     value["grave"] = json!(news.alarm.about.is_grave());
     value
-}
-
-fn send(notify: &Notify, news: &News) -> Result<(), Unheard> {
-    let text = to_json(news).to_string();
-    if !notify.command.is_empty() {
-        run(&notify.command, &text)?;
-    }
-    if let Some(address) = &notify.webhook {
-        crate::http::request(&read_address(address)?, Some(text))?;
-    }
-    if let Some(mail) = &notify.mail {
-        crate::mail::send(mail, news)?;
-    }
-    if let Some(socket) = &notify.journal {
-        crate::journal::to_journal(socket, news)?;
-    }
-    if let Some(socket) = &notify.syslog {
-        crate::journal::to_syslog(socket, news)?;
-    }
-    if notify.event_log {
-        crate::event_log::tell(news)?;
-    }
-    Ok(())
-}
-
-fn read_address(address: &Secret) -> Result<String, String> {
-    match address {
-        Secret::Plain(address) => Ok(address.clone()),
-        Secret::File(file) => {
-            let bytes = read::bounded(file, MAX_ADDRESS).map_err(|error| error.to_string())?;
-            let text = read::without_byte_order_mark(&bytes).and_then(|text| std::str::from_utf8(text).ok());
-            let text = text.ok_or_else(|| format!("{} is no text in UTF-8", file.display()))?;
-            Ok(text.trim().to_owned())
-        }
-    }
-}
-
-/// Runs a command that gets the text on standard input.
-fn run(words: &[String], text: &str) -> Result<(), Unheard> {
-    let Some((program, arguments)) = words.split_first() else { return Ok(()) };
-    let failed = |error: std::io::Error| format!("cannot run {program}: {error}");
-    let mut command = Command::new(program);
-    command.args(arguments);
-    children::set_apart(&mut command);
-    let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().map_err(failed)?;
-    // A few hundred bytes go into a pipe that nobody reads, too.
-    let written = child.stdin.take().map(|mut input| input.write_all(text.as_bytes()));
-    let end = Instant::now() + PATIENCE;
-    loop {
-        match child.try_wait().map_err(failed)? {
-            Some(status) if status.success() => return Ok(()),
-            Some(status) => return Err(Unheard::Refused(format!("{program} ended with {status}"))),
-            None if Instant::now() < end => thread::sleep(GLANCE),
-            None => {
-                child.kill().map_err(failed)?;
-                child.wait().map_err(failed)?;
-                let _ = written;
-                return Err(format!("{program} has not ended within a minute").into());
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -84,7 +84,14 @@ impl Performed {
             130 | 143 => Outcome::Interrupted,
             _ => Outcome::Failed,
         };
-        let trouble: Vec<_> = error.into_iter().chain(found).take(MOST_TROUBLES).collect();
+        // `backup` says so beside a set that is whole.
+        let unconfirmed = text(&result["end_error"]).map(|error| Trouble {
+            code: format!("0x{:08x}", Hresult::E_FAIL.to_bits()),
+            kind: "end-not-confirmed".to_owned(),
+            message: format!("the set is whole, but the CA did not confirm its end: {error}"),
+            remedy: Some("take another full backup".to_owned()),
+        });
+        let trouble: Vec<_> = error.into_iter().chain(unconfirmed).chain(found).take(MOST_TROUBLES).collect();
         Self { outcome, exit_code, trouble, result }
     }
 
@@ -202,6 +209,13 @@ mod tests {
         let performed = understand(1, found);
         assert_eq!((performed.outcome, performed.trouble.len()), (Outcome::Finding, 1));
         assert_eq!(performed.trouble[0].kind, "disk-space");
+        let unconfirmed =
+            br#"{"result":{"findings":[],"end_error":"the CA is gone (0x800706ba)"},"error":null}"#;
+        let performed = understand(1, unconfirmed);
+        assert!(
+            performed.trouble[0].message.ends_with("did not confirm its end: the CA is gone (0x800706ba)")
+        );
+        assert_eq!(performed.trouble[0].remedy.as_deref(), Some("take another full backup"));
         // A gate that is shut is what the alarm is about; a mere remark at an open one is not.
         let shut = br#"{"result":{"findings":[],"gates":[
             {"gate":"port","verdict":"shut","severity":"error","code":"0x800706ba","kind":"gate-port","detail":"d","remedy":"r"},

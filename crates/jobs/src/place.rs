@@ -1,6 +1,7 @@
 //! Looking at the places of a job: what each holds of a CA.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use certadm_files::IoContext;
@@ -14,7 +15,8 @@ use jiff::Timestamp;
 
 use crate::config::{Ca, Config, Target};
 use crate::held::{Held, HeldSet, is_past};
-use crate::record::Trouble;
+use crate::record::{Attempts, Trouble};
+use crate::step::Step;
 
 /// A place could not be looked at.
 #[derive(Debug)]
@@ -50,6 +52,34 @@ pub fn look(config: &Config, target: &Target, ca: &Ca, now: i64) -> Result<Held,
         Target::Vault(vault) => look_into_vault(&config.vault(vault)?.repository(Some(&ca.own_name))?, now),
         Target::Folder(folder) => look_into_folder(folder, ca, now),
     }
+}
+
+/// The same, of the first place of a job, which has seen it before.
+///
+/// # Errors
+/// As [`look`], and when backups were taken into a folder, and that of the CA in it is gone: a disk may not be mounted.
+pub fn look_again(
+    config: &Config,
+    target: &Target,
+    (ca, attempts): (&Ca, &Attempts),
+    now: i64,
+) -> Result<Held, Unseen> {
+    let held = look(config, target, ca, now)?;
+    let was_here = [Step::Full, Step::Logs].iter().any(|step| attempts.of(*step).succeeded.is_some());
+    if let Target::Folder(folder) = target
+        && was_here
+        && fs::symlink_metadata(folder_of(folder, ca)).is_err_and(|error| error.kind() == ErrorKind::NotFound)
+    {
+        let dir = folder_of(folder, ca);
+        let code = Hresult::ERROR_PATH_NOT_FOUND;
+        let text = format!("backups were taken into {}, which is gone", dir.display());
+        let remedy = format!(
+            "mount the disk that has it; if its sets are gone for good, make the folder by hand: {}",
+            dir.display()
+        );
+        return Err(Unseen { trouble: trouble(code, text, &remedy), class: Class::Refused });
+    }
+    Ok(held)
 }
 
 fn look_into_vault(repository: &CaRepository, now: i64) -> Result<Held, Unseen> {

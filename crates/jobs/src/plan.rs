@@ -69,15 +69,18 @@ pub fn due(job: &Job, known: &Known<'_>) -> Vec<Due> {
     due
 }
 
-/// A step that has failed at some of its places is done again there, and nowhere else.
+/// A step that has failed at some of its places, or was not reached there, is done again there, and nowhere else.
 fn again(job: &Job, step: Step, known: &Known<'_>) -> impl Iterator<Item = Due> {
-    let is_due = move |at: &usize| {
-        let place = job.to.get(*at).map(ToString::to_string);
+    job.places_of(step).filter_map(move |at| {
+        let place = job.to.get(at).map(ToString::to_string);
         let attempt = known.attempts.at(step, &place.unwrap_or_default());
-        0 < attempt.failures && !attempt.waits(known.now)
-    };
-    let due = job.places_of(step).filter(is_due);
-    due.map(move |at| Due { step, at, why: format!("the last {step} has failed there") })
+        let why = match (attempt.failures, attempt.owed) {
+            (0, false) => return None,
+            (0, true) => format!("the last {step} was not made there"),
+            _ => format!("the last {step} has failed there"),
+        };
+        (!attempt.waits(known.now)).then_some(Due { step, at, why })
+    })
 }
 
 /// The backup that is due: a full one, or one of logs.
@@ -340,6 +343,10 @@ mod tests {
         assert_eq!(steps(1_000_300), [(Step::Copy, 1), (Step::Prune, 0)]);
         // A CA that cannot be backed up keeps no copy from being made.
         assert_eq!(steps(5_000_000), [(Step::Full, 0), (Step::Copy, 1), (Step::Prune, 0)]);
+        // So is one that a run has not reached.
+        world.attempts.owe(Step::Copy, "v3:", true);
+        let owed = world.due(job, 1_000_000, &TimeZone::UTC);
+        assert_eq!((owed[0].at, owed[0].why.as_str()), (2, "the last copy was not made there"));
     }
 
     #[test]

@@ -20,6 +20,9 @@ const FIRST_WAIT: i64 = 300;
 /// The longest wait after a failure, in seconds.
 const LONGEST_WAIT: i64 = 6 * 3_600;
 
+/// A step that was stopped so often before it ended has failed: something stops it.
+const MOST_STOPS: u32 = 3;
+
 /// The fact that says what `complete` could not tell.
 const UNTOLD: &str = "untold";
 
@@ -112,6 +115,10 @@ pub struct Attempt {
     pub place: String,
     /// A person has asked for it, whatever the job does.
     pub asked: bool,
+    /// It is to be done, and was not done yet: what it follows has begun.
+    pub owed: bool,
+    /// How often it was stopped since it ended last.
+    pub stopped: u32,
     /// What is worth keeping of its result: a verdict, sizes, dates.
     pub facts: BTreeMap<String, Value>,
 }
@@ -130,6 +137,22 @@ impl Attempt {
         let untold: &[Value] = self.facts.get(UNTOLD).and_then(Value::as_array).map_or(&[], Vec::as_slice);
         let remedy = untold.iter().find_map(|component| text(&component["remedy"]));
         (untold.iter().filter_map(|component| text(&component["id"])).collect(), remedy)
+    }
+
+    /// It was stopped too often. It does not wait: nothing is wrong with the step itself.
+    fn fail_for_stops(&mut self, record: &StepRecord) {
+        self.place.clone_from(&record.place);
+        self.command.clone_from(&record.command);
+        self.outcome = Some(Outcome::Failed);
+        self.trouble = vec![Trouble {
+            code: format!("0x{:08x}", Hresult::E_ABORT.to_bits()),
+            kind: "stopped".to_owned(),
+            message: format!("it was stopped {MOST_STOPS} times before it ended"),
+            remedy: Some(
+                "see what stops it, such as `time-limit`, or a service that is stopped while it runs"
+                    .to_owned(),
+            ),
+        }];
     }
 
     /// Since when and until when it waits after a failure.
@@ -261,6 +284,11 @@ impl Attempts {
         }
     }
 
+    /// Notes whether a step at a place is still to be done, so that a run that is stopped leaves it to the next one.
+    pub fn owe(&mut self, step: Step, place: &str, owed: bool) {
+        self.places.entry(place.to_owned()).or_default().entry(step).or_default().owed = owed;
+    }
+
     /// Adds what became of a step.
     pub fn note(&mut self, record: &StepRecord) {
         let steps = match record.step.is_of_a_place() {
@@ -268,9 +296,18 @@ impl Attempts {
             false => &mut self.steps,
         };
         let attempt = steps.entry(record.step).or_default();
-        // What was stopped tells nothing: what was known before stays, and the alarm about it.
-        if record.outcome == Outcome::Interrupted && attempt.outcome.is_some() {
-            return;
+        if record.outcome == Outcome::Interrupted {
+            attempt.stopped = attempt.stopped.saturating_add(1);
+            if attempt.stopped == MOST_STOPS {
+                attempt.fail_for_stops(record);
+                return;
+            }
+            // What was stopped tells nothing: what was known before stays, and the alarm about it.
+            if attempt.outcome.is_some() {
+                return;
+            }
+        } else {
+            attempt.stopped = 0;
         }
         attempt.asked = false;
         attempt.place.clone_from(&record.place);
@@ -282,6 +319,7 @@ impl Attempts {
             Outcome::Good | Outcome::Finding => {
                 attempt.succeeded = Some(record.began);
                 attempt.failures = 0;
+                attempt.owed = false;
             }
             Outcome::Failed => attempt.failures = attempt.failures.saturating_add(1),
             Outcome::Interrupted => {}
@@ -290,10 +328,12 @@ impl Attempts {
         let is_done = attempt.failures == 0 && record.outcome != Outcome::Interrupted;
         if is_done || record.result["verdict"].is_string() {
             let facts = ["verdict", "missing", "bytes", "seconds", "set", "ca"];
-            attempt.facts = facts
-                .into_iter()
-                .filter_map(|key| Some((key.to_owned(), record.result.get(key)?.clone())))
-                .collect();
+            let facts = facts.into_iter();
+            let facts = facts.filter_map(|key| Some((key.to_owned(), record.result.get(key)?.clone())));
+            let before = std::mem::replace(&mut attempt.facts, facts.collect());
+            if record.step == Step::Ask {
+                keep_said(&before, &mut attempt.facts);
+            }
             let untold = untold(&record.result);
             if !untold.is_empty() {
                 attempt.facts.insert(UNTOLD.to_owned(), untold.into());
@@ -302,6 +342,20 @@ impl Attempts {
         // The other backup has done what this one could not.
         if record.step == Step::Full && attempt.failures == 0 {
             self.steps.remove(&Step::Logs);
+        }
+    }
+}
+
+/// What a CA has said of itself before counts where it says nothing now.
+fn keep_said(before: &BTreeMap<String, Value>, now: &mut BTreeMap<String, Value>) {
+    let (Some(Value::Object(before)), Some(Value::Object(now))) = (before.get("ca"), now.get_mut("ca"))
+    else {
+        return;
+    };
+    for (key, said) in before {
+        let unsaid = now.entry(key.clone()).or_insert(Value::Null);
+        if unsaid.is_null() {
+            unsaid.clone_from(said);
         }
     }
 }
@@ -435,6 +489,42 @@ pub(crate) mod tests {
         assert_eq!(attempts.of(Step::Complete).facts["verdict"], "cannot-tell");
         attempts.note(&record(Step::Ask, Outcome::Interrupted, 4));
         assert_eq!(attempts.of(Step::Ask).outcome, Some(Outcome::Interrupted), "nothing else is known");
+    }
+
+    #[test]
+    fn what_a_ca_has_said_of_itself_counts_until_it_says_something_else() {
+        let mut attempts = Attempts::default();
+        let mut said = |crl: Value, certificate: Value| {
+            let result = json!({ "ca": { "crl_next_update": crl, "certificate_not_after": certificate } });
+            attempts.note(&StepRecord { result, ..record(Step::Ask, Outcome::Good, 1) });
+            let ca = attempts.of(Step::Ask).facts["ca"].clone();
+            [ca["crl_next_update"].clone(), ca["certificate_not_after"].clone()]
+        };
+        assert_eq!(said("a".into(), Value::Null), ["a".into(), Value::Null]);
+        assert_eq!(said(Value::Null, "b".into()), ["a", "b"]);
+        assert_eq!(said("c".into(), Value::Null), ["c", "b"]);
+    }
+
+    #[test]
+    fn a_step_that_is_stopped_again_and_again_has_failed() {
+        let mut attempts = Attempts::default();
+        let mut note = |outcome| {
+            attempts.note(&record(Step::Full, outcome, 1));
+            attempts.of(Step::Full).outcome
+        };
+        note(Outcome::Good);
+        let (good, failed) = (Some(Outcome::Good), Some(Outcome::Failed));
+        let stopped = [Outcome::Interrupted; 4].map(&mut note);
+        assert_eq!(stopped, [good, good, failed, failed]);
+        note(Outcome::Good);
+        assert_eq!(note(Outcome::Interrupted), good);
+        attempts.owe(Step::Copy, "v2:", true);
+        let copied = |outcome| StepRecord { place: "v2:".to_owned(), ..record(Step::Copy, outcome, 1) };
+        for (outcome, owed) in [(Outcome::Interrupted, true), (Outcome::Failed, true), (Outcome::Good, false)]
+        {
+            attempts.note(&copied(outcome));
+            assert_eq!(attempts.at(Step::Copy, "v2:").owed, owed, "{outcome:?}");
+        }
     }
 
     #[test]

@@ -76,6 +76,9 @@ pub struct CaRun {
     pub left_alone: bool,
     /// What went wrong beside the steps.
     pub trouble: Vec<Trouble>,
+    /// What has to be remembered of the steps, and could not be written.
+    #[serde(skip)]
+    pub unwritten: Option<Attempts>,
 }
 
 impl CaRun {
@@ -138,6 +141,7 @@ impl Runner<'_> {
             steps: Vec::new(),
             left_alone: false,
             trouble: Vec::new(),
+            unwritten: None,
         };
         match CaLock::wait(self.config, ca, self.patience) {
             Ok(Some(lock)) => self.locked(&mut run, (job, ca), wish, &lock),
@@ -152,7 +156,7 @@ impl Runner<'_> {
         let mut attempts = Attempts::read(self.config, job, ca);
         let before = attempts.clone();
         let Some(first) = job.to.first() else { return };
-        let (mut held, looked) = self.look(first, ca);
+        let (mut held, looked) = self.look(first, ca, &attempts);
         if let Some(held) = &mut held {
             held.recall(&first.to_string(), attempts.proven.as_ref(), run.began);
         }
@@ -174,8 +178,13 @@ impl Runner<'_> {
                 break;
             }
             (self.watch)(&Event::Begins { job, ca, due: &due });
+            let owing = self.owe_copies(job, ca, &due, &mut attempts);
             let record = self.carry_out(job, ca, &due, sets, lock);
             (self.watch)(&Event::Ended { job, ca, record: &record });
+            if record.outcome == Outcome::Failed {
+                // There is nothing new to copy.
+                owing.iter().for_each(|place| attempts.owe(Step::Copy, place, false));
+            }
             attempts.note(&record);
             if wish == Wish::Now(record.step) {
                 attempts.note_asked(&record);
@@ -183,7 +192,7 @@ impl Runner<'_> {
             let is_done = matches!(record.outcome, Outcome::Good | Outcome::Finding);
             match due.step {
                 Step::Full | Step::Logs if is_done => {
-                    held = self.look(first, ca).0;
+                    held = self.look(first, ca, &attempts).0;
                     let mut next = after_backup(job, due.step);
                     next.retain(|due| self.may(job, due));
                     if let Some(Err(why)) = held.as_ref().map(Held::base)
@@ -213,17 +222,34 @@ impl Runner<'_> {
         {
             run.trouble.push(place::Unseen::from(error).trouble);
         }
-        if attempts != before
+        if (attempts != before || attempts != Attempts::read(self.config, job, ca))
             && let Err(error) = attempts.write(self.config, job, ca)
         {
             run.trouble.push(place::Unseen::from(error).trouble);
+            run.unwritten = Some(attempts);
         }
     }
 
+    /// Notes before a backup that its copies are still to be made, and the places where that is new: the run may be stopped in between.
+    fn owe_copies(&self, job: &Job, ca: &Ca, due: &Due, attempts: &mut Attempts) -> Vec<String> {
+        if !matches!(due.step, Step::Full | Step::Logs) {
+            return Vec::new();
+        }
+        let places = self.config.places_of(job, Step::Copy).into_iter().filter_map(|at| job.to.get(at));
+        let places = places.map(ToString::to_string).filter(|place| !attempts.at(Step::Copy, place).owed);
+        let places: Vec<String> = places.collect();
+        places.iter().for_each(|place| attempts.owe(Step::Copy, place, true));
+        if !places.is_empty() {
+            // Whether it can be written is told at the end of the run.
+            attempts.write(self.config, job, ca).ok();
+        }
+        places
+    }
+
     /// What the first place holds; a record where that cannot be told.
-    fn look(&self, first: &Target, ca: &Ca) -> (Option<Held>, Option<StepRecord>) {
+    fn look(&self, first: &Target, ca: &Ca, attempts: &Attempts) -> (Option<Held>, Option<StepRecord>) {
         let began = (self.clock)();
-        match place::look(self.config, first, ca, began) {
+        match place::look_again(self.config, first, (ca, attempts), began) {
             Ok(held) => (Some(held), None),
             Err(unseen) => {
                 let performed = Performed::failed(unseen.trouble, unseen.class);
@@ -350,6 +376,63 @@ fn put_first(queue: &mut VecDeque<Due>, next: Vec<Due>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Ends each command so, and makes the folder of the CA's sets or does not.
+    struct Ends(Outcome, Option<std::path::PathBuf>);
+
+    impl Perform for Ends {
+        fn perform(&self, _: &command::Words, _: &CaLock) -> Performed {
+            self.1.iter().for_each(|folder| std::fs::create_dir_all(folder).unwrap());
+            Performed { outcome: self.0, exit_code: 0, trouble: Vec::new(), result: serde_json::Value::Null }
+        }
+    }
+
+    fn run(config: &Config, perform: &Ends) -> Vec<(Step, Outcome)> {
+        let (zone, clock) = (TimeZone::UTC, || 1_000_000);
+        let runner = Runner { config, perform, clock: &clock, zone, patience: 0, watch: &|_| {} };
+        let run = runner.run(config.job("j").unwrap(), config.ca("web").unwrap(), Wish::Now(Step::Full));
+        run.steps.iter().map(|step| (step.step, step.outcome)).collect()
+    }
+
+    fn config(folder: &std::path::Path) -> Config {
+        std::fs::create_dir(folder.join("sets")).unwrap();
+        let text = "state = 'state'\n[ca]\nweb = { dir = '/a' }\n[job.j]\nca = 'web'\nto = ['sets', 'v2:']\nfull = 'hourly'";
+        Config::parse(text, &folder.join("certadm.toml")).unwrap()
+    }
+
+    #[test]
+    fn a_run_that_is_stopped_leaves_the_copy_to_the_next_one() {
+        let dir = certadm_files::scratch::for_test();
+        let config = config(dir.path());
+        for (outcome, owed) in
+            [(Outcome::Failed, false), (Outcome::Interrupted, true), (Outcome::Failed, true)]
+        {
+            assert_eq!(run(&config, &Ends(outcome, None)), [(Step::Full, outcome)]);
+            let attempts = Attempts::read(&config, config.job("j").unwrap(), config.ca("web").unwrap());
+            assert_eq!(attempts.at(Step::Copy, "v2:").owed, owed, "{outcome:?}");
+        }
+    }
+
+    #[test]
+    fn a_folder_of_sets_that_is_gone_is_no_empty_one() {
+        let dir = certadm_files::scratch::for_test();
+        let config = config(dir.path());
+        let sets = dir.path().join("sets/web");
+        let made = Ends(Outcome::Good, Some(sets.clone()));
+        // There is nothing to copy.
+        let good = [(Step::Full, Outcome::Good), (Step::Copy, Outcome::Failed)];
+        assert_eq!(run(&config, &made), good);
+        std::fs::remove_dir(&sets).unwrap();
+        assert_eq!(run(&config, &made), [(Step::Look, Outcome::Failed)]);
+        assert!(!sets.exists());
+        let job = config.job("j").unwrap();
+        let status =
+            crate::stand::of(&config, (job, config.ca("web").unwrap()), None, 1_000_000, &TimeZone::UTC);
+        assert!(status.trouble[0].remedy.as_ref().unwrap().contains("make the folder by hand"), "{status:?}");
+        // By hand.
+        std::fs::create_dir(&sets).unwrap();
+        assert_eq!(run(&config, &made), good);
+    }
 
     #[test]
     fn a_copy_that_follows_a_backup_is_made_once_although_it_had_failed_before() {

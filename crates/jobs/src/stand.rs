@@ -15,12 +15,19 @@ use crate::status::CaStatus;
 use crate::step::Step;
 use crate::story::Story;
 
-/// Finds out how a CA of a job stands. What cannot be found out is in its `trouble`.
+/// Finds out how a CA of a job stands. What cannot be found out is in its `trouble`. What a run could not write of its attempts counts in
+/// the place of the records.
 #[must_use]
-pub fn of(config: &Config, job: &Job, ca: &Ca, now: i64, zone: &TimeZone) -> CaStatus {
-    let attempts = Attempts::read(config, job, ca);
+pub fn of(
+    config: &Config,
+    (job, ca): (&Job, &Ca),
+    unwritten: Option<Attempts>,
+    now: i64,
+    zone: &TimeZone,
+) -> CaStatus {
+    let attempts = unwritten.unwrap_or_else(|| Attempts::read(config, job, ca));
     let mut status = nothing_known(job, ca);
-    let mut held = match job.to.first().map(|first| place::look(config, first, ca, now)) {
+    let mut held = match job.to.first().map(|first| place::look_again(config, first, (ca, &attempts), now)) {
         Some(Ok(held)) => {
             status.place_seen = true;
             held
@@ -64,8 +71,15 @@ pub fn of(config: &Config, job: &Job, ca: &Ca, now: i64, zone: &TimeZone) -> CaS
 
 /// How a CA stands that could not be looked at within so many seconds, because something hangs: what the records know, and that.
 #[must_use]
-pub fn unanswered(config: &Config, job: &Job, ca: &Ca, now: i64, zone: &TimeZone, seconds: u64) -> CaStatus {
-    let attempts = Attempts::read(config, job, ca);
+pub fn unanswered(
+    config: &Config,
+    (job, ca): (&Job, &Ca),
+    unwritten: Option<Attempts>,
+    now: i64,
+    zone: &TimeZone,
+    seconds: u64,
+) -> CaStatus {
+    let attempts = unwritten.unwrap_or_else(|| Attempts::read(config, job, ca));
     let mut status = nothing_known(job, ca);
     let text = format!(
         "neither {} nor {} has answered within {seconds} seconds: it cannot be said how the CA stands",

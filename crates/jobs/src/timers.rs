@@ -8,8 +8,8 @@ use crate::schedule::Schedule;
 
 /// How a line with moments of a calendar begins.
 const DAYS: &str = "OnCalendar=";
-/// A time that the local clock passes over in spring is no moment for systemd (systemd.time(7)), and a slot of a schedule all the same:
-/// it is caught up within an hour.
+/// A step that has failed is tried again within an hour, whatever its schedule. A time that the local clock passes over in spring is no
+/// moment for systemd (systemd.time(7)), and a slot of a schedule all the same: it is caught up then, too.
 const EACH_HOUR: &str = "OnCalendar=*-*-* *:05:00 UTC";
 
 /// A file with its text.
@@ -29,15 +29,21 @@ pub fn units(config: &Config, program: &str) -> Vec<Unit> {
 
 fn service(config: &Config, job: &Job, program: &str) -> Unit {
     let name = &job.name;
+    // As long as the agent's runs may take, one after the other.
+    let in_turn = i64::try_from(job.cas.len().div_ceil(config.at_once)).unwrap_or(i64::MAX);
+    // Commands alone know variables (systemd.service(5), systemd.exec(5)).
+    let program = escaped(program).replace('$', "$$");
+    let limit = config.time_limit.saturating_mul(in_turn);
     let text = format!(
         "[Unit]\nDescription=What is due of the job {name} of certadm\nDocumentation=man:certadm-run(1)\n\
          After=network-online.target\nWants=network-online.target\n\n\
-         [Service]\nType=oneshot\nExecStart=\"{}\" run {name}\nEnvironment=\"CERTADM_JOBS={}\"\n\
-         # The command stops what it has started, in order.\nKillMode=mixed\nTimeoutStopSec=300\n\
+         [Service]\nType=oneshot\nExecStart=\"{program}\" run {name}\nEnvironment=\"CERTADM_JOBS={}\"\n\
+         # What hangs would keep the timer from starting it again. Whatever becomes of it, alarms are told.\n\
+         TimeoutStartSec={limit}\nExecStopPost=-\"{program}\" --quiet status {name} --notify\n\
+         # The command stops what it has started, in order; a place that hangs is told after five minutes.\nKillMode=mixed\n\
+         TimeoutStopSec=900\n\
          # Something was found: an alarm tells it, and the unit has not failed.\nSuccessExitStatus=1\n\
          RuntimeDirectory=certadm-run\nRuntimeDirectoryPreserve=yes\nUMask=0077\nLimitCORE=0\nNice=10\nIOSchedulingClass=idle\n",
-        // Of these two lines, a command alone knows variables (systemd.service(5), systemd.exec(5)).
-        escaped(program).replace('$', "$$"),
         escaped(&config.path.display().to_string()),
     );
     Unit { name: format!("certadm-run-{name}.service"), text }
@@ -49,10 +55,7 @@ fn timer(config: &Config, job: &Job) -> Unit {
     let ask = has_to_ask.then_some(ASK);
     let schedules = [job.full, job.logs, job.verify, job.complete, job.rehearse, ask];
     let mut lines: Vec<String> = schedules.into_iter().flatten().flat_map(calendar).collect();
-    let knows_clock = |schedule: &Schedule| !matches!(schedule, Schedule::Every(_));
-    if schedules.iter().flatten().any(knows_clock) {
-        lines.push(EACH_HOUR.to_owned());
-    }
+    lines.push(EACH_HOUR.to_owned());
     lines.sort();
     lines.dedup();
     let text = format!(
@@ -132,10 +135,20 @@ mod tests {
             assert!(service.text.contains(configured), "{}", service.text);
             timer.text.lines().filter(|line| *line == EACH_HOUR).count()
         };
-        for (full, hourly) in
-            [("daily 02:30", 1), ("weekly sun 02:30", 1), ("monthly 31 02:30", 1), ("every 6h", 0)]
-        {
-            assert_eq!(of(full), hourly, "{full}");
+        for full in ["daily 02:30", "weekly sun 02:30", "monthly 31 02:30", "every 6h", "every 36h"] {
+            assert_eq!(of(full), 1, "{full}");
+        }
+    }
+
+    #[test]
+    fn a_run_that_hangs_is_ended_after_the_time_that_its_cas_may_take_and_its_alarms_are_told() {
+        let text = "time-limit = '1h'\nat-once = 2\n[ca]\na = { dir = '/a' }\nb = { dir = '/b' }\nc = { dir = '/c' }\n\
+                    [job.j]\nca = 'all'\nto = '/t'\nfull = 'daily 02:00'";
+        let config = Config::parse(text, "/etc/certadm/certadm.toml".as_ref()).unwrap();
+        let service = &units(&config, "/opt/$x/certadm")[0].text;
+        let told = "ExecStopPost=-\"/opt/$$x/certadm\" --quiet status j --notify";
+        for line in ["TimeoutStartSec=7200", told] {
+            assert!(service.lines().any(|here| here == line), "{line}: {service}");
         }
     }
 

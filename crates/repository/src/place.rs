@@ -137,6 +137,19 @@ impl PlaceKeys {
 }
 
 impl Place {
+    /// Its files begin at a folder where they are not named in full.
+    pub(crate) fn begin_at(&mut self, folder: &Path) {
+        let file = match self {
+            Self::Folder(_) => return,
+            Self::Bucket(bucket) => &mut bucket.credentials,
+            Self::Host(host) => &mut host.config,
+            Self::Server(server) => &mut server.credentials,
+        };
+        if let Some(file) = file {
+            *file = folder.join(&*file);
+        }
+    }
+
     /// Reads a url.
     ///
     /// # Errors

@@ -163,6 +163,22 @@ impl Profiles {
         Ok(Self { vaults })
     }
 
+    /// The same, whose files begin at a folder where they are not named in full: that of the file with these sections.
+    #[must_use]
+    pub fn beginning_at(mut self, folder: &Path) -> Self {
+        for profile in self.vaults.values_mut() {
+            profile.place.begin_at(folder);
+            match &mut profile.secret {
+                // A folder that is no text cannot be named beside `{ca}`.
+                SecretPlace::KeyFile(file) => {
+                    *file = folder.join(&*file).to_str().unwrap_or(file).to_owned();
+                }
+                SecretPlace::PasswordFile(file) => *file = folder.join(&*file),
+            }
+        }
+        self
+    }
+
     /// The vault of that name.
     ///
     /// # Errors
@@ -278,6 +294,25 @@ mod tests {
         assert_eq!(profiles.all().count(), 2);
         let error = profiles.vault("vualt").unwrap_err();
         assert!(error.to_string().contains("there are v2, vault"), "{error}");
+    }
+
+    #[test]
+    fn files_may_begin_at_a_folder() {
+        let text = "[one]\nurl='s3://bucket'\nkey-file='{ca}.key'\ncredentials-file='aws'\n\
+                    [two]\nurl='sftp://host/x'\npassword-file='pw'\nssh-config='ssh'\n\
+                    [three]\nurl='rest:https://host/'\nkey-file='/k'\ncredentials-file='rest'";
+        let profiles = Profiles::parse(text).unwrap().beginning_at(Path::new("/etc/x"));
+        let [one, two, three] = ["one", "two", "three"].map(|name| profiles.vault(name).unwrap());
+        assert_eq!(one.key_file("CA"), Some("/etc/x/CA.key".into()));
+        assert_eq!(two.secret, SecretPlace::PasswordFile("/etc/x/pw".into()));
+        assert_eq!(three.key_file("CA"), Some("/k".into()));
+        let files = [one, two, three].map(|profile| match &profile.place {
+            Place::Bucket(bucket) => bucket.credentials.clone(),
+            Place::Host(host) => host.config.clone(),
+            Place::Server(server) => server.credentials.clone(),
+            Place::Folder(_) => None,
+        });
+        assert_eq!(files, ["/etc/x/aws", "/etc/x/ssh", "/etc/x/rest"].map(|file| Some(file.into())));
     }
 
     #[test]

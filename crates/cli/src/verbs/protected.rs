@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 use certadm_files::{IoContext, cancel};
 use certadm_jobs::alarm::{Alarm, Turn};
 use certadm_jobs::notify::{NotTold, Teller};
+use certadm_jobs::record::Attempts;
 use certadm_jobs::stand::{of, unanswered};
 use certadm_jobs::status::CaStatus;
-use certadm_jobs::{Ca, Config, Job, TimeZone, local_zone};
+use certadm_jobs::{Ca, CaRun, Config, Job, TimeZone, local_zone};
 use certadm_rules::printable::printable;
 
 use crate::failure::Failure;
@@ -45,10 +46,11 @@ pub(crate) fn jobs<'a>(config: &'a Config, name: Option<&str>) -> Result<Vec<&'a
     })
 }
 
-/// How these CAs stand; `each` hears of it at once. What hangs keeps nobody from hearing of the others.
+/// How these CAs stand after these runs; `each` hears of it at once. What hangs keeps nobody from hearing of the others.
 pub(crate) fn stand(
     config: &Config,
     work: &[(&Job, &Ca)],
+    runs: &[CaRun],
     now: i64,
     mut each: impl FnMut(&CaStatus),
 ) -> Result<Vec<CaStatus>, Failure> {
@@ -59,10 +61,14 @@ pub(crate) fn stand(
     for (job, ca) in work {
         let place = job.to.first().map(ToString::to_string);
         let patience = if hanging.contains(&place) { LOOK_AGAIN } else { LOOK }.min(limit);
-        let looking = looking(&shared, job, ca, now, &zone)?;
+        let run = runs
+            .iter()
+            .find(|run| (run.job.as_str(), run.ca.as_str()) == (job.name.as_str(), ca.name.as_str()));
+        let unwritten = run.and_then(|run| run.unwritten.clone());
+        let looking = looking(&shared, (job, ca), unwritten.clone(), now, &zone)?;
         let status = answer(&looking, patience)?.unwrap_or_else(|| {
             hanging.insert(place);
-            unanswered(config, job, ca, now, &zone, patience.as_secs())
+            unanswered(config, (job, ca), unwritten, now, &zone, patience.as_secs())
         });
         each(&status);
         stand.push(status);
@@ -73,14 +79,14 @@ pub(crate) fn stand(
 /// Looks at a CA, in a thread of its own: one that hangs is left behind.
 fn looking(
     config: &Arc<Config>,
-    job: &Job,
-    ca: &Ca,
+    (job, ca): (&Job, &Ca),
+    unwritten: Option<Attempts>,
     now: i64,
     zone: &TimeZone,
 ) -> Result<Receiver<CaStatus>, Failure> {
     let (sender, seen) = mpsc::channel();
     let (config, job, ca, zone) = (Arc::clone(config), job.clone(), ca.clone(), zone.clone());
-    let looks = move || sender.send(of(&config, &job, &ca, now, &zone)).ok();
+    let looks = move || sender.send(of(&config, (&job, &ca), unwritten, now, &zone)).ok();
     let thread = thread::Builder::new().name("look".to_owned()).spawn(looks);
     thread.during("start a thread for", Path::new("a look at a CA"))?;
     Ok(seen)

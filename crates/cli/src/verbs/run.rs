@@ -114,7 +114,7 @@ pub(crate) fn run(args: &RunArgs, output: Output) -> Result<Done, Failure> {
     let now = system_clock();
     let mut teller = Teller::of_run(&config);
     let mut is_remembered = true;
-    let stand = protected::stand(&config, &work, now, |status| {
+    let stand = protected::stand(&config, &work, &runs, now, |status| {
         is_remembered &= protected::tell(&mut teller, slice::from_ref(status), now, output);
     })?;
     let done = runs.iter().filter(|run| !run.steps.is_empty()).count();

@@ -74,7 +74,7 @@ pub(crate) fn run(args: &StatusArgs, output: Output) -> Result<Done, Failure> {
         }
     };
     told(&[]);
-    let stand = stand(&config, &pairs(&config, &jobs), now, |status| told(slice::from_ref(status)))?;
+    let stand = stand(&config, &pairs(&config, &jobs), &[], now, |status| told(slice::from_ref(status)))?;
     // Of a job that was named, the others are not asked for.
     let unprotected = if args.job.is_some() { Vec::new() } else { config.unprotected() };
     if let Some(page) = &args.html {
@@ -215,7 +215,7 @@ fn judged(args: &CheckArgs, output: Output) -> Result<Done, Failure> {
         })
         .collect();
     let work: Vec<(&Job, &Ca)> = limited.iter().zip(&work).map(|(job, (_, ca))| (job, *ca)).collect();
-    let stand = stand(&config, &work, system_clock(), |_| {})?;
+    let stand = stand(&config, &work, &[], system_clock(), |_| {})?;
     let alarms: Vec<&Alarm> = stand.iter().flat_map(|status| &status.alarms).collect();
     let is_grave = alarms.iter().any(|alarm| alarm.about.is_grave()) || !unprotected.is_empty();
     let (word, exit) = match (is_grave, alarms.is_empty()) {

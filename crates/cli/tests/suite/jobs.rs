@@ -505,11 +505,13 @@ fn a_check_of_the_configuration_looks_for_all_that_it_names() {
     };
     let hook = work.path("hook").display().to_string();
     let found = with(&hook);
+    let said = run(&work, "config check").stdout;
     let named = ["sign", "sign.pass", "signers", "tmp", "id", "mail.pem", "hook"];
     for name in named {
         let path = work.path(name).display().to_string();
         let about = found.iter().filter(|text| text.split(' ').any(|word| word == path)).count();
         assert_eq!(about, 1, "{name}: {found:#?}");
+        assert!(said.contains(&path), "{name}: {said}");
     }
     assert_eq!(found.len(), named.len(), "{found:#?}");
     for folder in ["tmp", "id"] {
@@ -562,6 +564,7 @@ fn a_ca_that_another_run_has_is_left_alone() {
     drop(lock);
     assert_eq!(run(&work, "run nightly --now full --busy-fails").code, 0);
     fs::remove_dir_all(work.path("backups/web")).unwrap();
+    fs::create_dir(work.path("backups/web")).unwrap();
     assert_eq!(steps(&result(&work, "run nightly")), ["full good"]);
 }
 

@@ -129,7 +129,7 @@ fn an_agent_that_is_killed_is_followed_by_one_that_does_what_is_due() {
         work.issue("ca", "one");
         // No set is there, so that a full one is due at once.
         fs::remove_dir_all(work.path("backups")).unwrap();
-        fs::create_dir(work.path("backups")).unwrap();
+        fs::create_dir_all(work.path("backups/web")).unwrap();
         let victim = Agent::start(&work, "agent");
         let told = format!("round {round}, {}", kill(&work, victim, &mut dice));
         next_second();

@@ -129,6 +129,44 @@ fn alarms_are_told_although_the_records_cannot_be_written_and_not_twice_in_a_ser
     );
 }
 
+/// The disk with the records is full: nothing can be written, and what is there can be read.
+#[test]
+fn a_step_that_failed_is_told_although_that_cannot_be_written() {
+    let work = world("");
+    configure(&work, &format!("{JOB}\n[notify.ops]\n{}", hook(&work)));
+    result(&work, "run nightly");
+    let runtime = work.path("runtime");
+    fs::create_dir(&runtime).unwrap();
+    let in_service = |line: &str| {
+        let mut command = crate::support::command(&work.path(""), line);
+        command.env("CERTADM_JOBS", work.path("certadm.toml")).env("RUNTIME_DIRECTORY", &runtime);
+        crate::support::Run::of(&mut command)
+    };
+    assert_eq!(in_service("status --notify").code, 0);
+    // Folders in the place of the files.
+    let attempts = work.path("state/attempts/nightly");
+    fs::rename(&attempts, work.path("away")).unwrap();
+    fs::write(&attempts, "").unwrap();
+    fs::remove_file(work.path("state/alarms.json")).unwrap();
+    fs::create_dir(work.path("state/alarms.json")).unwrap();
+    assert_eq!(in_service("status --notify").code, 1, "although no alarm has changed");
+    assert_eq!(told(&work), ["begins failed of all"]);
+    fs::rename(work.path("ca"), work.path("gone")).unwrap();
+    assert_eq!(in_service("run nightly --now full").code, 3);
+    assert_eq!(told(&work), ["begins failed of all", "begins failed"]);
+    // The records say nothing of it.
+    assert_eq!(in_service("status --notify").code, 1);
+    assert_eq!(told(&work).len(), 2, "{:?}", told(&work));
+    fs::rename(work.path("gone"), work.path("ca")).unwrap();
+    fs::remove_file(&attempts).unwrap();
+    fs::rename(work.path("away"), &attempts).unwrap();
+    fs::remove_dir(work.path("state/alarms.json")).unwrap();
+    in_service("run nightly --now full");
+    let mut end = told(&work).split_off(2);
+    end.sort();
+    assert_eq!(end, ["ends failed", "ends failed of all"]);
+}
+
 #[test]
 fn no_alarm_ends_because_a_place_or_a_ca_cannot_be_looked_at() {
     let work = world("");
@@ -220,7 +258,7 @@ fn runs_leave_out_for_a_while_who_has_not_answered() {
     // After a quarter of an hour it is tried again.
     let file = work.path("state/alarms.json");
     let mut known: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
-    let since = &mut known["silent"]["ops"];
+    let since = &mut known["silent"]["ops webhook"];
     *since = (since.as_i64().unwrap() - 900).into();
     fs::write(&file, serde_json::to_vec(&known).unwrap()).unwrap();
     assert!(is_tried("run nightly --now full"));

@@ -87,6 +87,40 @@ fn the_page_behind_a_socket_is_for_those_who_may_open_it() {
     assert!(!path.exists(), "the agent has removed it");
 }
 
+/// Nobody protects anything, and nobody is told, when runs and judgements cannot read the configuration.
+#[test]
+fn an_agent_whose_folder_of_records_is_emptied_goes_on_and_a_failed_judgement_is_seen() {
+    let work = with_agent("socket = 'page.sock'");
+    let file = work.path("certadm.toml");
+    let text = fs::read_to_string(&file).unwrap().replace("[agent]", "logs = 'every 1m'\n[agent]");
+    fs::write(&file, &text).unwrap();
+    let agent = Agent::start(&work, "agent");
+    let sets = |ending: &str| {
+        let sets = fs::read_dir(work.path("backups/web")).into_iter().flatten();
+        sets.filter(|set| set.as_ref().unwrap().path().join("manifest.json").exists())
+            .filter(|set| set.as_ref().unwrap().file_name().to_str().unwrap().ends_with(ending))
+            .count()
+    };
+    until("a full set is there, and the CAs are judged", || {
+        (sets("-full") == 1 && work.path("state/status.html").exists()).then_some(())
+    });
+    let before = sets("-logs");
+    fs::remove_dir_all(work.path("state")).unwrap();
+    until("logs are backed up all the same", || (before < sets("-logs")).then_some(()));
+    assert!(work.path("state/agent.toml").exists() && said(&work).contains("is there again"));
+    let health = || ask(UnixStream::connect(work.path("page.sock")).unwrap(), "/healthz", "").unwrap();
+    // A judgement that cannot write its page fails. A changed configuration is judged at once.
+    fs::remove_file(work.path("state/status.html")).ok();
+    fs::create_dir(work.path("state/status.html")).unwrap();
+    fs::write(&file, format!("{text}# changed\n")).unwrap();
+    until("it is seen", || health().contains("judgement of all CAs has failed").then_some(()));
+    assert!(said(&work).contains("the judgement of all CAs has ended with code"));
+    fs::remove_dir(work.path("state/status.html")).unwrap();
+    fs::write(&file, &text).unwrap();
+    until("it is well again", || health().ends_with("ok\n").then_some(()));
+    agent.stop();
+}
+
 /// A certificate of the CA for page.example, its key, and a token.
 fn with_guard(listen: &str) -> Work {
     let section =

@@ -22,6 +22,8 @@ const LATE: &str = "to = 'backups'\nfull = 'monthly 1 00:00'";
 enum Manner {
     /// It takes mail.
     Takes,
+    /// It takes mail, but for an address that nobody has any more.
+    Refuses(&'static str),
     /// It says that it cannot now.
     Busy,
     /// It goes away in the middle.
@@ -56,9 +58,10 @@ fn converse(stream: TcpStream, manner: Manner) -> Option<String> {
         }
         let answer = match (line.to_ascii_uppercase().split_whitespace().next()?, manner) {
             ("RCPT", Manner::Busy) => "451 try again later",
+            ("RCPT", Manner::Refuses(whom)) if line.contains(whom) => "550 no such mailbox",
             ("DATA", Manner::Cuts) => return None,
             ("EHLO", _) => "250 localhost",
-            ("DATA", Manner::Takes) => "354 go on",
+            ("DATA", _) => "354 go on",
             ("QUIT", _) => return Some(mail).filter(|mail| !mail.is_empty()),
             _ => "250 good",
         };
@@ -112,6 +115,43 @@ fn an_alarm_is_mailed_and_a_server_that_fails_is_tried_the_next_time() {
     result(&work, "run nightly");
     let mail = mails.recv_timeout(Duration::from_secs(60)).unwrap();
     assert!(mail.contains("Subject: [certadm] web: late ends\r\n"), "nothing is told twice: {mail}");
+}
+
+/// A command that fails, a mailbox that is gone: whoever stands behind them hears of the alarm all the same, and once.
+#[test]
+fn one_way_that_fails_keeps_no_alarm_from_the_others() {
+    let work = world("");
+    let (address, mails) = mail_server(Manner::Refuses("gone@"));
+    let mail = format!(
+        "server = '127.0.0.1', port = {}, tls = 'none', from = 'certadm@corp.example'",
+        address.port()
+    );
+    let to = "to = ['gone@corp.example', 'ops@corp.example']";
+    configure(
+        &work,
+        &format!(
+            "{LATE}\ncertificate = '5000w'\n[notify.ops]\ncommand = ['false']\nmail = {{ {mail}, {to} }}\nsyslog = 'syslog'"
+        ),
+    );
+    let syslog = UnixDatagram::bind(work.path("syslog")).unwrap();
+    syslog.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let said = run(&work, "status --notify");
+    for why in ["false ended with", "for gone@corp.example", "no such mailbox"] {
+        assert!(said.stdout.contains(why), "{why}: {said:?}");
+    }
+    for about in ["certificate", "late"] {
+        let mail = mails.recv_timeout(Duration::from_secs(60)).unwrap();
+        assert!(mail.contains(&format!("web: {about} begins\r\n")), "{mail}");
+        let mut buffer = [0; 65_536];
+        let length = syslog.recv(&mut buffer).unwrap();
+        assert!(String::from_utf8_lossy(&buffer[..length]).contains(&format!("{about}: ")), "{about}");
+    }
+    // Who could not be told is tried again, and nobody else.
+    let said = run(&work, "status --notify");
+    assert!(said.stdout.contains("false ended with") && said.stdout.contains("gone@"), "{said:?}");
+    assert!(mails.try_recv().is_err());
+    syslog.set_nonblocking(true).unwrap();
+    assert!(syslog.recv(&mut [0; 16]).is_err());
 }
 
 #[test]

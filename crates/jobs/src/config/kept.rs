@@ -17,19 +17,26 @@ impl Config {
     /// # Errors
     /// Those of the system; the file itself is then read as before.
     pub fn keep(&mut self) -> certadm_files::Result<()> {
-        let is_copy = self.source != self.path;
         // A path that is no text cannot be named in TOML.
         let Some(original) = self.path.to_str() else { return Ok(()) };
-        let begin = match is_copy {
+        let begin = match self.is_copy {
             true => String::new(),
             false => format!("copy-of = {}\n", toml::Value::from(original)),
         };
         let copy = self.copy();
+        // Until it is written.
+        self.source.clone_from(&self.path);
         durable::create_dir(&self.state)?;
         let text = self.text.strip_prefix('\u{feff}').unwrap_or(&self.text);
         durable::replace_private(&copy, format!("{begin}{text}").as_bytes())?;
         self.source = copy;
         Ok(())
+    }
+
+    /// Whether the file that processes read is there: that one, or the copy.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        self.source == self.path || self.source.exists()
     }
 
     /// Removes what [`Config::keep`] has written.
@@ -61,7 +68,7 @@ mod tests {
         let dir = certadm_files::scratch::for_test();
         let path = dir.path().join("a folder's/certadm.toml");
         std::fs::create_dir(path.parent().unwrap()).unwrap();
-        let text = "\u{feff}state = 'state'\n[ca.web]\ndir = 'ca'\n[job.j]\nca = 'web'\nto = 'sets'\nfull = 'hourly'\n";
+        let text = "\u{feff}state = 'state'\n[ca.web]\ndir = 'ca'\n[job.j]\nca = 'web'\nto = 'sets'\nfull = 'hourly'\n[repository.vault]\nurl = 'file:///x'\nkey-file = 'k'\n";
         std::fs::write(&path, text).unwrap();
         let mut config = Config::from_file(&path).unwrap();
         assert_eq!(config.source, config.path);
@@ -74,6 +81,8 @@ mod tests {
             let folder = copy.path.parent().unwrap();
             assert_eq!((&copy.path, &copy.source), (&path, &config.source));
             assert_eq!(copy.job("j").unwrap().to, [Target::Folder(folder.join("sets"))]);
+            let vault = copy.repositories.vault("vault").unwrap();
+            assert_eq!(vault.key_file("CA"), Some(folder.join("k")));
             assert!(copy.why_unreadable().unwrap().to_string().contains("line 1"), "it is a mistake there");
             copy.keep().unwrap();
             copy = Config::from_file(&copy.source).unwrap();
@@ -85,6 +94,20 @@ mod tests {
         }
         std::fs::write(&path, text).unwrap();
         assert!(copy.why_unreadable().is_none());
+        // One that was lost is written again, by whoever has written it and by whoever has read it.
+        for config in [&mut config, &mut copy] {
+            std::fs::remove_dir_all(&config.state).unwrap();
+            assert!(!config.is_kept());
+            config.keep().unwrap();
+            assert_eq!(Config::from_file(&config.source).unwrap().path, path);
+        }
+        // Without room for it the file itself is read.
+        std::fs::remove_dir_all(&config.state).unwrap();
+        std::fs::write(&config.state, "").unwrap();
+        assert!(config.keep().is_err() && config.is_kept());
+        assert_eq!(config.source, path);
+        std::fs::remove_file(&config.state).unwrap();
+        copy.keep().unwrap();
         copy.let_go().unwrap();
         assert!(!copy.source.exists());
     }

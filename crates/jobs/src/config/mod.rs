@@ -7,6 +7,7 @@ mod kept;
 mod mail;
 mod name;
 mod parts;
+mod places;
 mod raw;
 mod several;
 
@@ -21,12 +22,14 @@ use certadm_rules::settings::mistake;
 use toml::Spanned;
 
 use crate::step::Step;
+use places::{program_data, variable};
 
 pub use error::{Error, Result};
 pub use exposure::{Exposure, Guard, Socket};
 pub use mail::{Mail, Protection};
 pub use name::Name;
 pub use parts::{Account, Ca, Job, Keys, Limits, Notify, Place, Secret, Target};
+pub use places::{default_state, is_of_the_machine};
 
 /// No configuration is longer than this, in bytes: a thousand CAs have a tenth of it.
 const MAX_FILE: u64 = 4 << 20;
@@ -38,8 +41,6 @@ const SYSLOG: &str = "/dev/log";
 const FILE: &str = "certadm.toml";
 /// The variable that names another file, which then counts alone.
 pub const VARIABLE: &str = "CERTADM_JOBS";
-/// The variable by which systemd names the folder of a service's state.
-const STATE_VARIABLE: &str = "STATE_DIRECTORY";
 
 /// A configuration whose parts all refer to something that is there.
 #[derive(Clone, Debug)]
@@ -50,6 +51,8 @@ pub struct Config {
     pub source: PathBuf,
     /// Its text.
     text: String,
+    /// The text says of which file it is a copy.
+    is_copy: bool,
     /// Where records of runs, alarms and locks are kept.
     pub state: PathBuf,
     /// How many CAs are worked on at the same time.
@@ -160,6 +163,7 @@ impl Config {
             path: path.to_owned(),
             source: source.to_owned(),
             text: text.to_owned(),
+            is_copy: of.is_some(),
             state,
             at_once: usize::from(raw.at_once.unwrap_or(2).max(1)),
             time_limit: raw.time_limit.map_or(86_400, |limit| limit.0),
@@ -167,7 +171,7 @@ impl Config {
                 .retry_after
                 .map_or_else(|| vec![10, 60], |waits| waits.iter().map(|wait| wait.0).collect()),
             cas,
-            repositories: raw.repository,
+            repositories: raw.repository.beginning_at(folder),
             jobs: BTreeMap::new(),
             notify,
             exposure,
@@ -181,6 +185,7 @@ impl Config {
             config.jobs.insert(name, job);
         }
         config.refuse_two_chains()?;
+        config.refuse_one_name()?;
         config.find_shared();
         Ok(config)
     }
@@ -522,41 +527,6 @@ fn known<'a>(names: impl Iterator<Item = &'a Name>) -> String {
 fn own_name_in(dir: &Path) -> Option<String> {
     let database = certadm_store::Folder::new(dir).database_path().ok()?;
     Some(database.file_stem()?.to_str()?.to_owned())
-}
-
-fn variable(name: &str) -> Option<PathBuf> {
-    std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
-}
-
-/// The folder of this program among the data of all users of a Windows.
-fn program_data() -> PathBuf {
-    variable("ProgramData").unwrap_or_else(|| r"C:\ProgramData".into()).join("certadm")
-}
-
-/// Where the state of jobs is kept if the file does not say it: what systemd gives a service; root's folder, or that of the user;
-/// on Windows `%ProgramData%\certadm\jobs`.
-#[must_use]
-pub fn default_state() -> PathBuf {
-    if let Some(folder) = variable(STATE_VARIABLE) {
-        return folder;
-    }
-    if cfg!(windows) {
-        return program_data().join("jobs");
-    }
-    match variable("HOME").filter(|_| !is_of_the_machine()) {
-        Some(home) => variable("XDG_STATE_HOME").unwrap_or_else(|| home.join(".local/state")).join("certadm"),
-        None => PathBuf::from("/var/lib/certadm/jobs"),
-    }
-}
-
-/// Whether what this user configures is the machine's: root's is. A Windows is asked for no rights, and has it so for everybody.
-#[must_use]
-pub fn is_of_the_machine() -> bool {
-    #[cfg(unix)]
-    let is_so = rustix::process::geteuid().is_root();
-    #[cfg(not(unix))]
-    let is_so = true;
-    is_so
 }
 
 #[cfg(test)]

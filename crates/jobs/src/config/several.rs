@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::{Config, Name, Place};
+use super::{Ca, Config, Name, Place, Target};
 
 impl Config {
     /// Finds the CAs whose evidence several jobs have in one folder.
@@ -52,6 +52,30 @@ impl Config {
         }
         Ok(())
     }
+
+    /// A vault knows a CA by its own name, so that two of one name would have their sets mixed there. Two sections of one CA may be.
+    pub(super) fn refuse_one_name(&self) -> std::result::Result<(), String> {
+        let mut seen: BTreeMap<(&str, &str), &Ca> = BTreeMap::new();
+        for job in self.jobs.values() {
+            let vaults = job.to.iter().filter_map(|target| match target {
+                Target::Vault(vault) => Some(vault.as_str()),
+                Target::Folder(_) => None,
+            });
+            for vault in vaults {
+                for ca in job.cas.iter().filter_map(|name| self.cas.get(name)) {
+                    let other = *seen.entry((vault, &ca.own_name)).or_insert(ca);
+                    if where_it_is(&other.place) != where_it_is(&ca.place) {
+                        return Err(format!(
+                            "the CAs ca.{} and ca.{} both have the name {} of their own, and their sets would be mixed in {vault}: \
+                             give one of them another vault, or say in `name` of its section how it is called there",
+                            other.name, ca.name, ca.own_name
+                        ));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What is the same for two sections of one CA. Nothing is looked at: a folder that hangs must not keep the file from being read.
@@ -59,5 +83,30 @@ fn where_it_is(place: &Place) -> PathBuf {
     match place {
         Place::Folder(path, _) | Place::Socket(path) => path.components().collect(),
         Place::Server(server, _) => server.to_lowercase().into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_cas_of_one_name_have_no_vault_together() {
+        let of = |first: &str, second: &str, places: [&str; 2]| {
+            let jobs = places.map(|to| format!("to = {to}\nfull = 'hourly'\n"));
+            let text = format!(
+                "[ca]\na = {{ server = 'a', {first} }}\nb = {{ server = 'b', {second} }}\n\
+                 [job.j]\nca = 'a'\n{}[job.k]\nca = 'b'\n{}",
+                jobs[0], jobs[1]
+            );
+            Config::parse(&text, "/etc/certadm/certadm.toml".as_ref()).map(|_| ())
+        };
+        let (same, other) = ("name = 'Corp CA'", "name = 'Other CA'");
+        let refused = of(same, same, ["['/x', 'vault:']", "'vault:'"]).unwrap_err();
+        assert!(refused.contains("ca.a and ca.b") && refused.contains("mixed in vault"), "{refused}");
+        of(same, other, ["'vault:'", "'vault:'"]).unwrap();
+        of(same, same, ["'vault:'", "'second:'"]).unwrap();
+        // Below a folder each has one of the name of its section.
+        of(same, same, ["'/x'", "'/x'"]).unwrap();
     }
 }

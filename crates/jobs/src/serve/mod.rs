@@ -10,7 +10,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -54,6 +54,8 @@ pub struct Shown {
     pub figures: PathBuf,
     /// When the agent has looked at its agenda last, in seconds since 1970.
     pub alive: Arc<AtomicI64>,
+    /// The last judgement of all CAs has failed, so that an alarm may be missing.
+    pub is_unjudged: Arc<AtomicBool>,
     /// The clock.
     pub clock: fn() -> i64,
 }
@@ -257,6 +259,9 @@ fn answer(request: &Request<Incoming>, shown: &Shown, door: &Door) -> Response<F
         "/healthz" => {
             let age = (shown.clock)() - shown.alive.load(Ordering::Relaxed);
             match age {
+                ..=ALIVE if shown.is_unjudged.load(Ordering::Relaxed) => {
+                    plain(StatusCode::SERVICE_UNAVAILABLE, "the last judgement of all CAs has failed\n")
+                }
                 ..=ALIVE => plain(StatusCode::OK, "ok\n"),
                 _ => plain(StatusCode::SERVICE_UNAVAILABLE, "the agent hangs\n"),
             }
@@ -318,8 +323,13 @@ mod tests {
 
     #[test]
     fn an_address_that_others_can_call_is_refused() {
-        let shown =
-            Shown { page: PathBuf::new(), figures: PathBuf::new(), alive: Arc::default(), clock: || 0 };
+        let shown = Shown {
+            page: PathBuf::new(),
+            figures: PathBuf::new(),
+            alive: Arc::default(),
+            is_unjudged: Arc::default(),
+            clock: || 0,
+        };
         let listen = Some("0.0.0.0:0".parse().unwrap());
         let error = begin(&Exposure { listen, ..Exposure::default() }, &shown).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput);

@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -211,6 +211,7 @@ fn show(address: Option<SocketAddr>, agent: &Agent) -> Result<Option<certadm_job
         page: agent.config.state.join(PAGE),
         figures: agent.config.state.join(FIGURES),
         alive: Arc::clone(&agent.alive),
+        is_unjudged: Arc::clone(&agent.is_unjudged),
         clock: system_clock,
     };
     let showing = certadm_jobs::serve::begin(&exposure, &shown).map_err(|error| Failure {
@@ -256,6 +257,8 @@ struct Agent {
     judging: Option<AtWork>,
     judged: Option<Instant>,
     alive: Arc<AtomicI64>,
+    /// The last judgement of all CAs has failed.
+    is_unjudged: Arc<AtomicBool>,
     output: Output,
     /// A run has ended since all CAs were judged.
     has_news: bool,
@@ -284,6 +287,7 @@ impl Agent {
             judging: None,
             judged: None,
             alive: Arc::default(),
+            is_unjudged: Arc::default(),
             output,
             has_news: true,
             runs: 0,
@@ -363,6 +367,7 @@ impl Agent {
     fn begin(&mut self, pair: Pair, now: i64) {
         let words = ["run", pair.0.as_str(), "--ca", pair.1.as_str(), "--busy-fails"].map(OsStr::new);
         self.agenda.begins(&pair, now);
+        self.keep();
         match self.start(words) {
             Ok(child) => {
                 self.running.push(Running { pair, at_work: AtWork::new(child) });
@@ -381,8 +386,12 @@ impl Agent {
         let pairs: usize = self.config.jobs.values().map(|job| job.cas.len()).sum();
         let all = A_CA.saturating_mul(u32::try_from(pairs).unwrap_or(u32::MAX));
         let limit = JUDGING.max(all).min(self.time_limit());
+        let waited = self.judging.as_mut().map(|judging| judging.child.try_wait());
+        if let Some(Ok(Some(status))) = waited {
+            self.judged_with(status.code());
+        }
         if let Some(judging) = &mut self.judging
-            && matches!(judging.child.try_wait(), Ok(None))
+            && matches!(waited, Some(Ok(None)))
         {
             let (is_stopped, is_stuck) = (judging.limit(limit), judging.is_stuck());
             if is_stopped {
@@ -405,7 +414,36 @@ impl Agent {
             let words = ["--quiet", "status", "--notify", "--html"].map(OsStr::new);
             let words =
                 words.into_iter().chain([page.as_os_str(), OsStr::new("--prometheus"), figures.as_os_str()]);
-            self.judging = self.start(words).ok().map(AtWork::new);
+            self.keep();
+            let started = self.start(words);
+            if let Err(error) = &started {
+                self.is_unjudged.store(true, Ordering::Relaxed);
+                self.warn(&format!("no judgement can be started, and an alarm may be missing: {error}"));
+            }
+            self.judging = started.ok().map(AtWork::new);
+        }
+    }
+
+    /// A judgement has ended. One that fails may have told nobody, so that it is said where the agent is watched.
+    fn judged_with(&self, code: Option<i32>) {
+        let is_failed = !matches!(code, Some(0 | 1));
+        self.is_unjudged.store(is_failed, Ordering::Relaxed);
+        if is_failed {
+            let code = code.map_or_else(|| "by a signal".to_owned(), |code| format!("with code {code}"));
+            self.warn(&format!(
+                "the judgement of all CAs has ended {code}, and an alarm may be missing: certadm status --notify says why"
+            ));
+        }
+    }
+
+    /// The copy that runs and judgements read may go with the folder of records. Without it, each of them would fail.
+    fn keep(&mut self) {
+        if self.config.is_kept() {
+            return;
+        }
+        match self.config.keep() {
+            Ok(()) => self.warn("the copy of the configuration that runs read was lost, and is there again"),
+            Err(error) => tell_not_kept(self.output, &error),
         }
     }
 

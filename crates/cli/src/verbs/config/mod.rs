@@ -100,7 +100,8 @@ fn check(output: Output) -> Result<Done, Failure> {
     // What defaults name is named by many.
     let mut told = BTreeSet::new();
     found.retain(|finding| told.insert(finding.detail.clone()));
-    findings::print(&found, output);
+    // Summed up, only the first of several files would be named.
+    found.chunks(1).for_each(|one| findings::print(one, output));
     let sum = format!(
         "{}: {}, {}.",
         config.path.display(),

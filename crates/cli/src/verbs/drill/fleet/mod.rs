@@ -178,7 +178,8 @@ impl Fleet {
         let job = config.job(JOB)?;
         let cas = job.cas.iter().filter(|name| only.is_none_or(|(_, ca)| ca == *name));
         let cas = cas.filter_map(|name| config.cas.get(name));
-        let stood: Vec<CaStatus> = cas.map(|ca| stand::of(config, job, ca, now, &TimeZone::UTC)).collect();
+        let stood: Vec<CaStatus> =
+            cas.map(|ca| stand::of(config, (job, ca), None, now, &TimeZone::UTC)).collect();
         let told = Teller::of_judgement(config).tell(&stood, now);
         if let Some(error) = told.unwritten {
             return Err(error.into());
