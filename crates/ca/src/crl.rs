@@ -62,6 +62,16 @@ pub fn next_number(connection: &Connection, published: Option<i64>) -> Result<i6
     used.max(published.unwrap_or(0)).checked_add(1).ok_or(Error::CrlNumbersExhausted)
 }
 
+/// Sees to it that the next number is above this one: that of a CRL which was made for the CA while it was lost. Call it inside of a
+/// transaction.
+///
+/// # Errors
+/// [`Error::Store`].
+pub fn number_above(connection: &Connection, number: i64) -> Result<()> {
+    connection.execute("UPDATE store_state SET crl_number_floor = max(crl_number_floor, ?1)", [number])?;
+    Ok(())
+}
+
 /// Refuses when the last CRL was published more than `skew` minutes after `now`: the clock then is or was wrong. A CRL that is
 /// dated before the one it replaces ends earlier than that one, and clients may keep the other.
 ///

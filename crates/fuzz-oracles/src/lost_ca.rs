@@ -32,6 +32,7 @@ fn certificate(data: &[u8]) {
         let row = Row {
             request_id,
             disposition: certadm_ca::rows::Disposition(disposition),
+            revoked_when: None,
             revoked_effective_when: Some(now),
             revoked_reason: Some(1),
             serial: Some("4f3a".parse().expect("a serial number")),

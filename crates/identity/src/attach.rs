@@ -150,16 +150,23 @@ impl Attachments {
     fn add_notes(&self, manifest: &mut Manifest, now: FileTime) {
         let note = |text: &String| Note { when: now.to_rfc3339(), text: text.clone() };
         for key in &self.keys {
-            // Shown again, it was seen later.
-            let is_other = |known: &SeenKey| known.public_key_sha256 != key.public_key_sha256;
-            let before = manifest.keys.iter().find(|known| !is_other(known)).cloned();
-            manifest.keys.retain(is_other);
-            let mut key = key.clone();
-            if let Some(before) = before {
-                key.kept = key.kept.or(before.kept);
-                key.place = key.place.or(before.place);
+            // Shown again, it was seen later. One that is kept in two files, as PEM and as PKCS#12, has an entry for each.
+            let is_same = |known: &SeenKey| {
+                let is_elsewhere = known.kept.is_some() && key.kept.is_some() && known.kept != key.kept;
+                known.public_key_sha256 == key.public_key_sha256 && !is_elsewhere
+            };
+            let (before, mut keys): (Vec<_>, Vec<_>) = manifest.keys.drain(..).partition(is_same);
+            let place = key.place.clone().or_else(|| before.iter().find_map(|before| before.place.clone()));
+            let mut kept: Vec<Option<String>> = match &key.kept {
+                Some(path) => vec![Some(path.clone())],
+                None => before.into_iter().map(|before| before.kept).filter(Option::is_some).collect(),
+            };
+            if kept.is_empty() {
+                kept.push(None);
             }
-            manifest.keys.push(key);
+            let entry = |kept| SeenKey { kept, place: place.clone(), ..key.clone() };
+            keys.extend(kept.into_iter().map(entry));
+            manifest.keys = keys;
         }
         manifest.external_keys.extend(self.external_keys.iter().map(note));
         manifest.notes.extend(self.notes.iter().map(note));

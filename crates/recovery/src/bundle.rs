@@ -22,7 +22,7 @@ use crate::x509::{CrlContent, CrlRef};
 
 /// The list of what is to be signed, for [`finish`].
 const TO_SIGN: &str = "to-sign.json";
-/// Revocations that the CA does not know of: for the CA when it is back, and for the next emergency CRL.
+/// What the CA is told when it is back, and the orders for the next emergency CRL.
 pub const REVOCATIONS: &str = "revocations.json";
 /// A CRL of the size that the table holds (ese.md 12).
 pub const MAX_CRL: u64 = 536_870_912;
@@ -120,16 +120,13 @@ impl Bundle {
 
     fn common(&mut self, plan: &Plan, maker: Maker, report: Vec<u8>) {
         self.add("report.json".to_owned(), report);
-        if plan.revocations.is_empty() {
-            return;
-        }
         self.add(REVOCATIONS.to_owned(), Revocation::to_json(&plan.revocations).into_bytes());
         match maker {
             Maker::Windows => {
                 self.add("return.cmd".to_owned(), Revocation::to_return_cmd(&plan.revocations).into_bytes());
             }
             Maker::Certadm => {
-                self.add("return.sh".to_owned(), Revocation::to_return_sh(REVOCATIONS).into_bytes());
+                self.add("return.sh".to_owned(), Revocation::to_return_sh().into());
             }
         }
     }
@@ -178,19 +175,31 @@ impl Bundle {
         Ok(building.place()?)
     }
 
-    /// Adds the files to a folder that is there. None of it is overwritten; one that is there with the same content was written by an
-    /// earlier run, which did not come to its end.
-    fn write_into(&self, dir: &Path) -> Result<()> {
-        let mut missing = Vec::new();
+    /// Adds the files to a folder that is there. None of it is overwritten but what an earlier run has written of fewer CRLs; one that is
+    /// there with the same content was written by a run that did not come to its end.
+    fn write_into(&self, dir: &Path, earlier: &Self) -> Result<()> {
+        let is_earlier = |name: &str, path: &Path| {
+            let before = earlier.files.iter().find(|(before, _)| before == name);
+            before.is_some_and(|(_, content)| {
+                read::bounded(path, content.len() as u64).is_ok_and(|there| there == *content)
+            })
+        };
+        let (mut missing, mut replaced) = (Vec::new(), Vec::new());
         for (name, content) in &self.files {
             let path = dir.join(name);
             if path.symlink_metadata().is_err() {
                 missing.push((path, content));
             } else if read::bounded(&path, content.len() as u64).is_ok_and(|there| there == *content) {
                 continue;
+            } else if is_earlier(name, &path) {
+                replaced.push((path, content));
             } else {
                 return Err(certadm_files::Error::Exists { path }.into());
             }
+        }
+        // First, so that a run which is killed here finds them as they were, or as they are to be.
+        for (path, content) in replaced {
+            durable::replace(&path, content)?;
         }
         for (path, content) in missing {
             let (building, mut file) = Unfinished::file(&path)?;
@@ -224,13 +233,21 @@ struct Waiting {
     key: PublicKey,
 }
 
+/// What [`finish`] has done.
+#[derive(Debug)]
+pub struct Finished {
+    /// The files of the CRLs that are signed, by this run or an earlier one.
+    pub crls: Vec<String>,
+    /// The CRLs that still wait for a signature, such as `0+`.
+    pub waiting: Vec<String>,
+}
+
 /// Takes the signatures that were made elsewhere over the `.tbs` files of `dir`, checks them, and writes the CRLs.
-/// `signatures` are names of CRLs, such as `0` or `0+`, with their files. Returns the names of the CRLs written. It can be run again.
+/// `signatures` are names of CRLs, such as `0` or `0+`, with their files. It can be run again, with those that were missing.
 ///
 /// # Errors
-/// [`Error::Folder`] when the folder is not one that waits for signatures, or one of them is missing;
-/// [`Error::WrongSignature`]; [`Error::File`].
-pub fn finish(dir: &Path, signatures: &[(String, PathBuf)]) -> Result<Vec<String>> {
+/// [`Error::Folder`] when the folder is not one that waits for signatures; [`Error::WrongSignature`]; [`Error::File`].
+pub fn finish(dir: &Path, signatures: &[(String, PathBuf)]) -> Result<Finished> {
     let list = dir.join(TO_SIGN);
     let broken = |reason: String| Error::Folder { path: list.clone(), reason };
     let text = read::bounded(&list, MAX_LIST)?;
@@ -244,34 +261,42 @@ pub fn finish(dir: &Path, signatures: &[(String, PathBuf)]) -> Result<Vec<String
     if let Some((name, _)) = signatures.iter().find(|(name, _)| waiting.iter().all(|crl| crl.crl != *name)) {
         return Err(broken(format!("no CRL {name} waits for a signature")));
     }
-    let mut made = Vec::new();
+    let (mut before, mut made, mut missing) = (Vec::new(), Vec::new(), Vec::new());
     for crl in &waiting {
-        let (_, path) = signatures
-            .iter()
-            .find(|(name, _)| *name == crl.crl)
-            .ok_or_else(|| broken(format!("the signature of CRL {} is not given", crl.crl)))?;
-        let signature = read::bounded(path, MAX_SIGNATURE)?;
-        let candidates = [der_of_raw(&crl.key, &signature), signature];
-        let good = candidates
-            .iter()
-            .find(|signature| crl.key.verifies(&crl.algorithm, &crl.content, signature))
-            .ok_or_else(|| Error::WrongSignature {
-                name: path.display().to_string(),
-                index: crl.crl.clone(),
-            })?;
-        let der = match crl.signed_before(dir) {
-            Some(der) => der,
-            None => signed(&crl.content, &crl.algorithm, good)?,
+        let there = crl.signed_before(dir);
+        let named = |der: Vec<u8>| (crl.crl.clone(), crl.file_name.clone(), der);
+        before.extend(there.clone().map(named));
+        let given = match signatures.iter().find(|(name, _)| *name == crl.crl) {
+            Some((_, path)) => Some(crl.signed_by(path)?),
+            None => None,
         };
-        made.push((crl.crl.clone(), crl.file_name.clone(), der));
+        match there.or(given) {
+            Some(der) => made.push(named(der)),
+            None => missing.push(crl.crl.clone()),
+        }
     }
-    let mut bundle = Bundle::default();
+    let (mut earlier, mut bundle) = (Bundle::default(), Bundle::default());
+    earlier.publication(&before, &places);
     bundle.publication(&made, &places);
-    bundle.write_into(dir)?;
-    Ok(bundle.crls)
+    bundle.write_into(dir, &earlier)?;
+    Ok(Finished { crls: bundle.crls, waiting: missing })
 }
 
 impl Waiting {
+    /// The CRL with this signature.
+    fn signed_by(&self, path: &Path) -> Result<Vec<u8>> {
+        let signature = read::bounded(path, MAX_SIGNATURE)?;
+        let candidates = [der_of_raw(&self.key, &signature), signature];
+        let good = candidates
+            .iter()
+            .find(|signature| self.key.verifies(&self.algorithm, &self.content, signature))
+            .ok_or_else(|| Error::WrongSignature {
+                name: path.display().to_string(),
+                index: self.crl.clone(),
+            })?;
+        Ok(signed(&self.content, &self.algorithm, good)?)
+    }
+
     /// The CRL that an earlier run has written. A signature on a curve is another each time; that one is as good.
     fn signed_before(&self, dir: &Path) -> Option<Vec<u8>> {
         let der = read::bounded(&dir.join(format!("{}.crl", self.file_name)), MAX_CRL).ok()?;

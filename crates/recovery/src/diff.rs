@@ -45,6 +45,19 @@ pub struct Difference {
     pub not_after: Option<FileTime>,
     /// Why it is revoked, where it is.
     pub reason: Option<Reason>,
+    /// Why the first state has it revoked, where both have.
+    #[serde(skip)]
+    pub was: Option<Reason>,
+}
+
+impl Difference {
+    /// Whether the first state has it revoked for good, and the second on hold, which can be taken back.
+    #[must_use]
+    pub fn falls_back_to_hold(&self) -> bool {
+        self.change == Change::Reason
+            && self.reason == Some(Reason::CERTIFICATE_HOLD)
+            && self.was != Some(Reason::CERTIFICATE_HOLD)
+    }
 }
 
 /// How many there are of each kind.
@@ -123,13 +136,14 @@ impl Diff {
                 return if revoked { visit(difference(Change::Revoked, &item, serial)) } else { Ok(()) };
             };
             entry.is_seen = true;
-            let change = change(entry, &item);
+            let (change, was) = (change(entry, &item), entry.reason.map(Reason::from_code));
             let expired = item.not_after.is_some_and(|end| {
                 since.is_none_or(|since| since < end) && until.is_some_and(|until| end <= until)
             });
             if let Some(change) = change {
                 *counts.of(change) += 1;
-                visit(difference(change, &item, serial.clone()))?;
+                let was = was.filter(|_| change == Change::Reason);
+                visit(Difference { was, ..difference(change, &item, serial.clone()) })?;
             }
             if expired {
                 counts.expired += 1;
@@ -207,5 +221,6 @@ fn difference(change: Change, item: &Item, serial_number: Serial) -> Difference 
         when,
         not_after: item.not_after,
         reason: item.revoked.map(|(_, reason)| reason),
+        was: None,
     }
 }

@@ -1,7 +1,7 @@
 //! Which certificates the CRL of a key lists: the database and what was published, put together (recovery.md 4.2, rules 3
 //! and 4).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use certadm_ca::{Reason, Serial, dates};
 use certadm_rules::FileTime;
@@ -34,17 +34,21 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// What the CA has to be told when it is back: a revocation that it published itself, and that its database does not have.
-    pub(crate) fn lacking(&self, now: FileTime) -> Option<Revocation> {
-        let is_lacking = self.origin == Origin::Published && !self.is_known;
-        is_lacking.then(|| Revocation {
+    /// Whether the CA published it itself, and its database does not have it.
+    pub(crate) fn is_lacking(&self) -> bool {
+        self.origin == Origin::Published && !self.is_known
+    }
+
+    /// What the CA has to be told when it is back, beside the orders: it may come back from an older set than this one.
+    pub(crate) fn to_tell(&self, now: FileTime) -> Option<Revocation> {
+        (self.origin != Origin::Order).then(|| Revocation {
             serial: self.serial.clone(),
             // One that no entry may give says nothing; that of a release would take a hold back.
             reason: Some(Reason::from_code(self.reason))
                 .filter(|reason| is_reason_of_entry(reason.code()))
                 .unwrap_or(Reason::UNSPECIFIED),
             when: self.when.min(now),
-            origin: Origin::Published,
+            origin: self.origin,
         })
     }
 }
@@ -78,7 +82,10 @@ impl Situation<'_> {
         match row.effective {
             _ if row.reason == Reason::RELEASED.code() => Standing::Released,
             None => Standing::Undated,
-            Some(effective) if self.now < effective => Standing::Future,
+            // A revocation counts from the moment on that it was entered, even if this clock has not reached that yet.
+            Some(effective) if row.when.map_or(self.now, |when| when.max(self.now)) < effective => {
+                Standing::Future
+            }
             Some(_) if self.has_expired(row) => Standing::Expired,
             Some(_) => Standing::Listed,
         }
@@ -109,6 +116,7 @@ struct Tally {
     in_force_in_database: Vec<Serial>,
     removed: Vec<Serial>,
     future: Vec<Serial>,
+    ahead: Vec<Serial>,
     undated: Vec<Serial>,
     odd_reasons: Vec<Serial>,
 }
@@ -128,6 +136,9 @@ pub(crate) fn gather<'r>(
     let until = view.until.map(|until| dates::plus_minutes(until, situation.skew));
     for row in rows {
         let standing = situation.standing(row);
+        if row.when.is_some_and(|when| when.is_ahead_of(situation.now)) {
+            tally.ahead.push(row.serial.clone());
+        }
         let listed = view.entries.remove(&row.serial);
         let published_decides = listed.is_some_and(|listed| is_newer(listed.number));
         let is_revoked = matches!(standing, Standing::Listed | Standing::Expired);
@@ -232,7 +243,7 @@ fn apply(
     let mut places: BTreeMap<Serial, usize> =
         list.iter().enumerate().map(|(place, entry)| (entry.serial.clone(), place)).collect();
     let issued = |serial| situation.records.issued.get(serial);
-    let mut dropped = Vec::new();
+    let mut dropped = BTreeSet::new();
     let mut added = Vec::new();
     for order in orders {
         let present = places.get(&order.serial).copied();
@@ -240,7 +251,7 @@ fn apply(
         match entry {
             Some(entry) if order.reason.code() == REMOVE_FROM_CRL => {
                 if entry.reason == ON_HOLD {
-                    dropped.push(order.serial.clone());
+                    dropped.insert(order.serial.clone());
                     places.remove(&order.serial);
                 } else {
                     let detail = format!(
@@ -314,6 +325,12 @@ impl Tally {
             note,
             Kind::CrlLeftOut,
             "left out, because the revocation takes effect later than now",
+        );
+        tell(
+            &self.ahead,
+            warning,
+            Kind::Clock,
+            "revoked later than now, so the clock of this machine is behind, or that of the CA was ahead",
         );
         tell(
             &self.undated,

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 
 use certadm_rules::diagnosis::Class;
-use certadm_rules::{Diagnosis, Hresult};
+use certadm_rules::{Diagnosis, FileTime, Hresult};
 
 /// `Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -140,6 +140,18 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
+    /// The CRL would end before it begins.
+    #[error(
+        "the CRL would begin with the certificate of the CA, at {begins}, and end before, at {ends}: the clock of this machine is behind",
+        begins = begins.to_rfc3339(),
+        ends = ends.to_rfc3339()
+    )]
+    Ended {
+        /// When it begins.
+        begins: FileTime,
+        /// When it ends.
+        ends: FileTime,
+    },
     /// A published CRL has a number above which none can be written here.
     #[error("the CRL {name} has a number of more than 63 bits: no greater one can be chosen")]
     LongNumber {
@@ -152,6 +164,14 @@ pub enum Error {
         /// The serial number, or the line.
         what: String,
         /// Why not.
+        reason: String,
+    },
+    /// A line of a list of revocations cannot be read.
+    #[error("line {line} of the list cannot be used: {reason}")]
+    ListLine {
+        /// Which.
+        line: usize,
+        /// What is wrong with it.
         reason: String,
     },
     /// A source of what a lost CA issued cannot be read.
@@ -217,9 +237,12 @@ impl Diagnosis for Error {
             Self::UnusableKey { .. } | Self::Signing { .. } => Hresult::NTE_BAD_KEY,
             Self::Sha1 => Hresult::NTE_BAD_ALGID,
             Self::TooMany { .. } => Hresult::E_OUTOFMEMORY,
-            Self::Number { .. } | Self::Revocation { .. } | Self::NoBase { .. } | Self::TwoScopes { .. } => {
-                Hresult::E_INVALIDARG
-            }
+            Self::Number { .. }
+            | Self::Ended { .. }
+            | Self::Revocation { .. }
+            | Self::ListLine { .. }
+            | Self::NoBase { .. }
+            | Self::TwoScopes { .. } => Hresult::E_INVALIDARG,
             Self::Encoding(_) => Hresult::E_FAIL,
             Self::Ca(error) => error.hresult(),
             Self::File(error) => error.hresult(),
@@ -281,10 +304,16 @@ impl Diagnosis for Error {
             Self::Revocation { .. } => {
                 "write SERIAL[:REASON[:WHEN]], with the digits of the serial number alone, such as 4f3a00:keyCompromise"
             }
+            Self::ListLine { .. } => {
+                "write a line as SERIAL,REASON,WHEN, with commas; reason and date may be missing, such as 4f3a00,keyCompromise"
+            }
+            Self::Ended { .. } => "set the clock of this machine, or name the moment by --now",
             Self::AnotherCa { .. } => "name two states of one CA",
             Self::Source { .. } => "fetch the file again",
             Self::TooMany { .. } => "give fewer sources at once; --issued-until leaves later events out",
-            Self::Folder { .. } => "make the folder again with `certadm emergency-crl --tbs-only`",
+            Self::Folder { .. } => {
+                "make the folder again with `certadm emergency-crl`; to-sign.txt in it names the CRLs that wait for a signature"
+            }
             Self::Encoding(_) => "report this, with the command that led to it",
             Self::Ca(error) => return error.remedy(),
             Self::File(error) => return error.remedy(),

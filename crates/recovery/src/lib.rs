@@ -55,7 +55,7 @@ pub use plan::{Deltas, Destination, Options, Plan, PlannedCrl};
 pub use published::{Compared, PublishedCrl};
 pub use records::{CrlRow, Maker, Reading, Records, Row};
 pub use relying::{Anchors, Flaw, Judged};
-pub use report::{Report, recognised};
+pub use report::{Report, number_of_report, recognised};
 pub use request_number::request_in;
 pub use schedule::{Dates, NumberBasis};
 pub use signature::{Algorithm, PrivateKey, PublicKey};

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::named::named;
 use crate::origin::Origin;
 
-/// A revocation that the CA does not know of yet.
+/// A revocation that the CA may not know of yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Revocation {
     /// The certificate.
@@ -23,8 +23,8 @@ pub struct Revocation {
     pub reason: Reason,
     /// From when on.
     pub when: FileTime,
-    /// [`Origin::Order`] for one that was asked for; [`Origin::Published`] for one that the lost CA made and published itself, after
-    /// the backup.
+    /// [`Origin::Order`] for one that was asked for; [`Origin::Published`] for one that the lost CA published itself;
+    /// [`Origin::Database`] for one that its database had, and that a CA which is restored from an older set lacks.
     pub origin: Origin,
 }
 
@@ -58,6 +58,12 @@ impl Revocation {
         Ok(Self { when: read.when.min(now), ..read })
     }
 
+    /// Whether it is for good: neither a hold nor the end of one.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        !matches!(self.reason, Reason::REMOVE_FROM_CRL | Reason::CERTIFICATE_HOLD)
+    }
+
     fn of(what: &str, serial: &str, reason: Option<&str>, when: Option<&str>, now: FileTime) -> Result<Self> {
         let refuse = |reason: String| Error::Revocation { what: what.to_owned(), reason };
         let given =
@@ -85,7 +91,7 @@ impl Revocation {
     /// the others from being revoked; `findings` then has a note.
     ///
     /// # Errors
-    /// [`Error::Revocation`] with the number of the line.
+    /// [`Error::ListLine`].
     pub fn parse_csv(text: &str, now: FileTime, findings: &mut Vec<Finding>) -> Result<Vec<Self>> {
         Self::parse_csv_with(text, Reason::UNSPECIFIED, now, findings)
     }
@@ -115,7 +121,11 @@ impl Revocation {
             let serial = serial.strip_prefix("serial=").unwrap_or(serial);
             let reason = cells.next().filter(|cell| !cell.is_empty()).unwrap_or(&otherwise);
             let when = cells.next();
-            revocations.push(Self::of(&format!("line {}", place + 1), serial, Some(reason), when, now)?);
+            let read = Self::of(line, serial, Some(reason), when, now);
+            revocations.push(read.map_err(|error| match error {
+                Error::Revocation { reason, .. } => Error::ListLine { line: place + 1, reason },
+                other => other,
+            })?);
         }
         findings.extend(not_later(&mut revocations, now));
         Ok(revocations)
@@ -130,8 +140,9 @@ impl Revocation {
         let one = |kept: &Kept| {
             let serial = kept.serial_number.as_str();
             let read = Self::of(serial, serial, kept.reason.as_deref(), kept.when.as_deref(), now);
-            let is_published = kept.origin.as_deref() == Some(Origin::Published.key());
-            let origin = if is_published { Origin::Published } else { Origin::Order };
+            let of_key = |origin: &Origin| kept.origin.as_deref() == Some(origin.key());
+            let origin =
+                [Origin::Published, Origin::Database].into_iter().find(of_key).unwrap_or(Origin::Order);
             Ok(Self { origin, ..read.map_err(|error| error.to_string())? })
         };
         let mut revocations: Vec<Self> = list.revocations.iter().map(one).collect::<Result<_, String>>()?;
@@ -158,7 +169,8 @@ impl Revocation {
     pub fn to_return_cmd(revocations: &[Self]) -> String {
         let mut text = String::from(
             "@echo off\r\nsetlocal\r\nset missing=0\r\n\
-             rem Run this on the CA when it is back, before it issues again: it does not know these revocations yet.\r\n",
+             rem Run this on the CA when it is back, before it issues again: it may not know these revocations yet.\r\n\
+             rem For very many, certadm apply-revocations does the same over one connection.\r\n",
         );
         for revocation in revocations {
             text.push_str(&revoke_command(&revocation.serial, revocation.reason));
@@ -168,18 +180,16 @@ impl Revocation {
     }
 
     /// The same for our own CA: a script that is called with the CA's folder and the file of its passphrase. The revocations stand
-    /// in `list`, a file beside it, with their dates. A CRL that lacks one of them would take the place of the emergency CRL, which
-    /// has it: none is published then.
+    /// beside it, with their dates, and so does the number of the emergency CRL. A CRL that lacks one of them would take the place of
+    /// the emergency CRL, which has it: none is published then.
     #[must_use]
-    pub fn to_return_sh(list: &str) -> String {
-        format!(
-            "#!/bin/sh\n# Run this when the CA is back, before it issues again: it does not know these revocations yet.\n\
+    pub fn to_return_sh() -> &'static str {
+        "#!/bin/sh\n# Run this when the CA is back, before it issues again: it may not know these revocations yet.\n\
              # return.sh CA_FOLDER PASSPHRASE_FILE\nset -u\n\
-             certadm apply-revocations \"$(dirname -- \"$0\")/{list}\" --dir \"$1\" || {{\n    code=$?\n    \
+             certadm apply-revocations \"$(dirname -- \"$0\")\" --dir \"$1\" || {\n    code=$?\n    \
              echo \"No CRL is published: it would lack the revocations that could not be entered. To publish it all the same: \
-             certadm ca crl\" >&2\n    exit $code\n}}\n\
+             certadm ca crl\" >&2\n    exit $code\n}\n\
              certadm ca crl --dir \"$1\" --passphrase-file \"$2\"\n"
-        )
     }
 }
 
@@ -199,7 +209,7 @@ pub(crate) fn revoke_command(serial: &Serial, reason: Reason) -> String {
 }
 
 /// The end of such a file: a CRL that lacks a revocation would take the place of the emergency CRL, which has it.
-pub(crate) const PUBLISH_COMMANDS: &str = "if not %missing%==0 (\r\n    \
+const PUBLISH_COMMANDS: &str = "if not %missing%==0 (\r\n    \
     echo No CRL is published: %missing% revocations could not be entered, and it would lack them.\r\n    \
     echo To publish it all the same: certutil -crl\r\n    exit /b 1\r\n)\r\ncertutil -crl\r\n";
 
@@ -243,14 +253,16 @@ fn date(text: &str) -> Option<FileTime> {
     Some(FileTime::from_unix_seconds(moment.unix_timestamp()))
 }
 
-/// Puts lists together; of two orders for one certificate the later one in the list counts.
+/// Puts lists together; of two orders for one certificate the later one in the list counts. What is revoked for good stays so: no later
+/// hold, and no end of one, takes its place.
 #[must_use]
 pub fn merged(lists: impl IntoIterator<Item = Revocation>) -> Vec<Revocation> {
     let mut all: Vec<Revocation> = Vec::new();
     let mut places: BTreeMap<Serial, usize> = BTreeMap::new();
     for revocation in lists {
         match places.get(&revocation.serial) {
-            Some(place) => all[*place] = revocation,
+            Some(place) if revocation.is_final() || !all[*place].is_final() => all[*place] = revocation,
+            Some(_) => {}
             None => {
                 places.insert(revocation.serial.clone(), all.len());
                 all.push(revocation);

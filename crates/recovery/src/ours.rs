@@ -32,7 +32,7 @@ impl Records {
         let mut reading = Reading::new(Maker::Certadm, now, asked);
         let mut statement = connection.prepare(
             "SELECT RequestID, Disposition, RevokedEffectiveWhen, RevokedReason, SerialNumber, NotAfter, \
-             PublishExpiredCertInCRL, RawCertificate \
+             PublishExpiredCertInCRL, RawCertificate, RevokedWhen \
              FROM Requests JOIN Certificates USING (RequestID) ORDER BY RequestID",
         )?;
         let mut rows = statement.query([])?;
@@ -62,6 +62,7 @@ fn request(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
     Ok(Row {
         request_id: row.get(0)?,
         disposition: Disposition(small(row, 1)?.unwrap_or_default()),
+        revoked_when: row.get::<_, Option<i64>>(8)?.map(FileTime),
         revoked_effective_when: row.get::<_, Option<i64>>(2)?.map(FileTime),
         revoked_reason: small(row, 3)?,
         serial: row.get(4)?,

@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::issuer::{Issuer, Issuers};
 use crate::named::named;
 use crate::order::{Revocation, merged};
+use crate::origin::Origin;
 use crate::published::{Compared, PublishedCrl, View, check_bases, check_scopes};
 use crate::records::{CrlRow, Maker, Records, Revoked, Signer};
 use crate::schedule::{self, Dates, Habits, NumberBasis};
@@ -142,8 +143,10 @@ pub struct Plan {
     /// Certificates that no CRL lists although one of the sources has them on hold: the newer one shows that the hold was taken
     /// back.
     pub released: Vec<Serial>,
-    /// Revocations that the CA does not know of yet: those that were ordered, and those that it published after the backup.
+    /// What the CA is told when it is back: all that the CRLs list, holds that were taken back, and the orders.
     pub revocations: Vec<Revocation>,
+    /// So many of them are not in the database: they were ordered, or published after the backup.
+    pub lacking: usize,
     /// The indexes of keys that need a CRL and get none, because keys of their kind are not supported.
     pub unsupported: Vec<u32>,
     /// Whether a database says what the CA knows.
@@ -161,7 +164,7 @@ impl Plan {
     ///
     /// # Errors
     /// [`Error::PublishedElsewhere`] for the CRL of another CA, [`Error::Published`], [`Error::NoBase`], [`Error::TwoScopes`],
-    /// [`Error::NotUnderstood`], [`Error::Partitions`], [`Error::Signing`], [`Error::Number`], [`Error::LongNumber`], [`Error::Sha1`], [`Error::Encoding`].
+    /// [`Error::NotUnderstood`], [`Error::Partitions`], [`Error::Signing`], [`Error::Number`], [`Error::LongNumber`], [`Error::Ended`], [`Error::Sha1`], [`Error::Encoding`].
     pub fn new(
         issuers: Issuers,
         records: Option<&Records>,
@@ -192,8 +195,9 @@ impl Plan {
         let mut made = Made::default();
         planner.all(&mut made, &mut findings)?;
         findings.extend(schedule::long_numbers(published));
+        findings.extend(schedule::dated_ahead(records, published, options.now));
         finding::sort(&mut findings);
-        let revocations = not_in_the_database(&made.crls, options);
+        let (revocations, lacking) = to_tell(&made, options);
         Ok(Self {
             destinations: made.destinations,
             deadlines: made.deadlines,
@@ -202,6 +206,7 @@ impl Plan {
             released: made.released,
             unsupported: made.unsupported,
             revocations,
+            lacking,
             has_database: records.is_some(),
             number,
             findings,
@@ -210,17 +215,27 @@ impl Plan {
     }
 }
 
-/// The orders, and what the CRLs list because the CA published it. An order to hold a certificate, or to take a hold back, does not
-/// count for an entry that stays: it is revoked for good.
-fn not_in_the_database(crls: &[PlannedCrl], options: &Options) -> Vec<Revocation> {
-    let published =
-        || crls.iter().flat_map(|crl| &crl.entries).filter_map(|entry| entry.lacking(options.now));
-    let lacking: BTreeSet<Serial> = published().map(|revocation| revocation.serial).collect();
-    let has_effect = |order: &&Revocation| {
-        !matches!(order.reason, Reason::REMOVE_FROM_CRL | Reason::CERTIFICATE_HOLD)
-            || !lacking.contains(&order.serial)
-    };
-    merged(published().chain(options.revocations.iter().filter(has_effect).cloned()))
+/// What the CRLs list, holds that the lost CA took back, and the orders; and how many of them are not in the database. A CA that is
+/// restored from an older set lacks what this database has, too. An order to hold a certificate, or to take a hold back, does not count
+/// for an entry that stays.
+fn to_tell(made: &Made, options: &Options) -> (Vec<Revocation>, usize) {
+    let entries = || made.crls.iter().flat_map(|crl| &crl.entries);
+    let listed = entries().filter_map(|entry| entry.to_tell(options.now));
+    let released = made.released.iter().map(|serial| Revocation {
+        serial: serial.clone(),
+        reason: Reason::REMOVE_FROM_CRL,
+        when: options.now,
+        origin: Origin::Published,
+    });
+    let stays: BTreeSet<&Serial> =
+        entries().filter(|entry| entry.origin != Origin::Order).map(|entry| &entry.serial).collect();
+    let has_effect = |order: &&Revocation| order.is_final() || !stays.contains(&order.serial);
+    let orders = options.revocations.iter().filter(has_effect);
+    let revocations = merged(listed.chain(released).chain(orders.clone().cloned()));
+    let mut lacking: BTreeSet<&Serial> =
+        entries().filter(|entry| entry.is_lacking()).map(|entry| &entry.serial).collect();
+    lacking.extend(made.released.iter().chain(orders.map(|order| &order.serial)));
+    (revocations, lacking.len())
 }
 
 fn nothing(now: FileTime) -> Records {
@@ -385,6 +400,9 @@ impl Planner<'_> {
         let now = self.options.now;
         let certificate = (issuer.not_before, issuer.not_after);
         let dates = schedule::dates(&self.habits, now, certificate, self.options.valid_days, findings);
+        if dates.next_update <= dates.this_update {
+            return Err(Error::Ended { begins: dates.this_update, ends: dates.next_update });
+        }
         let situation = Situation {
             records: self.records,
             now,

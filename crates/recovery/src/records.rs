@@ -25,6 +25,7 @@ pub enum Maker {
 pub struct Row {
     pub request_id: i64,
     pub disposition: Disposition,
+    pub revoked_when: Option<FileTime>,
     pub revoked_effective_when: Option<FileTime>,
     pub revoked_reason: Option<i32>,
     pub serial: Option<Serial>,
@@ -41,6 +42,7 @@ impl Row {
         Self {
             request_id,
             disposition,
+            revoked_when: None,
             revoked_effective_when: None,
             revoked_reason: None,
             serial: None,
@@ -76,6 +78,8 @@ pub(crate) struct Revoked {
     pub(crate) serial: Serial,
     /// The digits are those of a negative number.
     pub(crate) is_negative: bool,
+    /// When it was entered.
+    pub(crate) when: Option<FileTime>,
     pub(crate) effective: Option<FileTime>,
     pub(crate) reason: i32,
     pub(crate) not_after: Option<FileTime>,
@@ -242,6 +246,7 @@ impl Reading {
                 request_id,
                 serial,
                 is_negative,
+                when: row.revoked_when,
                 effective: row.revoked_effective_when,
                 reason: row.revoked_reason.unwrap_or_default(),
                 not_after,

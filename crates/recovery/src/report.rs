@@ -103,7 +103,7 @@ impl Plan {
             crls: self.crls.iter().map(|crl| self.report_of(crl, entries)).collect(),
             destinations: places.collect(),
             unknown_certificates: self.unknown.len(),
-            revocations: self.revocations.len(),
+            revocations: self.lacking,
         }
     }
 
@@ -130,6 +130,19 @@ impl Plan {
             listed: entries.then_some(Listed(&crl.entries)),
         }
     }
+}
+
+/// The number of the emergency CRL of which `report.json` tells; nothing where it tells of something else.
+#[must_use]
+pub fn number_of_report(report: impl Read) -> Option<i64> {
+    #[derive(Deserialize)]
+    struct Made {
+        number: i64,
+        highest_known: i64,
+    }
+    let made: Made = serde_json::from_reader(report).ok()?;
+    // Above the last one no CRL could be published any more.
+    (made.highest_known < made.number && made.number < i64::MAX).then_some(made.number)
 }
 
 /// Reads `report.json` beside a CRL: if it tells of the making of this one, it is an emergency CRL. `file` is the name of the CRL.

@@ -17,7 +17,7 @@ const DEFAULT_DAYS: i64 = 14;
 /// A CRL that is valid for longer hides later revocations for longer.
 const LONG_DAYS: i64 = 30;
 /// How far CRLs are dated back where no row says so.
-const DEFAULT_SKEW: i64 = 10 * MINUTE;
+pub(crate) const DEFAULT_SKEW: i64 = 10 * MINUTE;
 /// How often a CRL is published where no row says so, and at most.
 const DEFAULT_PERIOD: i64 = DAY;
 const SHORTEST_PERIOD: i64 = 30 * MINUTE;
@@ -133,6 +133,31 @@ pub(crate) fn long_numbers(published: &[PublishedCrl]) -> impl Iterator<Item = F
     })
 }
 
+/// CRLs that are dated later than now.
+pub(crate) fn dated_ahead(
+    records: Option<&Records>,
+    published: &[PublishedCrl],
+    now: FileTime,
+) -> Option<Finding> {
+    let rows = records.map(Records::crls).unwrap_or_default();
+    let of_row = |row: &CrlRow| {
+        let at = row.this_publish.or(row.this_update)?;
+        at.is_ahead_of(now).then(|| format!("number {} in the database", row.number))
+    };
+    let of_crl = |crl: &PublishedCrl| crl.this_update.is_ahead_of(now).then(|| crl.name.clone());
+    let mut ahead = rows.iter().filter_map(of_row).chain(published.iter().filter_map(of_crl));
+    let first = ahead.next()?;
+    let more = match ahead.count() {
+        0 => String::new(),
+        count => format!(" and {count} more"),
+    };
+    let text = format!(
+        "dated later than now ({}), so the clock of this machine is behind, or that of the CA was ahead: the CRL {first}{more}",
+        now.to_rfc3339()
+    );
+    Some(Finding::warning(Kind::Clock, text).remedy("if this clock is wrong, set it and make the CRL again"))
+}
+
 /// The shortest time from one publication to the next, of base and delta CRLs.
 fn shortest_period(rows: &[CrlRow], published: &[PublishedCrl]) -> i64 {
     let of_row = |row: &CrlRow| row.this_publish.zip(row.next_publish);
@@ -187,6 +212,13 @@ pub(crate) fn dates(
         let days = validity / DAY;
         warn(format!(
             "the CRL is valid for {days} days: whoever keeps it can hide later revocations for so long"
+        ));
+    }
+    if let Some(begins) = not_before.filter(|begins| begins.is_ahead_of(now)) {
+        warn(format!(
+            "the certificate of the CA begins at {}, later than now ({}): the clock of this machine is behind",
+            begins.to_rfc3339(),
+            now.to_rfc3339()
         ));
     }
     if let Some(end) = not_after.filter(|end| *end < next_update) {

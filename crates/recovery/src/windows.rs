@@ -98,7 +98,7 @@ fn requests<P: Pager>(
     let of = Columns { table: &requests };
     let (id, disposition) = (of.get("RequestID")?, of.get("Disposition")?);
     let (effective, reason) = (of.get("RevokedEffectiveWhen")?, of.get("RevokedReason")?);
-    let partition = of.maybe("CRLPartitionIndex");
+    let (when, partition) = (of.maybe("RevokedWhen"), of.maybe("CRLPartitionIndex"));
     let mut issued = Certificates::new(&certificates)?;
     for row in requests.rows() {
         let mut partition_index = None;
@@ -111,6 +111,7 @@ fn requests<P: Pager>(
             let mut found = Row::new(request_id, disposition);
             if wanted.contains(&disposition) {
                 if disposition == Disposition::REVOKED {
+                    found.revoked_when = when.map(|column| date(&row, column)).transpose()?.flatten();
                     found.revoked_effective_when = date(&row, effective)?;
                     found.revoked_reason = number(&row, reason)?.and_then(reason_code);
                 }

@@ -412,7 +412,7 @@ fn complete(restored: &Restored, notes: &mut Notes) -> Result<(), Trouble> {
         Restored::Ours(ours) if !ours.left_out.is_empty() => Err(Trouble::fail(
             Hresult::ERROR_INVALID_DATA,
             format!("a restore leaves out what cannot be used: {}", ours.left_out.join("; ")),
-            "take the folder Identity from another copy of the set",
+            "take the folder Identity from another copy of the set; attach a key as PKCS#8 in PEM",
         )),
         Restored::Ours(ours) if ours.is_configured => {
             "ca.toml was handed in and used; ca.crt is of the CA of the database"

@@ -203,6 +203,7 @@ mod tests {
         Row {
             request_id,
             disposition,
+            revoked_when: None,
             revoked_effective_when: None,
             revoked_reason: None,
             serial: Some(format!("{request_id:08x}").parse().unwrap()),

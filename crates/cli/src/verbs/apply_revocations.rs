@@ -1,11 +1,13 @@
 //! `certadm apply-revocations`: what was revoked while the CA was down enters the CA that is back (recovery.md 4.4).
 
-use std::path::{Path, PathBuf};
+use std::io::BufReader;
+use std::path::PathBuf;
 
-use certadm_ca::{Error as CaError, Reason, RevocationOrder, revoke};
+use certadm_ca::{Error as CaError, Reason, RevocationOrder, number_above, revoke};
 use certadm_client::{Error as RemoteError, RemoteCa};
+use certadm_files::Found;
 use certadm_recovery::bundle::{MAX_CRL, REVOCATIONS};
-use certadm_recovery::{Revocation, merged};
+use certadm_recovery::{Revocation, merged, number_of_report};
 use certadm_rules::finding::Finding;
 use certadm_rules::words::counted;
 use certadm_rules::{Diagnosis, Hresult};
@@ -73,7 +75,10 @@ pub(crate) fn run(args: &ApplyArgs, output: Output) -> Result<Done, Failure> {
     let revocations = read(&args.lists, &mut found)?;
     findings::print(&found, output);
     let (name, applied) = match &args.dir {
-        Some(dir) => (path_text(dir), to_folder(&Folder::new(dir), &revocations, output)?),
+        Some(dir) => {
+            let above = number(&args.lists)?;
+            (path_text(dir), to_folder(&Folder::new(dir), &revocations, above, output)?)
+        }
         None => {
             let Some(dial) = args.remote.dial()? else {
                 return Err(Failure::usage(
@@ -107,9 +112,12 @@ pub(crate) fn told(name: String, applied: &[Applied<'_>], output: Output) -> Don
         count("known"),
         count("refused")
     ));
-    output.line(match applied.is_empty() {
-        true => "The list names no certificate.",
-        false => "The next CRL says so: publish it now.",
+    output.line(match (applied.is_empty(), count("refused")) {
+        (true, _) => "The list names no certificate.",
+        (false, 0) => "The next CRL says so: publish it when every list is entered.",
+        (false, _) => {
+            "A CRL that is published now lacks those that were refused, and takes the place of one that has them, such as an emergency CRL: import their certificates and run this again first."
+        }
     });
     let result = json!({
         "ca": name,
@@ -147,7 +155,7 @@ fn read(lists: &[PathBuf], found: &mut Vec<Finding>) -> Result<Vec<Revocation>, 
         let text = String::from_utf8(read_input(&list, MAX_CRL)?).map_err(|_| {
             Failure::usage(format!("{} is no text in UTF-8", list.display()), "write it as UTF-8 text")
         })?;
-        if is_csv(&list) {
+        if !is_json(&text) {
             all.extend(Revocation::parse_csv(&text, now, found)?);
         } else {
             let broken = |reason| certadm_recovery::Error::Folder { path: list.clone(), reason };
@@ -157,19 +165,37 @@ fn read(lists: &[PathBuf], found: &mut Vec<Finding>) -> Result<Vec<Revocation>, 
     Ok(merged(all))
 }
 
-fn is_csv(path: &Path) -> bool {
-    path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv"))
+/// No line of a CSV file begins so.
+fn is_json(text: &str) -> bool {
+    text.trim_start_matches('\u{feff}').trim_start().starts_with(['{', '['])
 }
 
-/// All of it in one transaction: what the CA refuses changes nothing, and what fails leaves nothing.
+/// The highest number of the emergency CRLs whose folders are named: the CA must not publish a lower one.
+fn number(lists: &[PathBuf]) -> Result<Option<i64>, Failure> {
+    let mut highest = None;
+    for folder in lists.iter().filter(|path| path.is_dir()) {
+        let report = Found::below(folder, "report.json");
+        if report.is_there() {
+            highest = highest.max(number_of_report(BufReader::new(report.open_up_to(None)?)));
+        }
+    }
+    Ok(highest)
+}
+
+/// All of it in one transaction: what the CA refuses changes nothing, and what fails leaves nothing. The next CRL gets a number above
+/// `above`.
 pub(crate) fn to_folder<'r>(
     folder: &Folder,
     revocations: &'r [Revocation],
+    above: Option<i64>,
     output: Output,
 ) -> Result<Vec<Applied<'r>>, Failure> {
     let (mut writer, _) = live::open_writer(folder, output)?;
     let (by, now) = (account(), certadm_store::now());
     let applied = writer.commit(|transaction| {
+        if let Some(number) = above {
+            number_above(transaction, number)?;
+        }
         let mut applied = Vec::new();
         for revocation in revocations {
             let (serial, reason) = (&revocation.serial, revocation.reason);
@@ -206,6 +232,10 @@ fn to_server<'r>(ca: &mut RemoteCa, revocations: &'r [Revocation]) -> Result<Vec
         let outcome = match ca.revoke(revocation.serial.as_str(), reason, revocation.when) {
             Ok(()) => Outcome::Done,
             Err(RemoteError::Method { code: Hresult::CRYPT_E_REVOKED, .. }) => Outcome::Known,
+            // The end of a hold that the CA does not have: nothing is lacking.
+            Err(error @ RemoteError::Method { .. }) if is_release && !ends_all(error.hresult()) => {
+                Outcome::Known
+            }
             Err(error @ RemoteError::Method { .. }) if !ends_all(error.hresult()) => {
                 Outcome::Refused(error.to_string())
             }

@@ -11,11 +11,12 @@ use certadm_rules::Hresult;
 use certadm_rules::finding::{Finding, Kind};
 use certadm_set::scratch::Recovered;
 use certadm_set::signing::AllowedSigners;
+use certadm_set::verify::{Report, verify};
 use certadm_set::windows::{open_database, salvage_database};
 use certadm_set::{Opened, Set};
 use certadm_store::Writer;
 
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::output::Output;
 
 /// A database that can be read.
@@ -27,7 +28,43 @@ pub(super) enum State {
     Live(Box<Writer>),
 }
 
+/// What a check found of sets that are damaged, where that is accepted.
+pub(super) fn accepted(report: Report, damage: Damage) -> Result<Vec<Finding>, Failure> {
+    if report.is_restorable() {
+        return Ok(Vec::new());
+    }
+    if damage == Damage::Accepted {
+        return Ok(report.findings);
+    }
+    let code = report.findings.first().map_or(Hresult::DATABASE_CORRUPTED, |finding| finding.code);
+    let first = report.findings.first().map(|finding| format!(": {finding}")).unwrap_or_default();
+    Err(Failure {
+        message: format!("{}{first}", report.verdict()),
+        code: if code.is_failure() { code } else { Hresult::DATABASE_CORRUPTED },
+        remedy: "run `certadm verify` on it and take another set; --force-damaged uses what can be read"
+            .to_owned(),
+        exit: Exit::Damaged,
+    })
+}
+
 impl State {
+    /// As [`State::open`], of sets of our own that were checked as `certadm verify` does: every other kind is checked while it is opened.
+    pub(super) fn open_checked(
+        paths: &[PathBuf],
+        allowed: Option<&AllowedSigners>,
+        damage: Damage,
+        found: &mut Vec<Finding>,
+        output: Output,
+    ) -> Result<Self, Failure> {
+        let state = Self::open(paths, allowed, damage, found, output)?;
+        if matches!(state, Self::Ours(_)) {
+            let report = verify(paths, &mut output.progress_on_stderr());
+            certadm_files::cancel::check()?;
+            found.extend(accepted(report, damage)?);
+        }
+        Ok(state)
+    }
+
     /// Opens what lies at the paths: a full set and the log sets that continue it, a Windows database, or a CA's folder.
     /// Where signers are named, what none of them signed is refused, and so is a CA's folder: whoever can put files in the place
     /// of a set can make them look like one. Damage ends it, or is accepted: then what can be read is.

@@ -91,7 +91,7 @@ fn revocations_made_while_the_ca_is_down_are_kept_and_handed_on() {
     ));
     assert_eq!((&good["crls"][0]["entries"], &good["revocations"]), (&3.into(), &2.into()));
     let script = fs::read_to_string(lost.work.path("one/return.sh")).unwrap();
-    assert!(script.contains("apply-revocations \"$(dirname -- \"$0\")/revocations.json\""), "{script}");
+    assert!(script.contains("apply-revocations \"$(dirname -- \"$0\")\" --dir"), "{script}");
     let next = lost.work.result(&format!("emergency-crl {{set}} {SIGN} --published {{one}} --to {{two}}"));
     assert_eq!((&next["crls"][0]["entries"], &next["revocations"]), (&3.into(), &2.into()));
     assert!(good["number"].as_i64() < next["number"].as_i64());
@@ -217,6 +217,35 @@ fn two_steps_give_what_one_step_gives() {
     assert!(work.path("tbs/publish.txt").is_file());
     fs::write(work.path("tbs/Test-CA.pem"), "of somebody").unwrap();
     assert_eq!(finish("base.sig").code, 3, "nothing is overwritten");
+}
+
+/// The signatures come one after the other, as those who hold the key are there.
+#[test]
+fn what_is_signed_is_finished_and_the_rest_later() {
+    let lost = lost();
+    let work = &lost.work;
+    work.run("emergency-crl {set} --published {last.crl} --with-delta --tbs-only --to {tbs}");
+    let pass = format!("file:{}", work.path("pass").display());
+    for name in ["Test-CA", "Test-CA+"] {
+        let (key, out) = (work.path("ca.key"), work.path(&format!("{name}.sig")));
+        let tbs = work.path(&format!("tbs/{name}.tbs"));
+        openssl(&["dgst", "-sha256", "-sign", text(&key), "-passin", &pass, "-out", text(&out), text(&tbs)]);
+    }
+    let finish = |name: &str, file: &str| {
+        work.run(&format!("--json emergency-crl finish {{tbs}} --signature {name}={file}"))
+    };
+    let first = finish("0", "Test-CA.sig");
+    assert_eq!(
+        (first.code, &first.json()["result"]["waiting"]),
+        (1, &serde_json::json!(["0+"])),
+        "{first:?}"
+    );
+    assert!(work.path("tbs/Test-CA.crl").is_file() && !work.path("tbs/Test-CA+.crl").exists());
+    let text = || fs::read_to_string(work.path("tbs/publish.txt")).unwrap();
+    assert!(!text().contains("Test-CA+.crl"), "{}", text());
+    let second = finish("0+", "Test-CA+.sig");
+    assert_eq!((second.code, &second.json()["result"]["waiting"]), (0, &serde_json::json!([])), "{second:?}");
+    assert!(text().contains("Test-CA.crl") && text().contains("Test-CA+.crl"), "{}", text());
 }
 
 #[test]

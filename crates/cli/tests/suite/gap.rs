@@ -216,6 +216,13 @@ fn a_restore_over_a_database_says_what_the_restored_one_lacks() {
     assert_eq!(named, [one.as_str(), two.as_str(), three.as_str()]);
     assert_eq!(lacks["first"][2]["reason"], "keyCompromise");
     assert_eq!(lacks["problem"], Value::Null);
+    // A revocation for good that is a hold in the set is lacking as well.
+    let four = work.issue("ca", "four");
+    work.result(&format!("ca revoke --dir {{ca}} --serial {four} --reason certificateHold"));
+    work.result("backup --dir {ca} --to {set3}");
+    work.result(&format!("ca revoke --dir {{ca}} --serial {four} --reason keyCompromise"));
+    let told = work.run("restore --from {set3} --dir {ca} --force");
+    assert!(told.stdout.contains(&format!("revocation for good of {four}")), "{told:?}");
     // What was replaced stays as it was, and can be compared again.
     let aside = restored["moved_aside"].as_str().unwrap().to_owned();
     assert!(fs::read_dir(Path::new(&aside).join("database")).unwrap().count() >= 1);

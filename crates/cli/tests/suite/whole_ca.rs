@@ -221,6 +221,14 @@ fn a_key_is_checked_and_forgotten_and_one_of_another_ca_is_refused() {
         fs::read(work.path("ca.p12")).unwrap()
     );
     assert_eq!(components(&work.result("complete {set}"))["key"].0, "present");
+    // Our CA reads PEM alone. Kept as both, it gets that one, whichever came last.
+    work.copy("set", "both");
+    let written = || work.result("restore --from {both} --dir {new} --dry-run")["written"].to_string();
+    assert!(!written().contains("ca.key"), "{}", written());
+    for key in ["ca/ca.key", "ca.p12"] {
+        work.result(&format!("attach {{both}} --key {{{key}}} --passphrase-file {{pass}} --keep"));
+    }
+    assert!(written().contains("ca.key"), "{}", written());
     // Nor is one that comes with something else, or behind another option.
     openssl(&[
         "pkey",

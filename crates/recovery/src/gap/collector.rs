@@ -420,18 +420,18 @@ impl<'k> Collector<'k> {
         if is_held { Ok(()) } else { (self.keep)(&serial, der) }
     }
 
-    /// Takes an entry of a CRL that was made at this moment.
-    fn listed(&mut self, serial: &Serial, told: Revoked, made: FileTime) -> Result<()> {
+    /// Takes an entry of a CRL that is dated so.
+    fn listed(&mut self, serial: &Serial, told: Revoked, dated: FileTime) -> Result<()> {
         self.sources[told.source as usize].of_this_ca += 1;
         if self.limits.until.zip(told.when).is_some_and(|(until, when)| until < when) {
             return Ok(());
         }
-        self.revocation(serial, told, Some(made))
+        self.revocation(serial, told, Some(dated))
     }
 
     /// Whether it is news is asked at the end, when everything is there that may have come after it.
-    fn revocation(&mut self, serial: &Serial, told: Revoked, made: Option<FileTime>) -> Result<()> {
-        let told = Told::new(told, made, self.limits.now);
+    fn revocation(&mut self, serial: &Serial, told: Revoked, dated: Option<FileTime>) -> Result<()> {
+        let told = Told::new(told, dated, self.limits.now);
         let all = match self.known.index.of_serial(serial) {
             Some(row) if !is_open(row) => {
                 self.seen += 1;

@@ -9,7 +9,7 @@ use certadm_rules::FileTime;
 use super::found::Unknown;
 use super::report::Gap;
 use crate::error::Result;
-use crate::order::{PUBLISH_COMMANDS, Revocation, revoke_command};
+use crate::order::revoke_command;
 use crate::records::Maker;
 
 /// The folder that is being built: it is there with everything in it, or not at all.
@@ -73,7 +73,7 @@ impl Folder {
             Maker::Windows => self.add("return.cmd", return_cmd(gap).as_bytes()),
             Maker::Certadm => {
                 self.add(RETURN_LIST, return_csv(gap, now).as_bytes())?;
-                self.add("return.sh", Revocation::to_return_sh(RETURN_LIST).as_bytes())
+                self.add("return.sh", return_sh().as_bytes())
             }
         }
     }
@@ -118,7 +118,7 @@ fn return_cmd(gap: &Gap) -> String {
     let mut text = String::from(
         "@echo off\r\n\
          rem Run this on the CA when it is back, before it issues again.\r\n\
-         rem It imports certificates that its database does not know, and enters revocations.\r\n\
+         rem It imports certificates that its database does not know, and enters revocations. It publishes no CRL.\r\n\
          setlocal\r\n\
          set missing=0\r\n\
          pushd \"%~dp0\"\r\n",
@@ -130,12 +130,29 @@ fn return_cmd(gap: &Gap) -> String {
         text.push_str(&revoke_command(serial, reason));
     }
     text.push_str("popd\r\n");
-    text.push_str(PUBLISH_COMMANDS);
+    text.push_str(
+        "if not %missing%==0 echo %missing% revocations could not be entered.\r\n\
+         echo No CRL is published yet. Run return.cmd in the folder of the emergency CRL now: it enters what that CRL lists, and publishes.\r\n\
+         echo Where there is no emergency CRL, and all are entered, publish one: certutil -crl\r\n\
+         if not %missing%==0 exit /b 1\r\nexit /b 0\r\n",
+    );
     text
 }
 
-/// What our own CA is told by `return.sh`: every revocation. It refuses those of certificates that it does not know, and publishes no
-/// CRL that would lack them.
+/// The script for our own CA. It publishes nothing: the emergency CRL may list what was ordered while the CA was down, which stands in
+/// no list of a gap.
+fn return_sh() -> String {
+    format!(
+        "#!/bin/sh\n# Run this when the CA is back, before it issues again: it does not know these revocations yet.\n\
+         # return.sh CA_FOLDER\nset -u\n\
+         certadm apply-revocations \"$(dirname -- \"$0\")/{RETURN_LIST}\" --dir \"$1\"\ncode=$?\n\
+         echo \"No CRL is published yet. Run return.sh in the folder of the emergency CRL now: it enters what that CRL lists, \
+         and publishes.\" >&2\n\
+         echo \"Where there is no emergency CRL, and all are entered, publish one: certadm ca crl\" >&2\nexit $code\n"
+    )
+}
+
+/// What our own CA is told by `return.sh`: every revocation. It refuses those of certificates that it does not know.
 fn return_csv(gap: &Gap, now: FileTime) -> String {
     let mut text = String::from("serial,reason,when\n");
     for (serial, reason, when) in gap.revocations().chain(gap.revoked_by_serial()) {

@@ -6,6 +6,7 @@ use certadm_rules::FileTime;
 
 use super::found::Revoked;
 use crate::inventory::Entry;
+use crate::schedule::DEFAULT_SKEW;
 
 /// What a row says of its certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,9 +48,11 @@ pub(crate) struct Told {
 }
 
 impl Told {
-    /// `made` is the moment of the CRL that has it. One that lies ahead of `now` says nothing: the clock was wrong.
-    pub(super) fn new(revoked: Revoked, made: Option<FileTime>, now: Option<FileTime>) -> Self {
-        let made = made.filter(|made| !is_ahead(*made, now));
+    /// `dated` is the date of the CRL that has it. One that lies ahead of `now` says nothing: the clock was wrong. CAs date a CRL back,
+    /// so it was made a little later.
+    pub(super) fn new(revoked: Revoked, dated: Option<FileTime>, now: Option<FileTime>) -> Self {
+        let dated = dated.filter(|dated| !is_ahead(*dated, now));
+        let made = dated.map(|dated| FileTime(dated.0.saturating_add(DEFAULT_SKEW)));
         Self { revoked, at: revoked.when.max(made) }
     }
 

@@ -93,6 +93,7 @@ impl Openssl {
         Row {
             request_id,
             disposition,
+            revoked_when: None,
             revoked_effective_when: is_revoked.then_some(when),
             revoked_reason: is_revoked.then_some(1),
             serial: Some(format!("{request_id:x}").parse::<Serial>().unwrap()),

@@ -3,9 +3,10 @@
 use certadm_ca::Serial;
 use certadm_recovery::{
     CrlKind, Deltas, Error, Issuers, Options, Origin, Plan, PublishedCrl, Reading, Records, Revocation, Row,
+    merged,
 };
 use certadm_recovery::{CrlRow, Maker};
-use certadm_rules::FileTime;
+use certadm_rules::{Diagnosis, FileTime};
 
 use crate::patch::{Patch, date, revoke};
 use crate::support::{certlog, now, records};
@@ -63,6 +64,24 @@ fn a_revocation_that_takes_effect_later_is_told_and_not_listed() {
     let plan = plan(&records, &[], &Options::new(now())).unwrap();
     assert!(plan.crls[0].entries.is_empty());
     assert_eq!(plan.findings.len(), 1, "{:?}", plan.findings);
+}
+
+/// The CA entered it before this clock gets there: it is revoked. A CRL that ends before it begins is none.
+#[test]
+fn a_clock_that_is_behind_leaves_no_revocation_out() {
+    let mut database = certlog();
+    let later = "2025-10-20T12:00:00Z";
+    revoke(&mut database, &[Patch::new(4, 1, later, later)]);
+    let records = records(database);
+    let late = plan(&records, &[], &Options::new(now())).unwrap();
+    assert_eq!(late.crls[0].entries.len(), 1);
+    assert_eq!(late.findings[0].kind, certadm_rules::finding::Kind::Clock, "{:?}", late.findings);
+    // So long before the certificate of the CA begins that the CRL would have ended.
+    let error = plan(&records, &[], &Options::new(date("2000-01-01T00:00:00Z"))).unwrap_err();
+    assert!(matches!(error, Error::Ended { .. }), "{error}");
+    let near = FileTime(records.crls()[0].this_update.unwrap().0 - 3600 * 10_000_000);
+    let told = plan(&records, &[], &Options::new(near)).unwrap().findings;
+    assert!(told.iter().any(|finding| finding.detail.contains("the CRL number")), "{told:?}");
 }
 
 #[test]
@@ -179,6 +198,12 @@ fn what_is_typed_is_read_or_refused() {
     assert!(Revocation::parse_csv("serial=\n4f\n", now, &mut notes).is_err());
     let error = Revocation::parse_csv("4f\n5f,nonsense\n", now, &mut notes).unwrap_err();
     assert!(error.to_string().contains("line 2"), "{error}");
+    assert!(error.remedy().contains("SERIAL,REASON,WHEN"), "{error}");
+    // What is revoked for good stays so, whatever a later list says.
+    let one = |text: &str| Revocation::parse(text, now).unwrap();
+    let lists = [one("4f:certificateHold"), one("4f:keyCompromise"), one("4f:removeFromCRL"), one("4f:6")];
+    assert_eq!(merged(lists), [one("4f:keyCompromise")]);
+    assert_eq!(merged([one("4f:certificateHold"), one("4f:removeFromCRL")]), [one("4f:removeFromCRL")]);
     let kept = Revocation::to_json(&list);
     assert_eq!(Revocation::parse_json(&kept, now, &mut notes).unwrap(), list);
     assert!(Revocation::parse_json("{}", now, &mut notes).is_err());
@@ -216,6 +241,7 @@ fn a_database_without_its_ca_is_refused() {
     let row = Row {
         request_id: 1,
         disposition: certadm_ca::rows::Disposition::CA_CERTIFICATE,
+        revoked_when: None,
         revoked_effective_when: None,
         revoked_reason: None,
         serial: None,

@@ -168,6 +168,16 @@ fn a_hold_that_is_older_than_the_database_is_no_news() {
         assert_eq!(work.news(&[(-5, 1)]), Some(1));
         assert_eq!(work.news_of_crl(&work.crl(16, 15, "certificateHold")), None);
         assert_eq!(work.news_of_crl(&work.crl(16, 15, "keyCompromise")), Some(1));
+        // CRLs are dated back by ten minutes: this one was made three minutes after the backup.
+        let before = |minutes: i64| {
+            let at = FileTime::from_unix_seconds(NEWEST - minutes * 60).to_rfc3339();
+            let at: String = at.chars().filter(char::is_ascii_alphanumeric).filter(|c| *c != 'T').collect();
+            let entry = ("04", "300315000000Z", "certificateHold");
+            let der = work.openssl.generated_crl("66", (&at[2..], "310101000000Z"), "", "", &[entry]);
+            fs::write(work.openssl.path("crl.crl"), der).unwrap();
+            work.news_of_crl(&Found::named(work.openssl.path("crl.crl")))
+        };
+        assert_eq!((before(7), before(13)), (Some(HOLD), None));
         // Ordered after the backup, and dated back.
         assert_eq!(work.news_of_crl(&work.crl(19, 15, "certificateHold")), Some(HOLD));
         // A CRL from a time that is still to come does not say when it was made.

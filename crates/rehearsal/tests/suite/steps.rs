@@ -230,6 +230,46 @@ fn what_a_restore_leaves_out_beside_a_set_is_not_proven() {
     assert_eq!(failed(&work.rehearse(&wishes())), [Step::Complete]);
 }
 
+/// The key that is kept is of a kind that our CA does not read, or is not what was put there.
+#[test]
+fn a_kept_key_that_a_restore_leaves_out_is_not_proven() {
+    let work = Work::new();
+    let key = fs::read(work.path("ca/ca.key")).unwrap();
+    let identity = certadm_ca::identity::Identity::of_certificate(
+        &certadm_rules::pem::blocks(&fs::read(work.path("ca/ca.crt")).unwrap()).unwrap()[0].der,
+        "ca.crt",
+    )
+    .unwrap();
+    let identifier = identity.key_identifier.replace([' ', ':'], "");
+    let attach = |set: &Path, name: &str, content: Vec<u8>| {
+        let mut files = Attachments::default();
+        files.keep(Role::CaToml, Path::new("ca.toml"), fs::read(work.path("ca/ca.toml")).unwrap());
+        files.keep(Role::CaCrt, Path::new("ca.crt"), fs::read(work.path("ca/ca.crt")).unwrap());
+        let kept = Some(files.keep(Role::Key, Path::new(name), content));
+        files.keys.push(certadm_identity::SeenKey {
+            key_identifier: identifier.clone(),
+            public_key_sha256: "00".repeat(32),
+            seen: now().to_rfc3339(),
+            source: name.to_owned(),
+            place: None,
+            kept,
+            is_protected: true,
+        });
+        files.write(set, "", now()).unwrap();
+    };
+    let full = work.full("full");
+    let wishes = || Wishes { identity: None, ..work.wishes(&[&full]) };
+    attach(&full, "ca.p12", vec![0x30, 0]);
+    let shown = work.rehearse(&wishes());
+    assert_eq!((failed(&shown), shown.verdict.proof), (vec![Step::Complete], Proof::ProvenExcept));
+    // Kept in two files, the one that our CA reads counts.
+    attach(&full, "ca.key", key);
+    attach(&full, "ca.p12", vec![0x30, 0]);
+    assert_eq!(work.rehearse(&wishes()).verdict.proof, Proof::Proven);
+    fs::write(full.join("Identity/Attachments/ca.key"), "-----BEGIN").unwrap();
+    assert_eq!(failed(&work.rehearse(&wishes())), [Step::Complete]);
+}
+
 #[test]
 fn the_key_of_another_ca_fails_the_key() {
     let (work, other) = (Work::new(), Work::new());

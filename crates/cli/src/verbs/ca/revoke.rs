@@ -79,7 +79,7 @@ fn many(folder: &Folder, dir: &Path, list: &Path, reason: Reason, output: Output
     let mut found = Vec::new();
     let list = merged(Revocation::parse_csv_with(&text, reason, certadm_store::now(), &mut found)?);
     findings::print(&found, output);
-    let applied = to_folder(folder, &list, output)?;
+    let applied = to_folder(folder, &list, None, output)?;
     Ok(live::finish(folder, told(path_text(dir), &applied, output), output))
 }
 

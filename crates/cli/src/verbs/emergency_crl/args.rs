@@ -102,7 +102,7 @@ pub(super) struct FinishArgs {
     /// The folder that --tbs-only wrote
     #[arg(value_name = "DIR")]
     pub(super) dir: PathBuf,
-    /// A CRL as to-sign.txt names it (0, and 0+ for the delta CRL of key 0), and its signature
+    /// A CRL as to-sign.txt names it (0, and 0+ for the delta CRL of key 0), and its signature; those that are missing can be given later
     #[arg(long, value_name = "CRL=FILE", required = true, value_parser = signature)]
     pub(super) signature: Vec<(String, PathBuf)>,
 }

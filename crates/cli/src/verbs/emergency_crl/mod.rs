@@ -7,7 +7,7 @@ mod tell;
 use std::path::PathBuf;
 
 use certadm_files::cancel;
-use certadm_recovery::bundle::{Bundle, finish};
+use certadm_recovery::bundle::{Bundle, Finished, finish};
 use certadm_recovery::{Damage, Deltas, Issuers, Maker, Options, Plan, PrivateKey, Records, Report};
 use certadm_rules::finding::{Finding, Kind, Severity};
 use certadm_rules::{FileTime, finding};
@@ -33,12 +33,19 @@ pub(crate) fn run(args: &EmergencyCrlArgs, output: Output) -> Result<Done, Failu
 }
 
 fn finished(args: &FinishArgs, output: Output) -> Result<Done, Failure> {
-    let crls = finish(&args.dir, &args.signature)?;
+    let Finished { crls, waiting } = finish(&args.dir, &args.signature)?;
     for crl in &crls {
         output.line(format!("{} is signed.", args.dir.join(crl).display()));
     }
     output.line(format!("{} says where they go.", args.dir.join("publish.txt").display()));
-    Ok(Done::good(json!({ "dir": path_text(&args.dir), "crls": crls })))
+    if !waiting.is_empty() {
+        output.result(format!(
+            "Not signed yet: {}. Run this again with the signatures; to-sign.txt names them.",
+            waiting.join(", ")
+        ));
+    }
+    let exit = if waiting.is_empty() { Exit::Good } else { Exit::Finding };
+    Ok(Done { exit, result: json!({ "dir": path_text(&args.dir), "crls": crls, "waiting": waiting }) })
 }
 
 fn make(args: &EmergencyCrlArgs, output: Output) -> Result<Done, Failure> {
@@ -158,7 +165,8 @@ fn plan(
     let damage = if args.force_damaged { Damage::Accepted } else { Damage::Refused };
     let allowed = args.allowed.read()?;
     let places = Places::find(&args.sets, &args.scratch, output)?;
-    let (database, cut) = sources::database(args, places.paths(), damage, allowed.as_ref(), output)?;
+    let found = &mut sources.findings;
+    let (database, cut) = sources::database(args, places.paths(), damage, allowed.as_ref(), found, output)?;
     if let Some(cut) = cut.filter(|cut| cut.behind.is_some()) {
         let text =
             format!("the database is used {cut}: what was issued and revoked later is not known from it");

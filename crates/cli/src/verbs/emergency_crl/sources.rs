@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-use certadm_ca::Serial;
+use certadm_ca::{Reason, Serial};
 use certadm_ese::Database;
 use certadm_ese::overlay::Overlay;
 use certadm_ese::pager::FilePager;
@@ -24,6 +24,7 @@ use super::args::EmergencyCrlArgs;
 use crate::failure::Failure;
 use crate::output::{Output, path_text};
 use crate::verbs::files::read_input;
+use crate::verbs::state;
 
 /// A list of the revocations that a CRL may have.
 const MAX_LIST: u64 = MAX_CRL;
@@ -64,7 +65,18 @@ impl Sources {
         for text in &args.revoke {
             revocations.push(Revocation::parse(text, now)?);
         }
+        let ends: BTreeSet<Serial> = revocations
+            .iter()
+            .filter(|order| order.reason == Reason::REMOVE_FROM_CRL)
+            .map(|order| order.serial.clone())
+            .collect();
         sources.revocations = merged(revocations);
+        for order in sources.revocations.iter().filter(|order| order.is_final()) {
+            if ends.contains(&order.serial) {
+                let text = format!("{} stays revoked: only a hold can be taken back", order.serial);
+                sources.findings.push(Finding::warning(Kind::CrlOrder, text));
+            }
+        }
         sources.list.extend(
             args.sets.iter().map(|set| json!({ "kind": "set", "path": path_text(set), "blake3": null })),
         );
@@ -171,12 +183,13 @@ pub(super) struct WindowsDatabase {
 }
 
 /// Checks the sets as `certadm verify` does, and opens the database that they give. Damage ends it, or is accepted: then
-/// what can be read is.
+/// what can be read is, and `found` says what is damaged.
 pub(super) fn database(
     args: &EmergencyCrlArgs,
     sets: &[PathBuf],
     damage: Damage,
     allowed: Option<&AllowedSigners>,
+    found: &mut Vec<Finding>,
     output: Output,
 ) -> Result<(Found, Option<Cut>), Failure> {
     for path in sets {
@@ -196,18 +209,8 @@ pub(super) fn database(
     let (opened, cut) = args.until.cut(opened, |text| output.line(text))?;
     let report = verify_until(sets, args.until.get(), &mut progress);
     certadm_files::cancel::check()?;
-    if damage == Damage::Refused && !report.is_restorable() {
-        let code = report.findings.first().map_or(Hresult::DATABASE_CORRUPTED, |finding| finding.code);
-        let first = report.findings.first().map(|finding| format!(": {finding}")).unwrap_or_default();
-        return Err(Failure {
-            message: format!("{}{first}", report.verdict()),
-            code: if code.is_failure() { code } else { Hresult::DATABASE_CORRUPTED },
-            remedy: "run `certadm verify` on it and take another set; --force-damaged uses what can be read"
-                .to_owned(),
-            exit: crate::failure::Exit::Damaged,
-        });
-    }
-    let found = match opened {
+    found.extend(state::accepted(report, damage)?);
+    let database = match opened {
         Opened::Ours(sets) => Found::Ours(Recovered::of(&sets)?),
         Opened::Windows(sets) if damage == Damage::Refused => Found::Windows(Box::new(WindowsDatabase {
             database: open_database(&sets, &mut progress)?.database,
@@ -242,5 +245,5 @@ pub(super) fn database(
             return Err(Failure::internal(format!("{} is a folder", folder.path().display())));
         }
     };
-    Ok((found, cut))
+    Ok((database, cut))
 }

@@ -43,17 +43,23 @@ pub(super) fn person(plan: &Plan, bundle: &Bundle, to: &Path, now: FileTime, out
         ("publish.txt", "says where the CRLs go")
     };
     output.line(format!("{} {what}.", to.join(file).display()));
-    if !plan.revocations.is_empty() {
+    let come_back = "(certadm apply-revocations, or the file return.* there)";
+    if plan.lacking != 0 {
         output.line(format!(
-            "{}: tell it when it is back (certadm apply-revocations, or the file return.* there), and give the folder to the next emergency CRL by --published.",
+            "{}: tell it when it is back {come_back}, and give the folder to the next emergency CRL by --published.",
             unknown_to_the_ca(plan)
+        ));
+    } else if !plan.revocations.is_empty() {
+        output.line(format!(
+            "A CA that comes back from an older set lacks some of {}: tell it when it is back {come_back}.",
+            counted(plan.revocations.len() as u64, "revocation")
         ));
     }
 }
 
 /// Without a database nothing says what the CA has when it is back.
 fn unknown_to_the_ca(plan: &Plan) -> String {
-    let count = counted(plan.revocations.len() as u64, "revocation");
+    let count = counted(plan.lacking as u64, "revocation");
     if plan.has_database {
         format!("The database of the CA does not have {count}")
     } else {

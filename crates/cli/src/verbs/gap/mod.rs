@@ -37,7 +37,8 @@ pub(crate) fn run(args: &GapArgs, output: Output) -> Result<Done, Failure> {
     let damage = if args.force_damaged { Damage::Accepted } else { Damage::Refused };
     let mut found = Vec::new();
     let places = Places::find(&args.sets, &args.scratch, output)?;
-    let state = State::open(places.paths(), args.allowed.read()?.as_ref(), damage, &mut found, output)?;
+    let allowed = args.allowed.read()?;
+    let state = State::open_checked(places.paths(), allowed.as_ref(), damage, &mut found, output)?;
     let known = state.with(Known::of)?;
     drop(state);
     if known.unreadable() != 0 {

@@ -46,8 +46,8 @@ pub(super) fn find(sets: &[PathBuf], folder: &Folder, database: &DatabaseIdentit
         };
         entry.role == Role::Key && seen(&entry.path)
     };
-    // Our CA reads PKCS#8 in PEM alone.
-    let key = beside.newest(&parts, is_key).filter(|key| pem::looks_like_pem(&key.content));
+    // Our CA reads PKCS#8 in PEM alone: of what was kept, the newest of that form.
+    let key = beside.newest_of(&parts, is_key, pem::looks_like_pem);
     let mut of = |role: Role| beside.newest(&parts, move |_, entry| entry.role == role);
     let (settings, users) = (of(Role::CaToml), of(Role::Users));
     let all = [
@@ -76,6 +76,16 @@ impl Beside {
 
     /// The newest file that can be read.
     fn newest(&mut self, parts: &[Part], is_wanted: impl Fn(&Part, &FileEntry) -> bool) -> Option<Kept> {
+        self.newest_of(parts, is_wanted, |_| true)
+    }
+
+    /// The same of those whose content is of a form.
+    fn newest_of(
+        &mut self,
+        parts: &[Part],
+        is_wanted: impl Fn(&Part, &FileEntry) -> bool,
+        is_usable: impl Fn(&[u8]) -> bool,
+    ) -> Option<Kept> {
         let files = parts.iter().flat_map(|part| part.manifest.files.iter().map(move |entry| (part, entry)));
         let mut wanted: Vec<_> = files.filter(|(part, entry)| is_wanted(part, entry)).collect();
         let now = certadm_store::now();
@@ -84,6 +94,7 @@ impl Beside {
         });
         for (part, entry) in wanted.into_iter().rev() {
             match part.read(entry) {
+                Ok(content) if !is_usable(&content) => {}
                 Ok(content) => {
                     let from = part.dir().join(Path::new(&entry.path));
                     return Some(Kept { to: PathBuf::new(), from, content, access: Access::Owner });

@@ -51,6 +51,7 @@ impl Lacks {
                 }
                 // The earlier state has them revoked.
                 Change::Unrevoked => self.revocations += 1,
+                Change::Reason if difference.falls_back_to_hold() => self.revocations += 1,
                 _ => return Ok(()),
             }
             self.differences += 1;
@@ -95,6 +96,7 @@ impl Lacks {
                     ("revoked certificate", format!(" ({reason})"))
                 }
                 (Change::Missing, _) => ("certificate", String::new()),
+                (Change::Reason, _) => ("revocation for good of", " (on hold now)".to_owned()),
                 _ => ("revocation of", String::new()),
             };
             let name = difference.common_name.as_deref().unwrap_or("no common name");
