@@ -65,7 +65,11 @@ pub fn look_again(
     now: i64,
 ) -> Result<Held, Unseen> {
     let held = look(config, target, ca, now)?;
-    let was_here = [Step::Full, Step::Logs].iter().any(|step| attempts.of(*step).succeeded.is_some());
+    // A place that was named anew has nothing yet.
+    let was_here = [Step::Full, Step::Logs].iter().any(|step| {
+        let attempt = attempts.of(*step);
+        attempt.succeeded.is_some() && attempt.place == target.to_string()
+    });
     if let Target::Folder(folder) = target
         && was_here
         && fs::symlink_metadata(folder_of(folder, ca)).is_err_and(|error| error.kind() == ErrorKind::NotFound)

@@ -394,10 +394,11 @@ mod tests {
         run.steps.iter().map(|step| (step.step, step.outcome)).collect()
     }
 
+    const TEXT: &str = "state = 'state'\n[ca]\nweb = { dir = '/a' }\n[job.j]\nca = 'web'\nto = ['sets', 'v2:']\nfull = 'hourly'";
+
     fn config(folder: &std::path::Path) -> Config {
         std::fs::create_dir(folder.join("sets")).unwrap();
-        let text = "state = 'state'\n[ca]\nweb = { dir = '/a' }\n[job.j]\nca = 'web'\nto = ['sets', 'v2:']\nfull = 'hourly'";
-        Config::parse(text, &folder.join("certadm.toml")).unwrap()
+        Config::parse(TEXT, &folder.join("certadm.toml")).unwrap()
     }
 
     #[test]
@@ -429,6 +430,12 @@ mod tests {
         let status =
             crate::stand::of(&config, (job, config.ca("web").unwrap()), None, 1_000_000, &TimeZone::UTC);
         assert!(status.trouble[0].remedy.as_ref().unwrap().contains("make the folder by hand"), "{status:?}");
+        // Another place has had none.
+        std::fs::create_dir(dir.path().join("new")).unwrap();
+        let text = TEXT.replace("'sets'", "'new'");
+        let moved = Config::parse(&text, &dir.path().join("certadm.toml")).unwrap();
+        let made_there = Ends(Outcome::Good, Some(dir.path().join("new/web")));
+        assert_eq!(run(&moved, &made_there), good);
         // By hand.
         std::fs::create_dir(&sets).unwrap();
         assert_eq!(run(&config, &made), good);
