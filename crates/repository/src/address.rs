@@ -76,6 +76,12 @@ impl Address {
     }
 }
 
+/// Names of CAs as an address has them: one that could be a point has a slash behind it.
+pub(crate) fn written(cas: &[String]) -> String {
+    let written = |ca: &String| if Selector::parse(ca).is_ok() { format!("{ca}/") } else { ca.clone() };
+    cas.iter().map(written).collect::<Vec<_>>().join(", ")
+}
+
 /// The folder of a CA in a vault: its sanitized name, and behind it the number of its repository where one is named.
 ///
 /// # Errors
@@ -237,5 +243,13 @@ mod tests {
         }
         let read = address("vault:2026-11-27T07:22:03");
         assert_eq!(address(&read.to_string()), read);
+    }
+
+    #[test]
+    fn a_ca_that_could_be_a_point_is_written_with_a_slash() {
+        let written = written(&["Example CA", "facade", "latest", "2026-11-27"].map(str::to_owned));
+        assert_eq!(written, "Example CA, facade/, latest/, 2026-11-27/");
+        let address = Address::parse("vault:facade/").unwrap().unwrap();
+        assert_eq!((address.ca.as_deref(), address.names_point), (Some("facade"), false));
     }
 }

@@ -31,6 +31,8 @@ struct Inner {
     state: Mutex<State>,
     changed: Condvar,
     segments: Segments,
+    /// Packs are read whole and compared with their names: see [`Bridge::checking`].
+    is_checking: bool,
 }
 
 #[derive(Debug, Default)]
@@ -54,8 +56,18 @@ struct State {
 impl Bridge {
     /// A backend over these objects.
     pub(crate) fn new(objects: Arc<dyn Objects>) -> Self {
+        Self::with(objects, false)
+    }
+
+    /// The same for what copies parts of packs into new packs: nothing of a pack is handed over whose bytes have changed. Otherwise
+    /// the new pack would be named after them, and nobody could tell any more.
+    pub(crate) fn checking(objects: Arc<dyn Objects>) -> Self {
+        Self::with(objects, true)
+    }
+
+    fn with(objects: Arc<dyn Objects>, is_checking: bool) -> Self {
         let (state, changed) = (Mutex::default(), Condvar::new());
-        Self(Arc::new(Inner { objects, state, changed, segments: Segments::new(SEGMENTS) }))
+        Self(Arc::new(Inner { objects, state, changed, segments: Segments::new(SEGMENTS), is_checking }))
     }
 
     /// The storage.
@@ -192,6 +204,24 @@ pub(crate) fn is_named_after(id: &Id, content: &[u8]) -> bool {
     hex::encode(&Sha256::digest(content)) == *id.to_hex()
 }
 
+/// Reads a whole object that is named after its bytes.
+///
+/// # Errors
+/// [`Changed`] within it when they are others; as [`Objects::get`].
+pub(crate) fn get_unchanged(objects: &dyn Objects, kind: FileType, id: &Id) -> Result<Bytes, ObjectError> {
+    let name = name_of(kind, id);
+    let content = objects.get(&name)?;
+    match is_named_after(id, &content) {
+        true => Ok(content),
+        false => Err(ObjectError::new("read", &name, io::Error::other(Changed))),
+    }
+}
+
+/// Whether it is that an object has other bytes than were stored.
+pub(crate) fn is_changed(error: &ObjectError) -> bool {
+    error.source.get_ref().is_some_and(|inner| inner.is::<Changed>())
+}
+
 /// The name of a file in a repository of restic's format.
 pub(crate) fn name_of(kind: FileType, id: &Id) -> String {
     let digits = id.to_hex();
@@ -234,19 +264,18 @@ impl ReadBackend for Bridge {
     }
 
     fn read_full(&self, kind: FileType, id: &Id) -> RusticResult<Bytes> {
-        let name = name_of(kind, id);
-        let content = self.0.objects.get(&name).map_err(|error| self.failed(error))?;
         if kind == FileType::Config {
             // It alone is not named after its content.
+            let content = self.0.objects.get("config").map_err(|error| self.failed(error))?;
             self.lock().configured = true;
             return Ok(content);
         }
-        if is_named_after(id, &content) {
-            return Ok(content);
-        }
-        let error = self.failed(ObjectError::new("read", &name, io::Error::other(Changed)));
-        // As with a key that another password opens, the engine goes on to the next one.
-        Err(if kind == FileType::Key { error.attach_error_code(SEALED) } else { error })
+        get_unchanged(self.0.objects.as_ref(), kind, id).map_err(|error| {
+            let is_changed = is_changed(&error);
+            let error = self.failed(error);
+            // As with a key that another password opens, the engine goes on to the next one.
+            if is_changed && kind == FileType::Key { error.attach_error_code(SEALED) } else { error }
+        })
     }
 
     fn read_partial(
@@ -258,8 +287,14 @@ impl ReadBackend for Bridge {
         length: u32,
     ) -> RusticResult<Bytes> {
         let name = name_of(kind, id);
-        let get = |offset, len| self.0.objects.range(&name, offset, len).map_err(|error| self.failed(error));
-        let read = self.0.segments.read(*id, offset.into(), length.into(), get)?;
+        let (objects, segments) = (self.0.objects.as_ref(), &self.0.segments);
+        let read = if self.0.is_checking {
+            let get = || get_unchanged(objects, kind, id).map_err(|error| self.failed(error));
+            segments.read_of_whole(*id, offset.into(), length.into(), get)?
+        } else {
+            let get = |offset, len| objects.range(&name, offset, len).map_err(|error| self.failed(error));
+            segments.read(*id, offset.into(), length.into(), get)?
+        };
         if read.len() as u64 != u64::from(length) {
             let text = format!("{name} is shorter than its index says");
             let cut = io::Error::new(io::ErrorKind::UnexpectedEof, text);

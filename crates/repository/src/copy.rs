@@ -1,5 +1,6 @@
 //! Copying sets into another repository, and proving them there.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use certadm_files::cancel;
@@ -12,7 +13,7 @@ use crate::beside::Attached;
 use crate::bridge::Bridge;
 use crate::engine::{self, Unexplained, call, of_storage};
 use crate::error::{Error, Result};
-use crate::point::Point;
+use crate::point::{Point, refuse_other_ca};
 use crate::proof;
 use crate::reader::Reader;
 use crate::vault::CaRepository;
@@ -32,7 +33,7 @@ impl CaRepository {
     /// completed.
     ///
     /// # Errors
-    /// [`Error::NotStored`] for a set of another CA; [`Error::Damaged`] when either repository lacks something, and for a set
+    /// [`Error::OtherCa`]; [`Error::Damaged`] when either repository lacks something, and for a set
     /// that is not what its snapshot says; [`Error::OtherThings`]; as [`CaRepository::points`] of both.
     pub fn copy_from(
         &self,
@@ -40,28 +41,31 @@ impl CaRepository {
         point: &Point,
         progress: &mut dyn Progress,
     ) -> Result<Copied> {
-        let mut lacking = Vec::new();
         let points = self.points()?;
-        for there in points.iter().filter(|there| there.is_copy_of(point)) {
-            let manifest = match source.manifest_of(point) {
-                Ok(manifest) => Some(manifest),
-                // A set that is lost there, and whole here, is what copies are for.
-                Err(Error::Damaged { .. }) => None,
-                Err(error) => return Err(error),
-            };
+        let there: Vec<&Point> = points.iter().filter(|there| same_backup(*there, point)).collect();
+        let (mut whole, mut lacking) = (Vec::new(), Vec::new());
+        let manifest = match (!there.is_empty()).then(|| source.manifest_of(point)).transpose() {
+            Ok(manifest) => manifest,
+            // A set that is lost there, and whole here, is what copies are for.
+            Err(Error::Damaged { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        for there in there {
             match self.has_whole(there, manifest.as_ref())? {
-                true if manifest.is_some() => {
-                    return self.is_there(there, &points, &source.attached_to(point)?);
-                }
-                true => return Ok(Copied::There(there.id.clone())),
-                false => lacking.push(there),
+                true if manifest.is_some() => whole.push((there, self.attached_to(there)?)),
+                true if there.version == point.version => return Ok(Copied::There(there.id.clone())),
+                false if there.version == point.version => lacking.push(there),
+                _ => {}
             }
         }
-        if source.ca != self.ca {
-            let detail =
-                format!("the set is of the CA {:?}, and this is the repository of {:?}", source.ca, self.ca);
-            return Err(self.not_stored(detail));
+        if !whole.is_empty() {
+            let attached = source.attached_to(point)?;
+            if let Some((there, _)) = whole.iter().find(|(_, there)| there.has_all_of(&attached)) {
+                return Ok(Copied::There(there.id.clone()));
+            }
+            self.refuse_to_part(source, point, &attached, &whole)?;
         }
+        refuse_other_ca(&self.address(), &self.ca, &source.ca)?;
         let from = Reader::open(&source.objects, &source.secret)?;
         let snapshot = snapshot_of(&from, source, point)?;
         let (manifest, _) = from.manifest(&from.files(snapshot.tree)?)?;
@@ -98,15 +102,41 @@ impl CaRepository {
         Ok(Copied::Stored(id))
     }
 
-    /// A set is there when what is attached to it is, too: in this version, or in another one.
-    fn is_there(&self, there: &Point, points: &[Point], attached: &Attached) -> Result<Copied> {
-        let others = points.iter().filter(|other| same_backup(*other, there) && other.id != there.id);
-        for version in std::iter::once(there).chain(others) {
-            if self.attached_to(version)?.has_all_of(attached) {
-                return Ok(Copied::There(version.id.clone()));
+    /// Refuses a set where one of its versions here and that of the source each have something that the other lacks: one of them
+    /// would come back with no state, and expire. Where another version of the source has all of what is here, the source has
+    /// more of it, or somebody there wanted it otherwise.
+    fn refuse_to_part(
+        &self,
+        source: &CaRepository,
+        point: &Point,
+        attached: &Attached,
+        here: &[(&Point, Attached)],
+    ) -> Result<()> {
+        let versions = source.readable()?.points;
+        let others: Vec<&Point> =
+            versions.iter().filter(|other| same_backup(*other, point) && other.id != point.id).collect();
+        let is_newest = others.iter().all(|other| other.version <= point.version);
+        for (there, has) in here {
+            // The one that is copied would not be the newest version here.
+            let is_hidden = match there.version.cmp(&point.version) {
+                Ordering::Less => false,
+                Ordering::Equal => true,
+                Ordering::Greater => is_newest,
+            };
+            let mut is_known = attached.has_all_of(has);
+            for other in &others {
+                is_known = is_known
+                    || match source.attached_to(other) {
+                        Ok(attached) => attached.has_all_of(has),
+                        Err(Error::Damaged { .. }) => false,
+                        Err(error) => return Err(error),
+                    };
+            }
+            if is_hidden || !is_known {
+                return Err(self.has_other_things(there));
             }
         }
-        Err(self.has_other_things(there))
+        Ok(())
     }
 
     /// The set as a fresh reader finds it here is that of the source, byte for byte.

@@ -10,7 +10,7 @@ use rustic_core::{
     RusticResult,
 };
 
-use crate::bridge::{Bridge, Changed};
+use crate::bridge::{Bridge, Changed, is_changed};
 use crate::error::{Error, Result};
 use crate::objects::ObjectError;
 use crate::probe;
@@ -76,8 +76,7 @@ pub(crate) fn twice<T>(mut read: impl FnMut() -> Result<T>) -> Result<T> {
 /// What is missing, cut short or changed is damage. All else keeps the storage from answering.
 pub(crate) fn of_storage(place: String, source: ObjectError) -> Error {
     let damage = [std::io::ErrorKind::NotFound, std::io::ErrorKind::UnexpectedEof];
-    let is_changed = source.source.get_ref().is_some_and(|inner| inner.is::<Changed>());
-    match is_changed || damage.contains(&source.source.kind()) {
+    match is_changed(&source) || damage.contains(&source.source.kind()) {
         true => Error::Damaged { place, detail: source.to_string() },
         false => Error::Storage { place, source },
     }

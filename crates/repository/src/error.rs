@@ -132,6 +132,16 @@ pub enum Error {
         /// What does not fit.
         detail: String,
     },
+    /// The set is of another CA than the repository.
+    #[error(
+        "the set is of the CA {ca:?}, and {place} is the repository of another one; nothing was committed"
+    )]
+    OtherCa {
+        /// The repository's address.
+        place: String,
+        /// The CA's sanitized name.
+        ca: String,
+    },
     /// The set is there, and other things are attached to it than to the one that is to be stored.
     #[error(
         "{place} is this set, and other things are attached to it: what is attached to this one is not stored"
@@ -261,6 +271,7 @@ impl Diagnosis for Error {
             | Self::WhichCa { .. }
             | Self::NoList { .. }
             | Self::SameKey { .. }
+            | Self::OtherCa { .. }
             | Self::NoRules { .. } => Hresult::E_INVALIDARG,
             Self::NoMaintenance { .. }
             | Self::NoTurns { .. }
@@ -295,6 +306,7 @@ impl Diagnosis for Error {
             | Self::NoKey { .. }
             | Self::Secret { .. }
             | Self::OtherThings { .. }
+            | Self::OtherCa { .. }
             | Self::ContinuesNothing { .. } => Class::Refused,
             Self::Set(error) => error.class(),
             Self::File(error) => error.class(),
@@ -316,7 +328,7 @@ impl Diagnosis for Error {
                 return Cow::Owned(format!("write the CA behind the colon; there are {names}"));
             }
             Self::NoRepository { .. } => {
-                "check the url in repositories.toml, or make one with `certadm repository init`"
+                "check the CA's name and the url in repositories.toml; `certadm repository init VAULT: --ca NAME` makes one"
             }
             Self::NextIsGone { .. } => {
                 "bring it back from a copy of the vault or by `certadm repository undelete`; if its making was cut off, run `certadm repository init --next` again; if it was deleted on purpose, move its key file away; if another vault has the same key files, run `certadm repository init --next` for this one, too, and name the old one as VAULT:CA!n1 until then"
@@ -337,15 +349,23 @@ impl Diagnosis for Error {
                 return Cow::Owned(format!("{what}; no log was deleted at the CA"));
             }
             Self::Damaged { .. } => {
-                "run `certadm repository check` to see which sets are concerned, bring what is missing back from a copy of the \
-                 vault, or run `certadm repository repair` and take a full backup; the CA's logs are still there"
+                "run `certadm repository check --read all` to see which sets are concerned, bring what is missing back from a copy of \
+                 the vault, or run `certadm repository repair --read` and take a full backup; the CA's logs are still there"
             }
             Self::NoPoint { .. } => "`certadm repository info` lists what is kept",
             Self::NotStored { .. } => {
                 "start again; no log was deleted at the CA. If it happens again, run `certadm repository check`"
             }
-            Self::OtherThings { .. } => {
-                "attach them to the set that is there, too, with `certadm attach`; nothing was changed"
+            Self::OtherCa { place, ca } => {
+                let vault = place.split(':').next().unwrap_or_default();
+                return Cow::Owned(format!(
+                    "name the repository of that CA, '{vault}:{ca}/'; no log was deleted at the CA"
+                ));
+            }
+            Self::OtherThings { place } => {
+                return Cow::Owned(format!(
+                    "attach them to it, too, with `certadm attach '{place}'`; nothing was changed"
+                ));
             }
             Self::ContinuesNothing { .. } => {
                 "take a full backup into this repository first; no log was deleted at the CA"

@@ -9,8 +9,8 @@ use certadm_set::stored::{age, chain};
 use rustic_core::jiff::Span;
 use rustic_core::{FileType, Id, PruneOptions};
 
-use crate::bridge::{Bridge, id_of, is_named_after, name_of};
-use crate::engine::{self, Unexplained, call};
+use crate::bridge::{Bridge, get_unchanged, id_of, is_named_after, name_of};
+use crate::engine::{self, Unexplained, call, of_storage};
 use crate::error::{Error, Result};
 use crate::objects::Objects;
 use crate::point::{Point, points};
@@ -150,12 +150,17 @@ impl Expiry {
     pub fn carry_out(&self, gone: &mut dyn FnMut(&Point)) -> Result<Pruned> {
         if let (Some(_), _) = self.lacking("")? {
             // Packs that were marked just when a backup ended come back by a prune. If it is not that, nothing expires.
-            engine::twice(|| self.prune())?;
+            engine::twice(|| self.prune()).map_err(nothing_expires)?;
             if let (Some(detail), _) = self.lacking("")? {
-                return Err(self.damaged(format!("{detail}; nothing expires")));
+                return Err(nothing_expires(self.damaged(detail)));
             }
         }
-        for point in to_delete(&self.fates, self.now()) {
+        let going = to_delete(&self.fates, self.now());
+        // A set that goes may have a sound copy of what has changed in a pack.
+        if !going.is_empty() {
+            engine::twice(|| self.refuse_changed_packs(&going)).map_err(nothing_expires)?;
+        }
+        for point in going {
             cancel::check()?;
             self.turn.still_ours()?;
             let id: Id = point.id.parse().map_err(|_| self.damaged("a snapshot's id is none".to_owned()))?;
@@ -190,11 +195,27 @@ impl Expiry {
         Err(self.damaged(lacks))
     }
 
-    /// Marks packs that no set needs, and deletes those that were marked long ago.
-    fn prune(&self) -> Result<Pruned> {
-        let bridge = Bridge::new(Arc::clone(&self.objects));
+    /// Reads the packs that would be packed anew when these sets are gone.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] naming one that has other bytes than were stored.
+    fn refuse_changed_packs(&self, going: &[&Point]) -> Result<()> {
+        let bridge = Bridge::checking(Arc::clone(&self.objects));
         let opened = engine::open(&bridge, &self.secret)?;
-        let before = self.packs()?;
+        let mut options = self.prune_options()?;
+        options.ignore_snaps = going.iter().filter_map(|point| point.id.parse().ok()).collect();
+        let packs = call(&bridge, "plan a prune", Unexplained::Damage, || {
+            Ok(opened.prune_plan(&options)?.repack_packs())
+        })?;
+        for pack in packs {
+            cancel::check()?;
+            let read = get_unchanged(self.objects.as_ref(), FileType::Pack, &pack);
+            read.map_err(|error| of_storage(self.address.clone(), error))?;
+        }
+        Ok(())
+    }
+
+    fn prune_options(&self) -> Result<PruneOptions> {
         let rest = Span::new().try_seconds(i64::try_from(self.rest).unwrap_or(i64::MAX));
         let rest = rest.map_err(|error| self.damaged(error.to_string()))?;
         let mut options = PruneOptions::default();
@@ -202,6 +223,15 @@ impl Expiry {
         options.keep_delete = rest;
         // What is needed of a pack is copied as it is, sealed: nothing is encrypted anew that could come out wrong.
         options.fast_repack = true;
+        Ok(options)
+    }
+
+    /// Marks packs that no set needs, and deletes those that were marked long ago.
+    fn prune(&self) -> Result<Pruned> {
+        let bridge = Bridge::checking(Arc::clone(&self.objects));
+        let opened = engine::open(&bridge, &self.secret)?;
+        let before = self.packs()?;
+        let options = self.prune_options()?;
         let pruned = call(&bridge, "prune", Unexplained::Damage, || {
             let plan = opened.prune_plan(&options)?;
             let stats = &plan.stats;
@@ -251,5 +281,14 @@ impl Expiry {
 
     fn storage(&self, source: crate::objects::ObjectError) -> Error {
         Error::Storage { place: self.objects.place(), source }
+    }
+}
+
+fn nothing_expires(error: Error) -> Error {
+    match error {
+        Error::Damaged { place, detail } => {
+            Error::Damaged { place, detail: format!("{detail}; nothing expires") }
+        }
+        other => other,
     }
 }

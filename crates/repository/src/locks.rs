@@ -132,7 +132,7 @@ impl CaRepository {
         let Ok((locks, lock)) = self.locks() else { return Ok(None) };
         let now = self.objects.clock(&crate::turn::random()?).map_err(|source| self.storage(source))?;
         // The sets first: the index of one that is seen stands.
-        let points = self.points()?;
+        let points = self.readable()?.points;
         let reader = Reader::open(&self.objects, &self.secret)?;
         let common = self.common()?;
         let mut known: BTreeMap<String, Option<i64>> = BTreeMap::new();

@@ -2,15 +2,33 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::generation::{MOST, folder, name, split};
-use crate::objects::ObjectError;
+use crate::objects::{ObjectError, Objects};
 use crate::place::Place;
+use crate::secret::Secret;
 use crate::storage;
 use crate::vault::Vault;
 
 impl Vault {
+    /// What opens a repository. Where its key file is not there, and no repository either, the CA's name is wrong, or its repository was
+    /// never made.
+    ///
+    /// # Errors
+    /// [`Error::NoRepository`]; as [`Profile::secret`](crate::Profile::secret).
+    pub(crate) fn secret(&self, folder: &str, objects: &Arc<dyn Objects>) -> Result<Secret> {
+        let secret = self.profile.secret(folder);
+        match &secret {
+            Err(Error::File(error)) if error.is_not_found() => match objects.len("config") {
+                Ok(None) => Err(Error::NoRepository { place: objects.place() }),
+                _ => secret,
+            },
+            _ => secret,
+        }
+    }
+
     /// The sanitized names of the CAs that have a repository in it.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use certadm_rules::hex;
 use certadm_set::Manifest;
 use certadm_set::manifest::SetKind;
-use certadm_set::stored::{Stored, age, chain, newest_first, same_backup};
+use certadm_set::stored::{Stored, age, chain, newest_first};
 use rustic_core::repofile::{SnapshotFile, SnapshotId};
 use rustic_core::{RusticResult, SnapshotOptions, TreeId};
 use time::OffsetDateTime;
@@ -16,7 +16,7 @@ use time::format_description::well_known::Rfc3339;
 use crate::address::Selector;
 use crate::bridge::Bridge;
 use crate::engine::{self, Unexplained, call};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::lately::now;
 use crate::objects::Objects;
 use crate::secret::Secret;
@@ -132,11 +132,6 @@ impl Point {
     #[must_use]
     pub fn is_noted(&self, proven: &BTreeSet<String>) -> bool {
         proven.contains(&self.id) || proven.contains(&self.original)
-    }
-
-    /// Whether this is the same set in another repository.
-    pub(crate) fn is_copy_of(&self, other: &Self) -> bool {
-        same_backup(self, other) && self.version == other.version
     }
 }
 
@@ -289,6 +284,17 @@ pub(crate) fn continued(points: &[Point], manifest: &Manifest, time: i64) -> Res
         .map_err(|_| format!("{} continue no full set that is here", logs(manifest)))?;
     chain.pop();
     Ok(chain.into_iter().cloned().collect())
+}
+
+/// Refuses a set of another CA than `ca`, whose repository has this address.
+///
+/// # Errors
+/// [`Error::OtherCa`].
+pub(crate) fn refuse_other_ca(address: &str, ca: &str, of_set: &str) -> Result<()> {
+    match ca == of_set {
+        true => Ok(()),
+        false => Err(Error::OtherCa { place: address.to_owned(), ca: of_set.to_owned() }),
+    }
 }
 
 /// The logs of a set, for a message.

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::error::{Error, Result};
-use crate::objects::Objects;
+use crate::objects::{ObjectError, Objects};
 use crate::point::Point;
 use crate::vault::CaRepository;
 
@@ -15,7 +15,7 @@ impl CaRepository {
     /// Notes that the state which ends with `last` was proven: its whole chain was verified, its database too, as
     /// [`CaRepository::fetch`] gave it, which reads no set that is another one than its point says. Sets of a
     /// proven state outlive the rules of [`CaRepository::expiry`] while no newer one is proven. A server of restic's protocol
-    /// keeps no such notes.
+    /// keeps no such notes. A note that is there is replaced by one of now; where nothing may be deleted, it keeps its date.
     ///
     /// # Errors
     /// [`Error::Storage`].
@@ -23,21 +23,27 @@ impl CaRepository {
         if !self.objects.has_notes() {
             return Ok(());
         }
-        let noted = self.objects.put(&name_of(&last.id), &[]);
+        let noted = note(self.objects.as_ref(), &last.id);
         noted.map_err(|source| Error::Storage { place: self.objects.place(), source })
     }
 
-    /// When it was noted that the state of a point was proven, in seconds since 1970, by the clock of the storage; `None` where
+    /// When it was noted last that the state of a point was proven, in seconds since 1970, by the clock of the storage; `None` where
     /// no note is there.
     ///
     /// # Errors
     /// [`Error::Storage`].
     pub fn proven_at(&self, point: &Point) -> Result<Option<i64>> {
         for id in [&point.id, &point.original].into_iter().filter(|id| !id.is_empty()) {
-            match self.objects.stored_at(&name_of(id)) {
-                Ok(when) => return Ok(Some(when)),
-                Err(error) if error.is_not_found() => {}
-                Err(source) => return Err(Error::Storage { place: self.objects.place(), source }),
+            let mut newest = None;
+            for name in names_of(id) {
+                match self.objects.stored_at(&name) {
+                    Ok(when) => newest = newest.max(Some(when)),
+                    Err(error) if error.is_not_found() => {}
+                    Err(source) => return Err(Error::Storage { place: self.objects.place(), source }),
+                }
+            }
+            if newest.is_some() {
+                return Ok(newest);
             }
         }
         Ok(None)
@@ -54,14 +60,40 @@ impl CaRepository {
     }
 }
 
+/// Writes a note, whose date is that of its object. An object is never replaced, so the new note takes the name of the two that is
+/// free, and the other one goes behind it.
+fn note(objects: &dyn Objects, id: &str) -> Result<(), ObjectError> {
+    let [first, second] = names_of(id);
+    let is_there = |name: &str| objects.len(name).map(|len| len.is_some());
+    let (free, old) = match (is_there(&first)?, is_there(&second)?) {
+        (false, false) => return objects.put(&first, &[]),
+        (true, false) => (second, first),
+        (false, true) => (first, second),
+        // A note was cut off before its last step, or nothing may be deleted here.
+        (true, true) => match objects.delete(&second) {
+            Err(error) if error.is_denied() => return Ok(()),
+            deleted => deleted.map(|()| (second, first))?,
+        },
+    };
+    objects.put(&free, &[])?;
+    match objects.delete(&old) {
+        Err(error) if !error.is_denied() => return Err(error),
+        _ => {}
+    }
+    // Somebody who noted the same at the same time may have removed this one.
+    if is_there(&free)? { Ok(()) } else { objects.put(&free, &[]) }
+}
+
 /// Forgets that the state of an expired point was proven.
 ///
 /// # Errors
 /// [`Error::Storage`].
 pub(crate) fn forget(objects: &dyn Objects, id: &str) -> Result<()> {
-    objects.delete(&name_of(id)).map_err(|source| Error::Storage { place: objects.place(), source })
+    let forgotten = names_of(id).iter().try_for_each(|name| objects.delete(name));
+    forgotten.map_err(|source| Error::Storage { place: objects.place(), source })
 }
 
-fn name_of(id: &str) -> String {
-    format!("{FOLDER}/{id}")
+/// The two names that the note of a state may have.
+fn names_of(id: &str) -> [String; 2] {
+    [format!("{FOLDER}/{id}"), format!("{FOLDER}/again/{id}")]
 }

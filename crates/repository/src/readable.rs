@@ -1,6 +1,6 @@
 //! A repository of which some snapshots cannot be read: the others are sets as before, and a CA comes back from them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use certadm_files::cancel;
@@ -62,7 +62,7 @@ impl CaRepository {
     /// # Errors
     /// As [`CaRepository::points`].
     pub(crate) fn unreadable_snapshots(&self) -> Result<BTreeSet<String>> {
-        let mut hidden = self.changed_in(FileType::Snapshot, &mut |_, _| true, &mut Silent)?;
+        let mut hidden = self.changed_in(&self.objects, FileType::Snapshot, &mut |_, _| true, &mut Silent)?;
         match point::points(&self.without(&hidden), &self.secret) {
             Ok(_) => return Ok(hidden),
             Err(Error::Damaged { .. }) => {}
@@ -92,6 +92,7 @@ impl CaRepository {
 
     /// The storage without these objects.
     pub(crate) fn without(&self, hidden: &BTreeSet<String>) -> Arc<dyn Objects> {
-        Arc::new(Hiding { inner: Arc::clone(&self.objects), hidden: hidden.clone() })
+        let (inner, hidden) = (Arc::clone(&self.objects), hidden.clone());
+        Arc::new(Hiding { inner, hidden, late: BTreeMap::new() })
     }
 }

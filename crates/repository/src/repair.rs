@@ -66,20 +66,24 @@ impl CaRepository {
         let turn = Turn::take(&self.objects, options.take_over)?;
         let mut repaired = Repaired::default();
         // Each object is named after its content, so its bytes tell whether it is what was stored.
-        let mut hidden = self.changed_in(FileType::Index, &mut |_, _| true, progress)?;
+        let mut hidden = self.changed_in(&self.objects, FileType::Index, &mut |_, _| true, progress)?;
         let bad_indexes: Vec<String> = hidden.iter().cloned().collect();
         hidden.extend(
             self.unreadable_snapshots()?.into_iter().inspect(|name| repaired.unreadable.push(name.clone())),
         );
-        let over = |hidden: &BTreeSet<String>| self.without(hidden);
-        let named = Reader::open(&over(&hidden), &self.secret)?.packs().clone();
+        let named = Reader::open(&self.without(&hidden), &self.secret)?.packs().clone();
+        let late = self.not_listed(&named)?;
+        let over = |hidden: &BTreeSet<String>| -> Arc<dyn Objects> {
+            let (inner, hidden, late) = (Arc::clone(&self.objects), hidden.clone(), late.clone());
+            Arc::new(Hiding { inner, hidden, late })
+        };
         let mut found = BTreeSet::new();
         let mut doubtful = |name: &str, len: u64| {
             found.extend(id_of(name));
             let known = id_of(name).and_then(|id| named.get(&id));
             options.read || known.is_none_or(|known| u64::from(*known) != len)
         };
-        let bad_packs = self.changed_in(FileType::Pack, &mut doubtful, progress)?;
+        let bad_packs = self.changed_in(&over(&hidden), FileType::Pack, &mut doubtful, progress)?;
         hidden.extend(bad_packs.iter().cloned());
         let left_out = bad_indexes.iter().chain(&bad_packs);
         repaired.left_out.extend(left_out.map(|name| format!("{name} has other bytes than were stored")));
@@ -186,16 +190,32 @@ impl CaRepository {
         Ok(true)
     }
 
+    /// Packs that a list lacks and that are there all the same, asked for by name, with their lengths: a list may be late.
+    fn not_listed(&self, named: &BTreeMap<Id, u32>) -> Result<BTreeMap<String, u64>> {
+        let storage = |source| Error::Storage { place: self.objects.place(), source };
+        let listed = self.objects.list(FileType::Pack.dirname()).map_err(storage)?;
+        let listed: BTreeSet<Id> = listed.iter().filter_map(|(name, _)| id_of(name)).collect();
+        let mut late = BTreeMap::new();
+        for id in named.keys().filter(|id| !listed.contains(*id)) {
+            let name = name_of(FileType::Pack, id);
+            if let Some(len) = self.objects.len(&name).map_err(storage)? {
+                late.insert(name, len);
+            }
+        }
+        Ok(late)
+    }
+
     /// The objects of a kind whose bytes are not those that were stored, among those that are `doubtful`.
     pub(crate) fn changed_in(
         &self,
+        objects: &Arc<dyn Objects>,
         kind: FileType,
         doubtful: &mut dyn FnMut(&str, u64) -> bool,
         progress: &mut dyn Progress,
     ) -> Result<BTreeSet<String>> {
         let storage = |source| Error::Storage { place: self.objects.place(), source };
         let listed: BTreeMap<String, u64> =
-            self.objects.list(kind.dirname()).map_err(storage)?.into_iter().collect();
+            objects.list(kind.dirname()).map_err(storage)?.into_iter().collect();
         let chosen: Vec<(String, u64)> =
             listed.into_iter().filter(|(name, len)| doubtful(name, *len)).collect();
         let total: u64 = chosen.iter().map(|(_, len)| len).sum();
@@ -203,7 +223,7 @@ impl CaRepository {
         for (name, len) in chosen {
             cancel::check()?;
             let Some(id) = id_of(&name) else { continue };
-            match self.objects.get(&name) {
+            match objects.get(&name) {
                 Ok(content) if is_named_after(&id, &content) => {}
                 Ok(_) => drop(changed.insert(name)),
                 // It went away just now.
@@ -235,6 +255,8 @@ fn lacks(reader: &Reader, point: &Point, lost: &BTreeMap<Id, (Kind, String)>) ->
 pub(crate) struct Hiding {
     pub(crate) inner: Arc<dyn Objects>,
     pub(crate) hidden: BTreeSet<String>,
+    /// Objects that its lists lack, with their lengths.
+    pub(crate) late: BTreeMap<String, u64>,
 }
 
 impl Hiding {
@@ -275,6 +297,10 @@ impl Objects for Hiding {
 
     fn list(&self, folder: &str) -> Result<Vec<(String, u64)>, ObjectError> {
         let mut listed = self.inner.list(folder)?;
+        let seen: BTreeSet<String> = listed.iter().map(|(name, _)| name.clone()).collect();
+        let inside = |name: &str| name.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
+        let late = self.late.iter().filter(|(name, _)| inside(name) && !seen.contains(*name));
+        listed.extend(late.map(|(name, len)| (name.clone(), *len)));
         listed.retain(|(name, _)| !self.hidden.contains(name));
         Ok(listed)
     }

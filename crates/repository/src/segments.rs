@@ -8,6 +8,8 @@ use rustic_core::Id;
 
 /// Length of one segment in bytes.
 const SEGMENT: u64 = 4 << 20;
+/// In the place of a segment's number: the whole pack.
+const WHOLE: u64 = u64::MAX;
 
 /// The segments read last.
 #[derive(Debug)]
@@ -57,6 +59,22 @@ impl Segments {
             at = start + SEGMENT;
         }
         Ok(out.into())
+    }
+
+    /// Reads from a pack that `get` fetches as a whole. The answer is shorter where the pack ends.
+    ///
+    /// # Errors
+    /// What `get` returns.
+    pub(crate) fn read_of_whole<E>(
+        &self,
+        pack: Id,
+        offset: u64,
+        len: u64,
+        get: impl FnOnce() -> Result<Bytes, E>,
+    ) -> Result<Bytes, E> {
+        let whole = self.segment((pack, WHOLE), get)?;
+        let within = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(whole.len());
+        Ok(whole.slice(within(offset)..within(offset.saturating_add(len))))
     }
 
     /// Forgets them all.

@@ -25,7 +25,7 @@ use crate::engine::{self, Unexplained, call};
 use crate::error::{Error, Result};
 use crate::lately::{Lately, now};
 use crate::objects::Objects;
-use crate::point::{self, Earlier, Point, points, snapshot_of};
+use crate::point::{self, Earlier, Point, points, refuse_other_ca, snapshot_of};
 use crate::proof;
 use crate::reader::{Reader, Target};
 use crate::run::Run;
@@ -158,12 +158,7 @@ impl RepositorySink {
         beside: Files,
         progress: &mut dyn Progress,
     ) -> Result<Committed> {
-        if manifest.ca.name != self.ca {
-            return Err(self.not_stored(format!(
-                "the set is of the CA {:?}, and this is the repository of {:?}",
-                manifest.ca.name, self.ca
-            )));
-        }
+        refuse_other_ca(&self.address, &self.ca, &manifest.ca.name)?;
         let beside = sorted(beside).map_err(|detail| self.not_stored(detail))?;
         for (path, content) in &beside {
             self.small(path, content.clone())?;

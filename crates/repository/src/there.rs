@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use certadm_set::Manifest;
+use certadm_files::Found;
 use certadm_set::manifest::FileEntry;
+use certadm_set::stored::same_backup;
+use certadm_set::{Manifest, Set, signing};
 
-use crate::beside::Attached;
+use crate::beside::{Attached, of_folder};
 use crate::error::{Error, Result};
 use crate::point::Point;
 use crate::vault::CaRepository;
@@ -52,9 +54,36 @@ impl CaRepository {
         Ok(Attached::of(known.reader.beside(&files)?, known.reader.signature(&files)?.is_some()))
     }
 
+    /// What is attached to a set that is a folder.
+    ///
+    /// # Errors
+    /// [`Error::File`]; [`Error::NotStored`] for what no set holds.
+    pub(crate) fn attached_to_folder(&self, set: &Set) -> Result<Attached> {
+        let is_signed = Found::below(&set.path, signing::FILE_NAME).is_there();
+        Ok(Attached::of(of_folder(&set.path, &self.address())?, is_signed))
+    }
+
     /// The error for a set that is here, but with other things attached.
     pub(crate) fn has_other_things(&self, point: &Point) -> Error {
-        Error::OtherThings { place: format!("{}/{}", self.address(), point.short_id()) }
+        Error::OtherThings { place: format!("{}/={}", self.address(), point.short_id()) }
+    }
+
+    /// Refuses to store a copy of one of `points`, with something attached to it, as the newest version: what the newest one has that
+    /// the copy lacks would come back with no state, and expire. A copy of the newest has what somebody wants it to have.
+    ///
+    /// # Errors
+    /// [`Error::OtherThings`]; as [`CaRepository::attached_to`].
+    pub(crate) fn refuse_to_hide(&self, point: &Point, points: &[Point], attached: &Attached) -> Result<()> {
+        let versions = points.iter().filter(|other| same_backup(*other, point) && other.id != point.id);
+        let later: Vec<&Point> = versions.filter(|other| point.version <= other.version).collect();
+        let newest = later.iter().map(|other| other.version).max();
+        for other in later.into_iter().filter(|other| Some(other.version) == newest) {
+            // One that lacks something comes back with no state either way.
+            if self.has_whole(other, None)? && !attached.has_all_of(&self.attached_to(other)?) {
+                return Err(self.has_other_things(other));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -10,7 +10,7 @@ use certadm_rules::{CLOCK_TOLERANCE, FileTime, hex};
 use time::OffsetDateTime;
 
 use crate::error::{Error, Result};
-use crate::objects::{ObjectError, Objects};
+use crate::objects::{CLOCK, ObjectError, Objects};
 
 /// The folder of the turns. Each has a number of its own: taking one over makes the next, which one alone can create.
 const TURNS: &str = "certadm/turn";
@@ -43,6 +43,8 @@ impl Turn {
         let storage = |source| Error::Storage { place: objects.place(), source };
         let random = random()?;
         let now = now(objects, &random)?;
+        // An account that may not delete could not give the turn back.
+        objects.delete(&format!("{CLOCK}/{random}")).map_err(storage)?;
         let listed = turns(objects.as_ref()).map_err(storage)?;
         // One that ends now and is taken by somebody else has another content then.
         let mut before = Vec::new();

@@ -12,7 +12,7 @@ use certadm_set::stored::same_backup;
 use certadm_set::{Opened, Progress, Set, signing};
 use rustic_core::FileType;
 
-use crate::address::folder_of;
+use crate::address::{folder_of, written};
 use crate::beside;
 use crate::bridge::Bridge;
 use crate::check::{Checked, Part, check};
@@ -23,7 +23,7 @@ use crate::kept::Kept;
 use crate::label::Label;
 use crate::lately::Lately;
 use crate::objects::{ObjectError, Objects};
-use crate::point::{self, Earlier, Point};
+use crate::point::{self, Earlier, Point, refuse_other_ca};
 use crate::profile::Profile;
 use crate::reader::{Reader, Target};
 use crate::scratch;
@@ -57,7 +57,7 @@ impl Vault {
     /// newest, unless a number is named.
     ///
     /// # Errors
-    /// [`Error::WhichCa`], [`Error::Address`], [`Error::NextIsGone`], and as [`Profile::secret`].
+    /// [`Error::WhichCa`], [`Error::Address`], [`Error::NextIsGone`], [`Error::NoRepository`] where its key is not there either, and as [`Profile::secret`].
     pub fn repository(&self, ca: Option<&str>) -> Result<CaRepository> {
         let ca = match ca {
             Some(ca) => self.folder_of(ca)?,
@@ -66,7 +66,7 @@ impl Vault {
                 match cas.len() {
                     1 => cas.remove(0),
                     count => {
-                        return Err(Error::WhichCa { place: self.place(), count, names: cas.join(", ") });
+                        return Err(Error::WhichCa { place: self.place(), count, names: written(&cas) });
                     }
                 }
             }
@@ -74,8 +74,8 @@ impl Vault {
         let (base, number) = generation::split(&ca);
         let folder = generation::folder(base, number.map_or_else(|| self.newest(base), Ok)?);
         let name = if number.is_some() { &ca } else { &folder };
-        let secret = self.profile.secret(&folder)?;
         let objects = self.objects(&folder)?;
+        let secret = self.secret(&folder, &objects)?;
         let within = self.profile.verified_within;
         let vault = &self.profile.name;
         let lately = self.state.as_ref().map(|state| Lately::new(state, vault, &folder, within));
@@ -443,15 +443,15 @@ impl CaRepository {
     /// the folder than to the set that is there, it becomes a later version of it.
     ///
     /// # Errors
-    /// As [`CaRepository::sink`]; [`Error::Set`] when the folder is no complete set, or a file of it differs from its
+    /// As [`CaRepository::sink`]; [`Error::OtherCa`]; [`Error::Set`] when the folder is no complete set, or a file of it differs from its
     /// manifest; [`Error::Damaged`] when what is there in its place has other files; [`Error::OtherThings`].
     pub fn import(&self, path: &Path, progress: &mut dyn Progress) -> Result<Imported> {
         let set = complete_set(path)?;
         let incomplete = || certadm_set::Error::Incomplete { path: path.to_owned() };
         let manifest = set.manifest.clone().ok_or_else(incomplete)?;
+        refuse_other_ca(&self.address(), &self.ca, &manifest.ca.name)?;
         let time = finished(&manifest);
-        let is_signed = certadm_files::Found::below(&set.path, signing::FILE_NAME).is_there();
-        let attached = beside::Attached::of(beside::of_folder(&set.path, &self.address())?, is_signed);
+        let attached = self.attached_to_folder(&set)?;
         let points = self.points()?;
         let mut newest: Option<(&Point, beside::Attached)> = None;
         for point in &points {
@@ -483,7 +483,8 @@ impl CaRepository {
     /// with less beside its database, and an expiry lets it go.
     ///
     /// # Errors
-    /// [`Error::NotStored`] when the copy is of another set; as [`CaRepository::import`].
+    /// [`Error::NotStored`] when the copy is of another set; [`Error::OtherThings`] when a later version has something that the copy
+    /// lacks; as [`CaRepository::import`].
     pub fn store_attached(
         &self,
         point: &Point,
@@ -498,6 +499,7 @@ impl CaRepository {
             let detail = format!("{} is no copy of the set {}", copy.display(), point.short_id());
             return Err(Error::NotStored { place: self.address(), detail });
         }
+        self.refuse_to_hide(point, &points, &self.attached_to_folder(&set)?)?;
         self.store_later(point, &points, &set, manifest, progress)
     }
 

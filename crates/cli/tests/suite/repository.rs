@@ -431,6 +431,23 @@ fn passwords_are_added_rotated_and_removed() {
     assert!(again.code == 3 && !work.path("code5").exists(), "{again:?}");
 }
 
+/// Whoever names the wrong CA is told the right address, or that there is none.
+#[test]
+fn a_wrong_ca_is_refused_and_the_right_one_named() {
+    let work = with_repository();
+    let none = run(&work, "backup --dir {ca} --to vault:Tset-CA");
+    assert!(none.code == 3 && none.stderr.contains("has no repository"), "{none:?}");
+    assert!(none.stderr.contains("certadm repository init"), "{none:?}");
+    result(&work, "repository init vault: --ca facade --recovery-file {code2}");
+    let which = run(&work, "repository check vault:");
+    assert!(which.stderr.contains("Test-CA, facade/"), "{which:?}");
+    let other = run(&work, "backup --dir {ca} --to vault:facade/");
+    assert!(other.code == 3 && other.stderr.contains("'vault:Test-CA/'"), "{other:?}");
+    result(&work, "backup --dir {ca} --to {set}");
+    let import = run(&work, "repository import --to vault:facade/ {set}");
+    assert!(import.code == 3 && import.stderr.contains("'vault:Test-CA/'"), "{import:?}");
+}
+
 /// A second vault has every set, proved there, and is one to restore from.
 #[test]
 fn a_second_vault_has_copies_and_a_lost_pack_is_named() {
@@ -443,7 +460,8 @@ fn a_second_vault_has_copies_and_a_lost_pack_is_named() {
         text.replace("[vault]", "[other]").replace("/vault'", "/other'").replace(".vaultkey", ".otherkey");
     fs::write(work.path("repositories.toml"), format!("{text}{other}")).unwrap();
     let unmade = run(&work, "repository copy vault: other:");
-    assert!(unmade.code == 3 && unmade.stderr.contains("otherkey"), "{unmade:?}");
+    assert!(unmade.code == 3 && unmade.stderr.contains("has no repository"), "{unmade:?}");
+    assert!(unmade.stderr.contains("certadm repository init"), "{unmade:?}");
     result(&work, "repository init other: --ca Test-CA --recovery-file {code2}");
     let one = result(&work, "repository copy vault:Test-CA/latest-full other:");
     assert_eq!(one["sets"].as_array().unwrap().len(), 1);
@@ -469,6 +487,16 @@ fn a_second_vault_has_copies_and_a_lost_pack_is_named() {
     fs::write(largest.path(), content).unwrap();
     assert_eq!(run(&work, "repository repair vault:").code, 0);
     assert_eq!(run(&work, "verify vault:").code, 0);
+    // Its bytes change, which nobody sees who does not read them; what the remedies name does.
+    let mut changed = fs::read(largest.path()).unwrap();
+    changed[0] ^= 1;
+    fs::write(largest.path(), &changed).unwrap();
+    let unread = run(&work, "repository repair vault:");
+    assert!(unread.code == 0 && unread.stdout.contains("were not read"), "{unread:?}");
+    let checked = run(&work, "repository check vault: --read all");
+    assert!(checked.code == 5 && checked.stdout.contains("repository repair --read"), "{checked:?}");
+    let read = run(&work, "repository repair vault: --read");
+    assert!(read.code == 5 && read.stdout.contains("has other bytes"), "{read:?}");
     fs::remove_file(largest.path()).unwrap();
     let forgotten = run(&work, "repository repair vault: --forget-lost");
     assert_eq!(forgotten.code, 5, "{forgotten:?}");

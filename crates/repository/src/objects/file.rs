@@ -108,7 +108,7 @@ impl FileObjects {
             // What is being written, and what a killed process has left of that, begins with a dot.
             let Some(own) = own.to_str().filter(|own| !own.starts_with('.')) else { continue };
             let full = format!("{name}/{own}");
-            let metadata = entry.metadata()?;
+            let Some(metadata) = metadata_of(&entry)? else { continue };
             if metadata.is_dir() {
                 self.walk(&entry.path(), &full, out)?;
             } else if metadata.is_file() {
@@ -121,7 +121,8 @@ impl FileObjects {
     fn remove_left_over(folder: &Path, now: i64) -> io::Result<()> {
         for entry in entries_of(folder)? {
             let entry = entry?;
-            let (path, metadata) = (entry.path(), entry.metadata()?);
+            let path = entry.path();
+            let Some(metadata) = metadata_of(&entry)? else { continue };
             if metadata.is_dir() {
                 Self::remove_left_over(&path, now)?;
                 continue;
@@ -208,6 +209,14 @@ fn entries_of(folder: &Path) -> io::Result<impl Iterator<Item = io::Result<fs::D
     Ok(entries.into_iter().flatten())
 }
 
+/// What is known of an entry; `None` when it has gone since its folder was listed: another process expires sets.
+fn metadata_of(entry: &fs::DirEntry) -> io::Result<Option<fs::Metadata>> {
+    match entry.metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        found => found.map(Some),
+    }
+}
+
 /// What the system said. The file is named by whoever asked.
 fn io_of(error: certadm_files::Error) -> io::Error {
     match error {
@@ -276,6 +285,28 @@ mod tests {
         objects.delete("data/aa/one").unwrap();
         objects.delete("data/aa/one").unwrap();
         assert_eq!(objects.list("data").unwrap(), []);
+    }
+
+    /// Another process expires sets, or writes, while this one lists.
+    #[test]
+    fn what_goes_while_a_folder_is_listed_is_left_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let objects = FileObjects::new(dir.path().to_owned());
+        let names: Vec<PathBuf> =
+            (0..3_000).map(|number| dir.path().join(format!("data/aa/{number}"))).collect();
+        fs::create_dir_all(dir.path().join("data/aa")).unwrap();
+        for round in 0..4 {
+            names.iter().for_each(|name| fs::write(name, b"x").unwrap());
+            let going = names.clone();
+            let other =
+                std::thread::spawn(move || going.iter().for_each(|name| fs::remove_file(name).unwrap()));
+            while !other.is_finished() {
+                objects.list("data").unwrap();
+                objects.tidy("data", round).unwrap();
+            }
+            other.join().unwrap();
+            assert_eq!(objects.list("data").unwrap(), []);
+        }
     }
 
     #[test]

@@ -37,7 +37,7 @@ const MAX_OBJECT: u64 = 1 << 30;
 const STALE: i64 = 24 * 3_600;
 
 /// The folder of objects that are written to read the clock, and go away.
-const CLOCK: &str = "certadm/clock";
+pub(crate) const CLOCK: &str = "certadm/clock";
 
 /// Bytes by name. Names are our own: lower-case letters, digits and `/`.
 pub trait Objects: Send + Sync + Debug {
@@ -96,7 +96,7 @@ pub trait Objects: Send + Sync + Debug {
     }
 
     /// What time it is at the storage, in seconds since 1970. An object is written for it and removed again, whose name ends
-    /// with `random`, unless the storage tells it otherwise.
+    /// with `random`, unless the storage tells it otherwise. It stays where this account may delete nothing.
     ///
     /// # Errors
     /// Whatever the storage says.
@@ -104,8 +104,10 @@ pub trait Objects: Send + Sync + Debug {
         let name = format!("{CLOCK}/{random}");
         self.create(&name, b"")?;
         let now = self.stored_at(&name);
-        self.delete(&name)?;
-        now
+        match self.delete(&name) {
+            Err(error) if !error.is_denied() => Err(error),
+            _ => now,
+        }
     }
 
     /// Whether it keeps objects beside those of the repository's format: whose turn it is, and which states were proven.
@@ -230,5 +232,11 @@ impl ObjectError {
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         self.source.kind() == io::ErrorKind::NotFound
+    }
+
+    /// Whether this account may not do it.
+    #[must_use]
+    pub fn is_denied(&self) -> bool {
+        self.source.kind() == io::ErrorKind::PermissionDenied
     }
 }

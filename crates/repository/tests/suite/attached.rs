@@ -1,7 +1,9 @@
 //! Something is attached to a set that is stored: the set stays as it is, and the same backup is there once more, with more beside
 //! its database.
 
-use certadm_repository::{Copied, Error, ExpiryOptions, Imported, Keep, Part, Secret, Selector};
+use certadm_repository::{
+    CaRepository, Copied, Error, ExpiryOptions, Imported, Keep, Part, Secret, Selector,
+};
 use certadm_rules::BackupType;
 use certadm_set::{Silent, TakeOptions, take};
 use std::path::Path;
@@ -11,9 +13,26 @@ use crate::common::{Ca, assert_whole, over, repository};
 use crate::objects::Memory;
 
 fn attach_a_note(copy: &Path, text: &str) {
+    put(copy, "note.txt", text);
+}
+
+fn put(copy: &Path, name: &str, text: &str) {
     let folder = copy.join("Identity");
     std::fs::create_dir_all(&folder).unwrap();
-    std::fs::write(folder.join("note.txt"), text).unwrap();
+    std::fs::write(folder.join(name), text).unwrap();
+}
+
+/// Attaches files to a version of the only set.
+fn attach(repository: &CaRepository, version: u32, names: &[&str], scratch: &Path) -> Result<(), Error> {
+    let points = repository.points().unwrap();
+    let point = points.iter().find(|point| point.version == version).unwrap();
+    let fetched = repository.fetch(std::slice::from_ref(point), scratch, &mut Silent).unwrap();
+    names.iter().for_each(|name| put(&fetched.sets[0], name, name));
+    repository.store_attached(point, &fetched.sets[0], &mut Silent).map(drop)
+}
+
+fn versions(repository: &CaRepository) -> Vec<u32> {
+    repository.points().unwrap().iter().map(|point| point.version).collect()
 }
 
 #[test]
@@ -150,5 +169,43 @@ fn what_was_attached_to_a_folder_comes_with_it_and_hides_nothing() {
     assert!(matches!(error, Error::OtherThings { .. }), "{error}");
     attach("note.txt");
     let copied = other.copy_from(&repository, &points[1], &mut Silent).unwrap();
+    assert!(matches!(copied, Copied::There(_)), "{copied:?}");
+}
+
+/// What was attached once, the CA's key perhaps, is in the newest version: another one without it is refused, since the one that has it
+/// would expire.
+#[test]
+fn no_later_version_lacks_what_an_earlier_one_has() {
+    let ca = Ca::create();
+    let scratch = ca.beside();
+    let (_, _, repository) = repository();
+    ca.back_up(&repository, BackupType::Full).unwrap();
+    let (_, _, other) = crate::common::repository();
+    other.copy_from(&repository, &repository.points().unwrap()[0], &mut Silent).unwrap();
+    attach(&repository, 0, &["ca.key"], scratch).unwrap();
+    let refused = attach(&repository, 0, &["policy"], scratch).unwrap_err();
+    let newest = repository.points().unwrap()[1].short_id().to_owned();
+    assert!(
+        matches!(&refused, Error::OtherThings { .. }) && refused.to_string().contains(&newest),
+        "{refused}"
+    );
+    assert_eq!(versions(&repository), [0, 1]);
+    // Beside the key it may be attached to either.
+    attach(&repository, 0, &["ca.key", "policy"], scratch).unwrap();
+    assert_eq!(versions(&repository), [0, 1, 2]);
+
+    // Between two repositories: the one that a copy comes from has more versions, or fewer.
+    attach(&other, 0, &["other.key"], scratch).unwrap();
+    for (from, to, before) in [(&repository, &other, vec![0, 1]), (&other, &repository, vec![0, 1, 2])] {
+        for point in &from.points().unwrap()[1..] {
+            let refused = to.copy_from(from, point, &mut Silent).unwrap_err();
+            assert!(matches!(refused, Error::OtherThings { .. }), "{refused}");
+        }
+        assert_eq!(versions(to), before);
+    }
+    // With everything attached to both, either has all.
+    attach(&other, 1, &["ca.key", "policy"], scratch).unwrap();
+    let newest = repository.points().unwrap().pop().unwrap();
+    let copied = other.copy_from(&repository, &newest, &mut Silent).unwrap();
     assert!(matches!(copied, Copied::There(_)), "{copied:?}");
 }

@@ -338,3 +338,50 @@ fn what_goes_before_the_turn_is_not_counted_on() {
         }
     }
 }
+
+/// A part of a pack that has rotted is not packed anew: the new pack would be named after the rotten bytes, and every later set would
+/// lean on it.
+#[test]
+fn what_has_changed_is_not_packed_anew() {
+    let (ca, stored, secret, _) = two_chains();
+    let mut refused = 0;
+    for name in stored.names("data/") {
+        let content = stored.all()[&name].to_vec();
+        for place in [0, content.len() / 2, content.len() - 1] {
+            let memory = stored.copy();
+            let repository = over(Arc::new(memory.clone()), &secret);
+            let mut changed = content.clone();
+            changed[place] ^= 1;
+            memory.overwrite(&name, changed.clone());
+            for _ in 0..2 {
+                let Err(error) = expire(&repository) else { continue };
+                let told = error.to_string();
+                assert!(matches!(error, Error::Damaged { .. }) && told.contains(&name), "{told}");
+                assert!(
+                    told.contains("nothing expires") || repository.points().unwrap().len() == 3,
+                    "{told}"
+                );
+                refused += 1;
+            }
+            // The pack comes back from a copy of the vault, if it is still needed.
+            if memory.names(&name) == [name.as_str()] {
+                memory.overwrite(&name, content.clone());
+            }
+            assert!(3 <= assert_whole(&repository, ca.beside()), "{name} at {place}");
+        }
+    }
+    assert!(0 < refused);
+}
+
+/// A read that comes back with other bytes than are stored, once, puts none of them into a pack.
+#[test]
+fn what_was_misread_is_not_packed_anew() {
+    let (ca, stored, secret, _) = two_chains();
+    for call in 0..expiry_calls() {
+        let memory = stored.copy();
+        let expired = expire(&over(Faulty::new(memory.clone(), Fault::Misreads(call)), &secret));
+        assert!(matches!(expired, Ok(_) | Err(Error::Damaged { .. })), "{call}: {expired:?}");
+        // A manifest that was misread keeps its set this time.
+        assert!(3 <= assert_whole(&over(Arc::new(memory), &secret), ca.beside()), "{call}");
+    }
+}

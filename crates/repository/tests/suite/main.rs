@@ -20,6 +20,7 @@ mod repair;
 #[cfg(feature = "object-store")]
 mod rest;
 mod restic;
+mod rights;
 #[cfg(feature = "object-store")]
 mod s3;
 mod schedules;

@@ -149,6 +149,8 @@ pub(crate) enum Fault {
     BesideLists(&'static str),
     /// A byte of the first pack changes on its way.
     FlipsFirst,
+    /// One call, if it reads of a pack, comes back with a byte that is another one.
+    Misreads(u64),
     /// When an index is stored, somebody deletes a pack that it names: a prune beside a writer.
     PrunedAtIndex,
 }
@@ -218,6 +220,20 @@ impl Faulty {
             _ => work(&self.inner),
         }
     }
+
+    fn read(
+        &self,
+        name: &str,
+        work: impl FnOnce(&Memory) -> Result<Bytes, ObjectError>,
+    ) -> Result<Bytes, ObjectError> {
+        let is_misread = self.fault == Fault::Misreads(self.calls()) && name.starts_with("data/");
+        let mut read = self.call("read", name, work)?.to_vec();
+        if is_misread && !read.is_empty() {
+            let middle = read.len() / 2;
+            read[middle] ^= 1;
+        }
+        Ok(read.into())
+    }
 }
 
 impl Objects for Faulty {
@@ -247,11 +263,11 @@ impl Objects for Faulty {
     }
 
     fn get(&self, name: &str) -> Result<Bytes, ObjectError> {
-        self.call("read", name, |inner| inner.get(name))
+        self.read(name, |inner| inner.get(name))
     }
 
     fn range(&self, name: &str, offset: u64, len: u64) -> Result<Bytes, ObjectError> {
-        self.call("read", name, |inner| inner.range(name, offset, len))
+        self.read(name, |inner| inner.range(name, offset, len))
     }
 
     fn len(&self, name: &str) -> Result<Option<u64>, ObjectError> {

@@ -48,6 +48,20 @@ fn an_index_that_is_gone_or_damaged_is_made_anew() {
     }
 }
 
+/// What a list lacks is asked for by its name before it counts as missing.
+#[test]
+fn a_list_that_is_late_loses_nothing() {
+    let (ca, memory, secret, sound) = world();
+    let late = over(Faulty::new(memory, Fault::LateLists), &secret);
+    for read in [false, true] {
+        let options = RepairOptions { read, forget_lost: true, ..RepairOptions::default() };
+        let repaired = late.repair(&options, &mut Silent).unwrap();
+        assert_eq!(Repaired { forgotten: false, ..repaired }, Repaired::default());
+    }
+    assert_eq!(assert_whole(&sound, ca.beside()), 2);
+    assert!(sound.check(Part::ALL, &mut Silent).unwrap().problems.is_empty());
+}
+
 /// Each pack in turn is gone, cut short to each length that is special, or changed.
 #[test]
 fn sets_that_lack_a_pack_are_named_and_the_next_backup_is_whole() {

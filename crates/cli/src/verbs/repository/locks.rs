@@ -4,16 +4,16 @@
 use std::path::PathBuf;
 
 use certadm_repository::{CaRepository, LockEnd, LockEnds};
-use certadm_rules::FileTime;
 use certadm_rules::finding::{Finding, Kind};
 use certadm_rules::words::counted;
+use certadm_rules::{Diagnosis, FileTime};
 use clap::Args;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::named::{each, repositories, repository};
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::interrupt;
 use crate::output::{Done, Output};
 
@@ -51,6 +51,20 @@ fn extend_one(repository: &CaRepository, dry_run: bool, output: Output) -> Resul
         "extended": extended.extended,
         "earliest_end": earliest,
     }))
+}
+
+/// When the locks end. What keeps that from being told is a finding: the check has found other things, which must be told, too.
+pub(super) fn ends(repository: &CaRepository) -> Result<(Option<LockEnds>, Option<Finding>), Failure> {
+    let error = match repository.lock_ends() {
+        Ok(ends) => return Ok((ends, None)),
+        Err(error) => error,
+    };
+    let (text, remedy) = (format!("when the locks end cannot be told: {error}"), error.remedy().into_owned());
+    let failure = Failure::from(error);
+    if matches!(failure.exit, Exit::Interrupted | Exit::Terminated) {
+        return Err(failure);
+    }
+    Ok((None, Some(Finding::warning(Kind::LockEnds, text).in_file(repository.address()).remedy(remedy))))
 }
 
 /// What `repository check` says of locks that nobody has prolonged.

@@ -56,7 +56,7 @@ pub(crate) enum RepositoryCommand {
         Example: certadm repository copy 'vault:Example CA/latest' other:")]
     Copy(copy::CopyArgs),
     /// Make the index anew from the packs that are there, and name the sets that lack something
-    #[command(after_help = "Example: certadm repository repair vault:")]
+    #[command(after_help = "Example: certadm repository repair vault: --read")]
     Repair(repair::RepairArgs),
     /// Lock the objects that the kept sets need for longer, where less than half of lock-days is left
     #[command(after_help = "Example: certadm repository extend-locks vault:")]
@@ -128,7 +128,7 @@ fn check(args: &CheckArgs, output: Output) -> Result<Done, Failure> {
         let mut progress = output.progress();
         repository.check(args.read.unwrap_or(Part::NONE), &mut progress)?
     };
-    let ends = repository.lock_ends()?;
+    let (ends, untold) = locks::ends(&repository)?;
     // Where a set cannot be read, what it needs is not known.
     let is_needed_by_none =
         checked.problems.iter().all(|problem| problem.is_pack && problem.points.is_empty());
@@ -147,11 +147,12 @@ fn check(args: &CheckArgs, output: Output) -> Result<Done, Failure> {
             let text = format!("{}{needed}", problem.text);
             Finding::error(problem.kind, Hresult::ERROR_INVALID_DATA, text)
                 .in_file(repository.address())
-                .remedy("bring what is missing back from a copy of the vault, or run `certadm repository repair` and take a full backup")
+                .remedy("bring what is missing back from a copy of the vault, or run `certadm repository repair --read` and take a full backup")
         })
         .collect();
     let is_sound = found.is_empty();
     found.extend(ends.iter().flat_map(|ends| locks::neglected(ends, &repository.address())));
+    found.extend(untold.clone());
     findings::print(&found, output);
     if 0 < checked.unnamed_packs {
         output.line(format!(
@@ -170,6 +171,7 @@ fn check(args: &CheckArgs, output: Output) -> Result<Done, Failure> {
         output.line(format!("The first lock of what the sets need ends {earliest}."));
     }
     let (verdict, tone) = match is_sound {
+        true if untold.is_some() => ("The repository is sound; when its locks end is NOT KNOWN.", Tone::Warn),
         true if !found.is_empty() => ("The repository is sound, and its locks END SOON.", Tone::Warn),
         true => ("The repository is sound.", Tone::Good),
         false => ("The repository is DAMAGED.", Tone::Bad),
