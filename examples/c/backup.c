@@ -1,8 +1,8 @@
 /*
- * Backs a certification authority up into a folder, in the published order of calls:
+ * Backs a certification authority up into a folder, in the published order of calls, but for the dynamic files:
  *
  *   load the library, look the functions up, is the server online, prepare, locations,
- *   databases: list, open, read, close;  logs: list, open, read, close;  truncate, dynamic files, end, free
+ *   databases: list, open, read, close;  logs: list, open, read, close;  dynamic files, truncate, end, free
  *
  *   backup SERVER FOLDER [logs] [keep-logs]
  *
@@ -144,12 +144,13 @@ static int save_map(HCSBC backup, const char *folder)
     return saved;
 }
 
-static int say_dynamic_files(HCSBC backup)
+/* Names what no backup holds. A list that cannot be had makes the backup no worse. */
+static void say_dynamic_files(HCSBC backup)
 {
     WCHAR *list;
     DWORD size;
     if (!good(dynamic_files(backup, &list, &size), "CertSrvBackupGetDynamicFileList"))
-        return 0;
+        return;
     for (const WCHAR *entry = list; *entry;) {
         char *text = narrow_of(entry); /* no tag here */
         printf("copy this by other means: %s\n", text ? text : "?");
@@ -158,8 +159,10 @@ static int say_dynamic_files(HCSBC backup)
         }
     }
     free_list(list);
-    return 1;
 }
+
+/* Whether the CA may have deleted logs that only this backup holds: the call can have worked although it failed. */
+static int may_be_truncated;
 
 /* Everything between prepare and end, into `folder` in the folder `set`. */
 static int copy_all(HCSBC backup, const char *set, const char *folder, int logs_only, int keep_logs)
@@ -185,9 +188,12 @@ static int copy_all(HCSBC backup, const char *set, const char *folder, int logs_
     free(around);
     if (!flushed)
         return 0;
-    if (!keep_logs && !logs_only && !good(truncate_logs(backup), "CertSrvBackupTruncateLogs"))
-        return 0;
-    return say_dynamic_files(backup);
+    say_dynamic_files(backup);
+    /* The last step: after it these files are needed, whatever else fails. */
+    if (keep_logs || logs_only)
+        return 1;
+    may_be_truncated = 1;
+    return good(truncate_logs(backup), "CertSrvBackupTruncateLogs");
 }
 
 static int run(const WCHAR *server, const char *set, int logs_only, int keep_logs)
@@ -209,7 +215,9 @@ static int run(const WCHAR *server, const char *set, int logs_only, int keep_log
         /* Owed after failures too; only its success makes the backup a good one. */
         copied = good(end_backup(backup), "CertSrvBackupEnd") && copied;
     }
-    if (made && !copied && !remove_empty_folder(folder)) {
+    if (!copied && may_be_truncated) {
+        fprintf(stderr, "keep %s: its files are whole, and the CA may have deleted logs that are in it\n", folder);
+    } else if (made && !copied && !remove_empty_folder(folder)) {
         fprintf(stderr, "remove %s: it is no part of a backup\n", folder);
     }
     free(folder);
@@ -237,6 +245,8 @@ int main(int count, char **arguments)
     }
     done = run(server, arguments[2], logs_only, keep_logs);
     free(server);
-    puts(done ? "The backup is complete." : "There is no backup.");
+    puts(done               ? "The backup is complete."
+         : may_be_truncated ? "The backup was not ended. Keep its files, and take another full one."
+                            : "There is no backup.");
     return done ? 0 : 1;
 }

@@ -91,6 +91,8 @@ pub struct TicketHolder {
     pub client: Principal,
     /// What it called the service.
     pub service: Principal,
+    /// Whether the KDC says anything of the client, in a PAC that it signed. Clients can have it left out.
+    pub has_pac: bool,
     /// Its SID, where the domain controller says it.
     pub user: Option<Sid>,
     /// The name of its account, where the domain controller says it. A ticket may carry another name of the account, such as its

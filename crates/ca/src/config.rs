@@ -346,7 +346,8 @@ impl Config {
              exporter_port = {exporter} # 0: the system picks one\n\
              {socket}\n\
              \n\
-             # Roles of callers of the Unix socket: uid:NUMBER, gid:NUMBER, uid:self; and of callers\n\
+             # Roles of callers of the Unix socket: uid:NUMBER, gid:NUMBER (the primary group of the\n\
+             # calling process, such as `sg GROUP` sets it; no other counts), uid:self; and of callers\n\
              # with a ticket: sid:S-1-5-21-..., krb:NAME@REALM. Accounts of the service have theirs in\n\
              # users.toml (certadm user).\n\
              [roles]\n\
@@ -394,8 +395,7 @@ impl Config {
             realms = list(&self.kerberos.realms),
             clock_skew = self.kerberos.skew_seconds,
             ntlm = self.kerberos.ntlm,
-            danger =
-                if self.kerberos.danger_unsigned_headers { "danger_unsigned_headers = true\n" } else { "" },
+            danger = self.kerberos.dangers(),
             shutdown = self.service.shutdown,
             truncation = self.service.truncation,
             log_size = self.database.log_size,
@@ -466,6 +466,7 @@ mod tests {
             skew_seconds: 60,
             ntlm: false,
             danger_unsigned_headers: true,
+            danger_names_without_pac: true,
         };
         config.service.truncation = false;
         for shutdown in [Shutdown::Nobody, Shutdown::Everybody, Shutdown::Local] {

@@ -26,6 +26,10 @@ pub struct KerberosConfig {
     /// Whether clients are let in that do not have the headers of their PDUs signed. Somebody on the way can then alter which
     /// call of an interface is meant. Windows signs them, impacket does not.
     pub danger_unsigned_headers: bool,
+    /// Whether `krb:` entries of `[roles]` hold for tickets without a PAC, in which nobody says whose account the name is. In an Active
+    /// Directory domain any client can have the PAC left out, and others may write the names in tickets. MIT's KDC sends none
+    /// before 1.20.
+    pub danger_names_without_pac: bool,
 }
 
 impl Default for KerberosConfig {
@@ -37,11 +41,21 @@ impl Default for KerberosConfig {
             skew_seconds: 300,
             ntlm: true,
             danger_unsigned_headers: false,
+            danger_names_without_pac: false,
         }
     }
 }
 
 impl KerberosConfig {
+    /// The lines of the dangers that are switched on.
+    pub(crate) fn dangers(&self) -> String {
+        let dangers = [
+            ("danger_unsigned_headers", self.danger_unsigned_headers),
+            ("danger_names_without_pac", self.danger_names_without_pac),
+        ];
+        dangers.iter().filter(|(_, is_on)| *is_on).map(|(key, _)| format!("{key} = true\n")).collect()
+    }
+
     pub(crate) fn check(&self) -> Result<(), String> {
         if !self.ntlm && self.keytab.is_none() {
             return Err("kerberos.ntlm = false needs kerberos.keytab, or nobody can log on over TCP".into());

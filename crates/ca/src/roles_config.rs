@@ -5,8 +5,8 @@ use serde::Deserialize;
 use crate::kerberos_config::{is_principal, is_sid};
 
 /// `[roles]`: the CA roles of callers of the Unix socket, by the user or group id that the kernel reports
-/// (spec/certbcli.md D27): `uid:1000`, `gid:27`, or `uid:self` for the user the service runs as; and of callers with a
-/// ticket: `sid:S-1-5-21-...` for an account or group of a Windows domain, `krb:alice@CORP.EXAMPLE` for an account of any
+/// (spec/certbcli.md D27): `uid:1000`, `gid:27` (of the calling process; its supplementary groups do not count), or `uid:self` for the
+/// user the service runs as; and of callers with a ticket: `sid:S-1-5-21-...` for an account or group of a Windows domain, `krb:alice@CORP.EXAMPLE` for an account of any
 /// realm. Accounts of the service have their roles in `users.toml`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -150,11 +150,11 @@ impl Config {
         self.target_on(name, &own_host_name())
     }
 
-    /// The folder of the CA on this machine, where a restore is registered: what is configured, else the one folder
+    /// The folder of the CA on this machine, where a restore is registered: what is configured, else the one folder of a CA
     /// below [`default_ca_dirs`] when there is exactly one.
     #[must_use]
     pub fn ca_dir(&self) -> Option<PathBuf> {
-        self.ca_dir.clone().or_else(|| only_folder(&default_ca_dirs()))
+        self.ca_dir.clone().or_else(|| only_ca(&default_ca_dirs()))
     }
 
     fn target_on(&self, name: &ServerName, own_name: &str) -> Result<Target, Error> {
@@ -241,10 +241,10 @@ fn program_data() -> PathBuf {
     PathBuf::from(parent.unwrap_or_else(|| r"C:\ProgramData".into())).join("certadm")
 }
 
-/// The one folder in `parent`; none when there are several, or none at all.
-fn only_folder(parent: &Path) -> Option<PathBuf> {
-    let mut folders =
-        std::fs::read_dir(parent).ok()?.flatten().map(|entry| entry.path()).filter(|path| path.is_dir());
+/// The one folder of a CA in `parent`; none when there are several, or none at all. The agent keeps its records beside them.
+fn only_ca(parent: &Path) -> Option<PathBuf> {
+    let entries = std::fs::read_dir(parent).ok()?.flatten();
+    let mut folders = entries.map(|entry| entry.path()).filter(|path| path.join("ca.toml").is_file());
     folders.next().filter(|_| folders.next().is_none())
 }
 
@@ -393,6 +393,22 @@ mod tests {
         }
         assert_eq!(target("localhost:1135").endpoint, tcp("localhost", 1135));
         assert_eq!(target("here:1135").endpoint, tcp("localhost", 1135));
+    }
+
+    #[test]
+    fn the_folder_for_restores_is_that_of_the_one_ca() {
+        let place = tempfile::tempdir().unwrap();
+        let add = |name: &str| {
+            std::fs::create_dir(place.path().join(name)).unwrap();
+            std::fs::write(place.path().join(name).join("ca.toml"), "name = 'x'").unwrap();
+        };
+        // What the agent makes.
+        std::fs::create_dir(place.path().join("jobs")).unwrap();
+        assert_eq!(only_ca(place.path()), None);
+        add("one");
+        assert_eq!(only_ca(place.path()), Some(place.path().join("one")));
+        add("two");
+        assert_eq!(only_ca(place.path()), None);
     }
 
     #[test]

@@ -2,7 +2,9 @@
 //! code 5. Codes that mean one thing are explained where they stand (`Hresult::text` and `Hresult::remedy`), whether they
 //! come as the status of a fault or as an HRESULT.
 
-use certadm_rules::Hresult;
+use std::borrow::Cow;
+
+use certadm_rules::{Diagnosis, Hresult};
 
 /// The steps before the first call, as messages name them.
 pub(crate) const LOGON: &str = "the logon";
@@ -63,9 +65,45 @@ impl Attempt {
             Self::Call => None,
         }
     }
+
+    /// What to do about a code that it came back with.
+    pub(crate) fn code_remedy(self, code: Hresult) -> Cow<'static, str> {
+        let own = self.remedy().filter(|_| is_denial(code));
+        own.map_or_else(|| code.remedy(), Cow::Borrowed)
+    }
 }
 
 /// Whether a code says no more than that access is denied.
 pub(crate) fn is_denial(code: Hresult) -> bool {
     code == Hresult::E_ACCESSDENIED
+}
+
+/// What to do about a code that a step or call came back with. The call tells what the code cannot: which role is needed, and
+/// which argument is wrong.
+pub(crate) fn call_remedy(call: &str, code: Hresult) -> Cow<'static, str> {
+    Cow::Borrowed(match (code, call) {
+        (Hresult::E_ACCESSDENIED, "RevokeCertificate") => {
+            "the call needs the role of an officer: on a Windows CA give the account the permission Issue and Manage Certificates, \
+             on ours run `certadm user add --dir DIR NAME --role officer --password-file FILE`; if it has the role, `certadm \
+             doctor` names the gate that is shut"
+        }
+        (Hresult::E_ACCESSDENIED, "PublishCRLs") => {
+            "the call needs the role of an administrator: on a Windows CA give the account the permission Manage CA, on ours run \
+             `certadm user add --dir DIR NAME --role administrator --password-file FILE`; if it has the role, `certadm doctor` \
+             names the gate that is shut"
+        }
+        (Hresult::E_NOTIMPL, "PublishCRLs") => {
+            "run `certadm ca crl` on the CA's machine, if the CA is one of certadm: its service has no key to sign with"
+        }
+        // The calls that carry the CA's name (wire.md 5.1).
+        (
+            Hresult::E_INVALIDARG,
+            "GetServerState" | "Ping" | "BackupPrepare" | "ServerControl" | "RevokeCertificate"
+            | "PublishCRLs",
+        ) => "name the CA as well: --server 'host\\CA name'",
+        (Hresult::E_INVALIDARG, "BackupOpenFile") => {
+            "open the names of the list without their first character, which is a tag"
+        }
+        _ => return Attempt::of(call).code_remedy(code),
+    })
 }

@@ -10,7 +10,7 @@ use certadm_rules::{Diagnosis, Hresult};
 use certadm_session::OtherBackup;
 use certadm_wire::rpc::{AssemblyError, ClientError, FaultStatus, NakReason, PduError};
 
-use crate::denial::{Attempt, is_denial};
+use crate::denial::{Attempt, call_remedy, is_denial};
 use crate::kerberos::KerberosError;
 use crate::name::{NameError, OtherEntries};
 use crate::refusal::Cause;
@@ -391,9 +391,9 @@ impl Diagnosis for Error {
             Self::Pdu { .. } | Self::Conversation { .. } | Self::Answer { .. } | Self::BadAnswer { .. } => {
                 "do not trust this server; make sure that name and port are those of a CA"
             }
-            Self::Fault { call, status, .. } => return code_remedy(Attempt::of(call), fault_code(*status)),
-            Self::Activation { code } => return code_remedy(Attempt::Activation, *code),
-            Self::Method { call, code } => return code_remedy(Attempt::of(call), *code),
+            Self::Fault { call, status, .. } => return call_remedy(call, fault_code(*status)),
+            Self::Activation { code } => return Attempt::Activation.code_remedy(*code),
+            Self::Method { call, code } => return call_remedy(call, *code),
             Self::WrongCa { has: Some(has), .. } => {
                 return Cow::Owned(format!("name it so: --server 'host\\{has}', or leave the CA's name out"));
             }
@@ -470,15 +470,6 @@ fn wrong_ca(given: Option<&str>, has: Option<&str>) -> String {
         }
         (None, Some(has)) => format!("the server wants to be told the name of its CA, which is {has:?}"),
         (None, None) => "the server wants to be told the name of its CA".to_owned(),
-    }
-}
-
-/// What to do about a code that a step or call came back with.
-fn code_remedy(attempt: Attempt, code: Hresult) -> Cow<'static, str> {
-    match code {
-        code if is_denial(code) => attempt.remedy().map_or_else(|| code.remedy(), Cow::Borrowed),
-        Hresult::E_INVALIDARG => Cow::Borrowed("name the CA as well: --server 'host\\CA name'"),
-        _ => code.remedy(),
     }
 }
 
@@ -595,7 +586,7 @@ mod tests {
             (0x773, "change the password"),
             (0x775, "unlock the account"),
             (0x569, "Access this computer from the network"),
-            (0x6D3, "NTLM"),
+            (0x6D3, "--mechanism kerberos"),
             (0x8000_4027, "dcomcnfg"),
             (0x8001_011B, "Certificate Service DCOM Access"),
         ] {
@@ -634,6 +625,22 @@ mod tests {
         assert!(!activation.to_string().contains("password") && !activation.remedy().contains("password"));
         assert!(fault(LOGON).remedy().contains("password"));
         assert_eq!(fault("BackupPrepare").remedy(), Hresult::E_ACCESSDENIED.remedy());
+        assert!(fault("RevokeCertificate").remedy().contains("--role officer"));
+        assert!(fault("PublishCRLs").remedy().contains("--role administrator"));
+    }
+
+    /// A remedy names what the call can be refused for.
+    #[test]
+    fn a_refusal_of_arguments_means_those_of_the_call() {
+        let remedy = |call, code| Error::Method { call, code }.remedy().into_owned();
+        for call in ["GetServerState", "Ping", "BackupPrepare", "ServerControl", "PublishCRLs"] {
+            assert!(remedy(call, Hresult::E_INVALIDARG).contains("name the CA"), "{call}");
+        }
+        for call in ["BackupOpenFile", "BackupReadFile", "BackupEnd", ACTIVATION] {
+            assert!(!remedy(call, Hresult::E_INVALIDARG).contains("name the CA"), "{call}");
+        }
+        assert!(remedy("BackupOpenFile", Hresult::E_INVALIDARG).contains("without their first character"));
+        assert!(remedy("PublishCRLs", Hresult::E_NOTIMPL).contains("certadm ca crl"));
     }
 
     #[test]

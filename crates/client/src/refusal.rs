@@ -99,7 +99,8 @@ impl Cause {
                     .to_owned()
             }
             Self::Role { origin: Origin::Local, .. } => {
-                "give this user or one of its groups the operator role in the CA's ca.toml, or run as the service's user"
+                "give this user, or the primary group of its processes (`sg GROUP` sets it; other groups do not count), the \
+                 operator role in the CA's ca.toml, or run as the service's user"
                     .to_owned()
             }
             Self::BackupFlag { origin, .. } => {
@@ -204,6 +205,8 @@ mod tests {
             "{remedy}"
         );
         assert!(remedy.contains("certadm serve --allow-remote-backup"), "{remedy}");
+        let local = Cause::Role { roles: Roles::NONE, origin: Origin::Local }.remedy();
+        assert!(local.contains("primary group") && local.contains("ca.toml"), "{local}");
         assert_eq!(RoleNames(Roles::NONE).to_string(), "none");
         assert_eq!(RoleNames(Roles::OPERATOR.with_implied()).to_string(), "operator, read");
     }

@@ -87,6 +87,7 @@ impl Loopback {
             realms: Vec::new(),
             skew_seconds: config.kerberos.skew_seconds,
             danger_unsigned_headers: false,
+            danger_names_without_pac: false,
         };
         let operator = format!("krb:{}@{}", membership.account, membership.realm);
         Self::serve(store, config, Logon::Member(membership), |settings| {

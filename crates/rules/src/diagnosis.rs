@@ -117,8 +117,8 @@ impl Diagnosis for Hresult {
                  `Network security: Restrict NTLM`), and the clocks of both machines"
             }
             Self::RPC_S_UNKNOWN_AUTHN_SERVICE => {
-                "allow NTLM for this account on the CA's machine and in its domain (policy `Network security: Restrict \
-                 NTLM`); this program has no other way to log on"
+                "log on by Kerberos (`--mechanism kerberos`), or allow NTLM for this account on the CA's machine and in its \
+                 domain (policy `Network security: Restrict NTLM`)"
             }
             Self::CO_E_CLASS_DISABLED | Self::RPC_E_REMOTE_DISABLED => {
                 "switch DCOM on at the CA's machine: `dcomcnfg`, My Computer, Default Properties; then restart that machine"

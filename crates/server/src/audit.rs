@@ -37,7 +37,13 @@ pub(crate) fn without_role(
     if let Some(left_out) = shared.lines.about_caller(caller, Instant::now()) {
         let groups: Vec<String> = holder.groups.iter().map(ToString::to_string).collect();
         let groups = groups.join(" ");
-        tracing::info!(%caller, ?address, groups, left_out, "a caller with a ticket has no role in ca.toml");
+        let message = if holder.has_pac {
+            "a caller with a ticket has no role in ca.toml"
+        } else {
+            "a caller has no role in ca.toml: his ticket has no PAC, so that no krb: entry holds for it unless \
+             `danger_names_without_pac` in [kerberos] allows it"
+        };
+        tracing::info!(%caller, ?address, groups, left_out, "{message}");
     }
 }
 

@@ -30,6 +30,7 @@ use crate::incoming::{Incoming, IncomingError};
 use crate::limits::{RESOLVER_STUB, WRITE_BATCH};
 use crate::listeners::Port;
 use crate::object::ConnectionId;
+use crate::read::ReadAnswer;
 use crate::shared::Shared;
 use crate::tickets::left_of;
 use crate::transport::Stream;
@@ -515,15 +516,14 @@ impl Connection {
         let answer = dispatch::answer(&circumstances, call);
         match answer {
             Answer::Fault(status) => self.fault(call.call_id, call.context_id, status)?,
-            Answer::Stub(stub) => self.respond(call, &stub)?,
+            Answer::Stub(stub) => self.respond(call, &stub, self.answer_time())?,
+            Answer::Read(read) if read.has_read() => self.respond_to_backup(call, read)?,
             Answer::Read(read) => {
-                self.respond(call, read.stub())?;
-                read.read_ahead();
-                let most = if read.has_read() { MAX_SPARE_OF_BACKUP } else { MAX_SPARE };
-                self.spare = Some(read.buffer).filter(|buffer| buffer.len() <= most);
+                self.respond(call, read.stub(), self.answer_time())?;
+                self.keep(read.buffer, MAX_SPARE);
             }
             Answer::StopAfter(stub) => {
-                let written = self.respond(call, &stub);
+                let written = self.respond(call, &stub, self.answer_time());
                 self.shared.stop();
                 written?;
             }
@@ -531,9 +531,41 @@ impl Connection {
         Ok(Then::GoOn)
     }
 
-    /// Seals and writes an answer, the first fragments while later ones are not sealed yet.
-    fn respond(&mut self, call: &Call<'_>, stub: &[u8]) -> Result<(), IncomingError> {
-        let deadline = Instant::now() + self.shared.settings.limits.answer;
+    fn answer_time(&self) -> Duration {
+        self.shared.settings.limits.answer
+    }
+
+    /// Answers a read of the backup that runs. Clients ask for the next bytes before their caller wants them, so the answer waits as
+    /// long as the backup may stand still.
+    fn respond_to_backup(&mut self, call: &Call<'_>, read: ReadAnswer) -> Result<(), IncomingError> {
+        let time = self.shared.settings.limits.session_idle.max(self.answer_time());
+        let written = self.respond(call, read.stub(), time);
+        if let Err(IncomingError::Io(error)) = &written
+            && error.kind() == io::ErrorKind::TimedOut
+        {
+            let address = self.stream.peer();
+            let seconds = time.as_secs();
+            tracing::warn!(
+                connection = self.id,
+                ?address,
+                seconds,
+                "a connection was closed; the caller of a backup did not fetch the answer to a read"
+            );
+        }
+        written?;
+        read.read_ahead();
+        self.keep(read.buffer, MAX_SPARE_OF_BACKUP);
+        Ok(())
+    }
+
+    /// Keeps the buffer of a read for the next one, unless it is too large.
+    fn keep(&mut self, buffer: AlignedBuffer, most: usize) {
+        self.spare = Some(buffer).filter(|buffer| buffer.len() <= most);
+    }
+
+    /// Seals and writes an answer within this time, the first fragments while later ones are not sealed yet.
+    fn respond(&mut self, call: &Call<'_>, stub: &[u8], time: Duration) -> Result<(), IncomingError> {
+        let deadline = Instant::now() + time;
         let security = call.security.and_then(|id| Some((id, self.rpc.security(id)?)));
         let mut keys = match security {
             None => None,

@@ -19,6 +19,8 @@ use crate::ticket_roles::TicketRoles;
 pub(crate) struct Granted {
     /// `ca.toml`; none where the roles stay as they are.
     file: Option<PathBuf>,
+    /// Whether names count that come without a PAC.
+    without_pac: bool,
     known: Mutex<Known>,
 }
 
@@ -30,8 +32,8 @@ struct Known {
 }
 
 impl Known {
-    fn new(stamp: Option<Stamp>, config: RolesConfig) -> Result<Self, StartError> {
-        let tickets = TicketRoles::from_config(&config)?;
+    fn new(stamp: Option<Stamp>, config: RolesConfig, without_pac: bool) -> Result<Self, StartError> {
+        let tickets = TicketRoles::from_config(&config, without_pac)?;
         Ok(Self { stamp, config, tickets })
     }
 
@@ -44,13 +46,17 @@ impl Known {
 }
 
 impl Granted {
-    /// The roles of `config`, which was read from `file`.
+    /// The roles of `config`, which was read from `file`. `without_pac` is `danger_names_without_pac` of `[kerberos]`.
     ///
     /// # Errors
     /// [`StartError::Role`].
-    pub(crate) fn new(config: RolesConfig, file: Option<PathBuf>) -> Result<Self, StartError> {
+    pub(crate) fn new(
+        config: RolesConfig,
+        file: Option<PathBuf>,
+        without_pac: bool,
+    ) -> Result<Self, StartError> {
         // Without a stamp the file is read at the first call: it may have changed since.
-        Ok(Self { file, known: Mutex::new(Known::new(None, config)?) })
+        Ok(Self { file, without_pac, known: Mutex::new(Known::new(None, config, without_pac)?) })
     }
 
     /// The roles of a caller of the Unix socket. `own` is the user that the service runs as.
@@ -71,7 +77,7 @@ impl Granted {
             if stamp.is_none() || stamp != known.stamp {
                 *known = match Config::load(file) {
                     Ok(config) => {
-                        let made = Known::new(stamp, config.roles);
+                        let made = Known::new(stamp, config.roles, self.without_pac);
                         made.unwrap_or_else(|error| Known::nobody(stamp, &error))
                     }
                     Err(error) => Known::nobody(stamp, &error),

@@ -96,6 +96,7 @@ mod tests {
         Identity::Principal(Arc::new(TicketHolder {
             client: Principal::account(name, realm),
             service: Principal::service("HOST", "ca1", realm),
+            has_pac: true,
             user: user.map(|sid| sid.parse().unwrap()),
             account: None,
             groups: BTreeSet::new(),

@@ -27,7 +27,8 @@ pub struct Limits {
     pub idle: Duration,
     /// How long one PDU may take from its first byte to its last.
     pub pdu: Duration,
-    /// How long one whole answer may take to be written; 4 MiB in this time is the slowest reader that is served.
+    /// How long one whole answer may take to be written. That to a read of the backup that runs has [`session_idle`](Self::session_idle):
+    /// clients send the next read ahead, and their caller may pause before he wants it.
     pub answer: Duration,
     /// Objects at once.
     pub objects: usize,

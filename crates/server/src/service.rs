@@ -105,7 +105,9 @@ impl Server {
         let users = UserFile::in_folder(store.folder().path());
         users.read()?;
         let accounts = Arc::new(Accounts::new(users));
-        let granted = Granted::new(settings.roles.clone(), settings.roles_file.clone())?;
+        let without_pac =
+            settings.kerberos.as_ref().is_some_and(|kerberos| kerberos.danger_names_without_pac);
+        let granted = Granted::new(settings.roles.clone(), settings.roles_file.clone(), without_pac)?;
         let tickets = settings.kerberos.clone().map(Tickets::new).transpose()?.map(Arc::new);
         let mut logons = Service::new(server_names, accounts.clone(), Arc::new(System));
         if let Some(tickets) = &tickets {

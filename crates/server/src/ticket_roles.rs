@@ -14,13 +14,15 @@ pub(crate) struct TicketRoles {
     sids: Vec<(Sid, Roles)>,
     /// By name and realm, as Kerberos writes them.
     principals: Vec<(String, Roles)>,
+    /// Whether names count that come without a PAC (`danger_names_without_pac`).
+    without_pac: bool,
 }
 
 impl TicketRoles {
     /// # Errors
     /// [`StartError::Role`].
-    pub(crate) fn from_config(config: &RolesConfig) -> Result<Self, StartError> {
-        let mut roles = Self::default();
+    pub(crate) fn from_config(config: &RolesConfig, without_pac: bool) -> Result<Self, StartError> {
+        let mut roles = Self { without_pac, ..Self::default() };
         for (name, callers) in config.lists() {
             let Some(role) = role_named(name) else { continue };
             for caller in callers {
@@ -39,13 +41,17 @@ impl TicketRoles {
 
     /// Those of an account and of all groups that its ticket names. The name counts only if it is the account's own: Active Directory
     /// also gives tickets in the user principal name of an account, which is what somebody wrote there. Where no domain controller says
-    /// the account's name (MIT), the ticket's is all there is.
+    /// the account's name (MIT's PAC), the ticket's is all there is. A ticket without any PAC gives no role by its name: its holder may
+    /// have asked the domain controller to leave the account's name out.
     pub(crate) fn of(&self, holder: &TicketHolder) -> Roles {
         let is_meant = |sid: &Sid| holder.user.as_ref() == Some(sid) || holder.groups.contains(sid);
         let by_sid = self.sids.iter().filter(|(sid, _)| is_meant(sid)).map(|(_, role)| *role);
         // Not as it is shown: what is shown is escaped.
         let name = [&holder.client.name(), "@", holder.client.realm()].concat();
-        let is_own = holder.account.as_ref().is_none_or(|account| same_name(account, &holder.client.name()));
+        let is_own = match &holder.account {
+            Some(account) => same_name(account, &holder.client.name()),
+            None => holder.has_pac || self.without_pac,
+        };
         let is_named = |principal: &String| is_own && *principal == name;
         let by_name =
             self.principals.iter().filter(|(principal, _)| is_named(principal)).map(|(_, role)| *role);
@@ -66,11 +72,12 @@ mod tests {
             auditor: vec!["sid:S-1-5-21-1-2-3-1105".into()],
             ..RolesConfig::default()
         };
-        let roles = TicketRoles::from_config(&config).unwrap();
+        let roles = TicketRoles::from_config(&config, false).unwrap();
         let of_account = |name: &str, account: Option<&str>, user: Option<&str>, groups: &[&str]| {
             let holder = TicketHolder {
                 client: certadm_kerberos::Principal::account(name, "TOY.TEST"),
                 service: certadm_kerberos::Principal::account("x", "x"),
+                has_pac: true,
                 user: user.map(|sid| sid.parse().unwrap()),
                 account: account.map(str::to_owned),
                 groups: groups.iter().map(|sid| sid.parse().unwrap()).collect(),
@@ -92,6 +99,6 @@ mod tests {
         assert_eq!(of_account("root", Some("root$"), user, &[]), [""; 0]);
         assert_eq!(local_roles(&config, 7, 7, 9), Roles::NONE, "a user of this machine has none of them");
         let wrong = RolesConfig { read: vec!["sid:CA Operators".into()], ..RolesConfig::default() };
-        assert!(TicketRoles::from_config(&wrong).is_err());
+        assert!(TicketRoles::from_config(&wrong, false).is_err());
     }
 }

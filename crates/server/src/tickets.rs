@@ -26,6 +26,8 @@ pub struct KerberosSettings {
     pub skew_seconds: u32,
     /// Whether clients are let in that do not have the headers of their PDUs signed.
     pub danger_unsigned_headers: bool,
+    /// Whether `krb:` entries of `[roles]` hold for tickets without a PAC.
+    pub danger_names_without_pac: bool,
 }
 
 impl KerberosSettings {
@@ -38,6 +40,7 @@ impl KerberosSettings {
             realms: config.realms.clone(),
             skew_seconds: config.skew_seconds,
             danger_unsigned_headers: config.danger_unsigned_headers,
+            danger_names_without_pac: config.danger_names_without_pac,
         })
     }
 }
@@ -157,6 +160,7 @@ mod tests {
             realms: Vec::new(),
             skew_seconds: 300,
             danger_unsigned_headers: false,
+            danger_names_without_pac: false,
         })
     }
 

@@ -72,11 +72,12 @@ impl KerberosSession {
             .map_err(|error| AuthError::Ticket { error: Box::new(error), answer: None })?;
         let end = accepted.end();
         let Accepted { client, service, pac, seal, unseal, .. } = accepted;
+        let has_pac = pac.is_some();
         let (user, account, groups) = match pac.and_then(|pac| pac.logon) {
             Some(LogonInfo { user, user_name, groups, .. }) => (Some(user), Some(user_name), groups),
             None => Default::default(),
         };
-        let holder = TicketHolder { client, service, user, account, groups, end };
+        let holder = TicketHolder { client, service, has_pac, user, account, groups, end };
         Ok(Self { seal, unseal, peer: PeerIdentity::Principal(Arc::new(holder)) })
     }
 

@@ -122,6 +122,7 @@ impl Ca {
                 realms: Vec::new(),
                 skew_seconds: 300,
                 danger_unsigned_headers: false,
+                danger_names_without_pac: false,
             }),
             ntlm: true,
             roles: certadm_ca::RolesConfig { operator: vec![GROUP.into()], ..Default::default() },

@@ -1,11 +1,12 @@
 //! The examples: a backup through the C API is a good set, and a restore through it brings the CA back.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::world::{World, good};
+use crate::world::{World, both, compile, good, library, source};
 
 /// Takes a backup by the example and has `certadm` check it.
 fn back_up(world: &World, set: &str) {
@@ -16,8 +17,21 @@ fn back_up(world: &World, set: &str) {
     assert!(checked.contains("it has no manifest") && checked.contains("restorable"), "{checked}");
 }
 
+/// A library in which some calls fail: the list of dynamic files, the end of a restore, and what `define` names.
+fn failing(world: &World, define: &str) -> PathBuf {
+    let (folder, failing) = (world.path("lib"), world.path(&format!("failing{define}.so")));
+    fs::create_dir_all(&folder).unwrap();
+    for name in ["libcertadm.so", "libcertadm.so.1"] {
+        symlink(library(), folder.join(name)).ok();
+    }
+    let (search, run_path) = (format!("-L{}", folder.display()), format!("-Wl,-rpath,{}", folder.display()));
+    let flags = ["-shared", "-fPIC", define, &search, &run_path, "-Wl,--no-as-needed", "-lcertadm"];
+    compile("gcc", &source("failing"), &failing, &flags);
+    failing
+}
+
 /// Loses the database, and brings it back by the example.
-fn lose_and_restore(form: &[&str]) {
+fn lose_and_restore(form: &[&str], end_fails: bool) {
     let mut world = World::serving();
     back_up(&world, "set");
     let restore = world.program("restore");
@@ -34,7 +48,11 @@ fn lose_and_restore(form: &[&str]) {
     // Somebody who lets nobody read what he writes.
     let mut command = std::process::Command::new("sh");
     command.args(["-c", r#"umask 077; exec "$0" "$@""#]).arg(&restore).args(["localhost", "set"]).args(form);
-    let said = good(world.equip(&mut command));
+    let command = world.equip(&mut command);
+    if end_fails {
+        command.env("CERTADM_LIBRARY", failing(&world, "-DEND"));
+    }
+    let said = good(command);
     assert!(said.starts_with("The restore is registered."), "{said}");
     let request = world.path("ca/restore.d/request.json");
     if let Ok(found) = request.metadata() {
@@ -49,12 +67,18 @@ fn lose_and_restore(form: &[&str]) {
 
 #[test]
 fn a_restore_through_the_record() {
-    lose_and_restore(&[]);
+    lose_and_restore(&[], false);
+}
+
+/// What was completed counts, whatever becomes of the end.
+#[test]
+fn a_restore_whose_end_fails() {
+    lose_and_restore(&[], true);
 }
 
 #[test]
 fn a_restore_through_a_file() {
-    lose_and_restore(&["through-file"]);
+    lose_and_restore(&["through-file"], false);
 }
 
 #[test]
@@ -69,6 +93,25 @@ fn logs_alone_continue_a_full_backup() {
     let mut command = std::process::Command::new(program);
     let output = fresh.equip(&mut command).args(["localhost", "logs", "logs"]).output().unwrap();
     assert!(String::from_utf8_lossy(&output.stderr).contains("0xc8000230"), "{output:?}");
+}
+
+/// What fails once the files are whole takes nothing from the backup: the CA may have deleted the logs that are in it.
+#[test]
+fn a_backup_whose_files_are_whole_is_not_called_none() {
+    let world = World::serving();
+    let backup = world.program("backup");
+    let run = |set: &str, define: &str| {
+        let mut command = std::process::Command::new(&backup);
+        world.equip(&mut command).env("CERTADM_LIBRARY", failing(&world, define)).args(["localhost", set]);
+        let output = command.output().unwrap();
+        let checked = world.certadm(&format!("verify {{{set}}}"));
+        assert!(checked.contains("restorable"), "{checked}");
+        both(&output)
+    };
+    let said = run("unlisted", "-DLIST");
+    assert!(said.contains("The backup is complete.") && said.contains("GetDynamicFileList"), "{said}");
+    let said = run("untruncated", "-DTRUNCATION");
+    assert!(said.contains("Keep its files") && said.contains("keep ") && !said.contains("remove"), "{said}");
 }
 
 #[test]

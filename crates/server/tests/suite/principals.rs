@@ -53,6 +53,7 @@ impl Domain {
                 realms: Vec::new(),
                 skew_seconds: 300,
                 danger_unsigned_headers: false,
+                danger_names_without_pac: false,
             });
             settings.roles = by_name();
             change(settings);
@@ -151,8 +152,12 @@ fn tickets_without_a_role_keep_nobody_out() {
         settings.roles =
             RolesConfig { operator: vec![format!("krb:operator@{REALM}")], ..RolesConfig::default() };
     };
-    // Without a PAC each account is another caller.
-    let domain = Domain::new(|kdc| kdc.has_pac = false, small);
+    // Without SIDs each account is another caller.
+    let hooks = PacHooks {
+        make: Some(Arc::new(|pac: &mut PacMaker| (pac.domain, pac.requestor) = (None, None))),
+        ..PacHooks::default()
+    };
+    let domain = Domain::new(|kdc| kdc.pac = hooks, small);
     let state = Request::GetServerState { authority: None };
     let mut crowd: Vec<_> = ["reader", "auditor", "officer", "admin"].map(|user| domain.object(user)).into();
     let mut answered = || crowd.iter_mut().filter_map(|object| object.call(&state).ok()).count();
@@ -221,12 +226,14 @@ fn pacs_that_are_wrong_missing_or_newer() {
             assert_eq!(domain.object("operator").code(&prepare(0)), 0, "{name}: by the account's name");
         }
     }
-    // Without any PAC there is a name and no group.
-    for (role, code) in [("krb:operator@TOY.TEST", 0), ("sid:S-1-5-21-1-2-3-1106", DENIED)] {
+    // Without any PAC there is no group, and nobody says whose the name is: the client may have asked for that.
+    let (name, group) = ("krb:operator@TOY.TEST", "sid:S-1-5-21-1-2-3-1106");
+    for (role, is_allowed, code) in [(name, false, DENIED), (name, true, 0), (group, true, DENIED)] {
         let change = |settings: &mut Settings| {
+            settings.kerberos.as_mut().unwrap().danger_names_without_pac = is_allowed;
             settings.roles = RolesConfig { operator: vec![role.to_owned()], ..RolesConfig::nobody() };
         };
         let domain = Domain::new(|kdc| kdc.has_pac = false, change);
-        assert_eq!(domain.object("operator").code(&prepare(0)), code, "{role}");
+        assert_eq!(domain.object("operator").code(&prepare(0)), code, "{role} {is_allowed}");
     }
 }

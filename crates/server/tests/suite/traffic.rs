@@ -396,3 +396,22 @@ fn a_backup_ends_with_its_idle_time_and_with_its_object() {
     let mut third = Object::tcp(&world, "operator");
     assert_eq!(third.code(&prepare(0)), 0);
 }
+
+/// Clients send the next read ahead, and their caller may pause before he wants it (docs/operations.md).
+#[test]
+fn the_answer_to_a_read_of_a_backup_waits_as_long_as_the_backup_may_stand_still() {
+    let idle = Duration::from_secs(3);
+    let limits = Limits { answer: Duration::ZERO, session_idle: idle, ..Limits::default() };
+    let world = World::with(OPEN, limits);
+    let mut object = Object::unix(&world);
+    assert_eq!(object.code(&prepare(0)), 0);
+    let names = object.list(&Request::BackupGetAttachmentInformation).unwrap();
+    assert_eq!(object.code(&Request::BackupOpenFile { path: Some(names[0].clone()) }), 0);
+    // More than a socket holds.
+    let read = Request::BackupReadFile { size: 4 << 20 };
+    let (stub, begun) = (crate::peer::stub(|writer| read.write(writer)), Instant::now());
+    object.peer.send_request(object.context, read.opnum(), Some(object.ipid.0), &stub).unwrap();
+    wait_until("the connection is closed in the end", || world.stopper.load().0 == 0);
+    assert!(idle <= begun.elapsed(), "{:?}", begun.elapsed());
+    wait_until("another backup may begin", || Object::unix(&world).code(&prepare(0)) == 0);
+}
