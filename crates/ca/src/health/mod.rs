@@ -174,8 +174,11 @@ fn files(folder: &Folder, findings: &mut Vec<Finding>) -> Files {
         Finding::error(kind, Hresult::ERROR_FILE_NOT_FOUND, text).in_file(path).remedy(remedy)
     };
     if !files.certificate {
-        let remedy =
-            "put it back from a backup set, whose folder Identity holds it, or from where it is kept";
+        let remedy = if request_path(folder).exists() {
+            "have the parent sign the request (ca.csr), then run `certadm ca import`; if that was done before, put it back from a backup set, whose folder Identity holds it"
+        } else {
+            "put it back from a backup set, whose folder Identity holds it, or from where it is kept"
+        };
         findings.push(missing(Kind::CertificateMissing, "certificate", certificate, remedy));
     }
     let users = folder.path().join("users.toml");
