@@ -212,9 +212,7 @@ fn a_ca_from_an_older_set_gets_all_that_the_emergency_crl_lists() {
     assert_eq!((&again["applied"], &again["known"]), (&0.into(), &2.into()), "{again}");
 
     // Without a published CRL the database alone says so; and one that lists nothing hands on nothing.
-    let line =
-        format!("emergency-crl {{newest}} --force-damaged --tbs-only --no-published --to {{database}}");
-    work.run(&line);
+    work.run("emergency-crl {newest} --force-damaged --tbs-only --no-published --to {database}");
     let list = fs::read_to_string(work.path("database/revocations.json")).unwrap();
     assert_eq!(list.matches("\"origin\":\"database\"").count(), 2, "{list}");
     work.result(&format!(
