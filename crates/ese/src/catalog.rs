@@ -1,6 +1,6 @@
 //! The catalog: which tables, columns and indexes there are (ese.md 5).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::bytes::index;
 use crate::column::{Column, ColumnType, windows_1252};
@@ -248,6 +248,9 @@ fn salvaged_rows<P: Pager>(database: &Database<P>) -> Result<impl Iterator<Item 
     Ok(rows.into_values())
 }
 
+/// So many indexes a table may have. Those of a CA have about ten, and each row is compared with each index of its table.
+const MOST_INDEXES: usize = 500;
+
 fn add_entry(tables: &mut BTreeMap<u32, TableDefinition>, entry: &Entry) -> Result<(), Error> {
     let (table_id, id) = (entry.required(1)?, entry.required(3)?);
     let kind = i64::from(entry.required(2)?);
@@ -284,6 +287,9 @@ fn add_entry(tables: &mut BTreeMap<u32, TableDefinition>, entry: &Entry) -> Resu
             default: entry.values.get(&131).cloned(),
             derived: false,
         }),
+        TYPE_INDEX if MOST_INDEXES <= table.indexes.len() => {
+            return Err(Error::Malformed { what: "the catalog", problem: "a table has too many indexes" });
+        }
         TYPE_INDEX => table.indexes.push(Index {
             name,
             object_id: id,
@@ -339,13 +345,16 @@ const MAX_INHERITED: usize = 1_000_000;
 /// Copies the columns of templates into the tables made from them.
 fn inherit(tables: &mut [TableDefinition]) -> Result<(), Error> {
     let mut left = MAX_INHERITED;
+    let mut by_name = HashMap::with_capacity(tables.len());
+    for (position, table) in tables.iter().enumerate() {
+        by_name.entry(table.name.to_ascii_lowercase()).or_insert(position);
+    }
     for position in 0..tables.len() {
         let Some(template) = &tables[position].template else {
             continue;
         };
-        let inherited =
-            tables.iter().find(|table| table.name.eq_ignore_ascii_case(template)).map(|table| &table.columns);
-        if let Some(columns) = inherited {
+        if let Some(inherited) = by_name.get(&template.to_ascii_lowercase()) {
+            let columns = &tables[*inherited].columns;
             left = left.checked_sub(columns.len()).ok_or(Error::Malformed {
                 what: "the catalog",
                 problem: "its tables take too many columns from templates",
@@ -359,4 +368,49 @@ fn inherit(tables: &mut [TableDefinition]) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn add(tables: &mut BTreeMap<u32, TableDefinition>, kind: i64, id: u32, name: &str) -> Result<(), Error> {
+        let numbers = [(1, 7), (2, u32::try_from(kind).unwrap()), (3, id), (4, 40)];
+        let mut values: BTreeMap<u32, Vec<u8>> =
+            numbers.into_iter().map(|(column, number)| (column, number.to_le_bytes().to_vec())).collect();
+        values.insert(128, name.as_bytes().to_vec());
+        add_entry(tables, &Entry { values })
+    }
+
+    #[test]
+    fn a_table_has_no_more_indexes_than_any_engine_makes() {
+        let mut tables = BTreeMap::new();
+        add(&mut tables, TYPE_TABLE, 7, "t").unwrap();
+        for id in 8..508 {
+            add(&mut tables, TYPE_INDEX, id, "i").unwrap();
+        }
+        assert!(add(&mut tables, TYPE_INDEX, 508, "i").is_err());
+    }
+
+    #[test]
+    fn columns_come_from_the_first_table_of_the_name_of_the_template() {
+        let mut tables = BTreeMap::new();
+        add(&mut tables, TYPE_TABLE, 7, "Base").unwrap();
+        let base = tables.remove(&7).unwrap();
+        let column = |name: &str| Column { name: name.to_owned(), ..bootstrap_column(256, 4, 0) };
+        let with = |name: &str, template: Option<&str>, columns: Vec<Column>| TableDefinition {
+            name: name.to_owned(),
+            template: template.map(str::to_owned),
+            columns,
+            ..base.clone()
+        };
+        let mut tables = [
+            with("Derived", Some("BASE"), vec![column("own")]),
+            with("Base", None, vec![column("first")]),
+            with("base", None, vec![column("second")]),
+        ];
+        inherit(&mut tables).unwrap();
+        let names: Vec<_> = tables[0].columns.iter().map(|column| column.name.as_str()).collect();
+        assert_eq!(names, ["first", "own"]);
+    }
 }

@@ -7,6 +7,7 @@ use crate::compress::decompress;
 use crate::database::Database;
 use crate::error::Error;
 use crate::pager::Pager;
+use crate::pagesize::PageSize;
 
 fn malformed(problem: &'static str) -> Error {
     Error::Malformed { what: "a long value", problem }
@@ -107,8 +108,12 @@ impl Decompressed {
     }
 }
 
-/// The bytes of a part whose length the keys tell: stored plain where that is the length stored, compressed otherwise.
-fn part_bytes(stored: &[u8], length: usize) -> Result<Cow<'_, [u8]>, Error> {
+/// The bytes of a part whose length the keys tell: stored plain where that is the length stored, compressed otherwise. A
+/// part that does not become smaller is stored plain, so none is longer than a page.
+fn part_bytes(stored: &[u8], length: usize, page_size: PageSize) -> Result<Cow<'_, [u8]>, Error> {
+    if page_size.bytes() < length {
+        return Err(malformed("a part is longer than a page"));
+    }
     if stored.len() == length {
         return Ok(Cow::Borrowed(stored));
     }
@@ -128,12 +133,17 @@ pub(crate) fn is_there<P: Pager>(database: &Database<P>, root: u32, id: LongValu
 /// Reads the long value `id` from the tree with this root. Where its parts begin, their keys say; no size of a part is
 /// assumed.
 ///
-/// Memory grows with the parts that are really there, not with the size the value claims.
+/// No more than `most` bytes, and a page for each part that is really there: a part of few bytes may be compressed.
 ///
 /// # Errors
-/// [`Error::Malformed`] (HRESULT 0xC80004B6) when the value or a part is missing or has another size,
+/// [`Error::Malformed`] (HRESULT 0xC80004B6) when the value or a part is missing, has another size or is too long,
 /// [`Error::UnsupportedCompression`], [`Error::Encrypted`], and as [`Database::page`].
-pub(crate) fn read<P: Pager>(database: &Database<P>, root: u32, id: LongValueId) -> Result<Vec<u8>, Error> {
+pub(crate) fn read<P: Pager>(
+    database: &Database<P>,
+    root: u32,
+    id: LongValueId,
+    most: usize,
+) -> Result<Vec<u8>, Error> {
     let key = id.root_key();
     let mut scan = database.tree(root).seek(&key);
     let first = scan.next().transpose()?.ok_or_else(|| malformed("it is missing"))?;
@@ -143,6 +153,9 @@ pub(crate) fn read<P: Pager>(database: &Database<P>, root: u32, id: LongValueId)
     }
     let fields = Fields::new(node.data, "the head of a long value");
     let total = index(fields.u32(4)?);
+    if most < total {
+        return Err(malformed("it is longer than its column allows"));
+    }
     if node.data.get(8).is_some_and(|flags| flags & 1 != 0) {
         return Err(Error::Encrypted);
     }
@@ -166,7 +179,7 @@ pub(crate) fn read<P: Pager>(database: &Database<P>, root: u32, id: LongValueId)
                 let part: crate::tree::NodeRef = part;
                 let length = end.checked_sub(value.len()).filter(|length| *length != 0);
                 let length = length.ok_or_else(|| malformed("its parts overlap"))?;
-                value.extend_from_slice(&part_bytes(part.node()?.data, length)?);
+                value.extend_from_slice(&part_bytes(part.node()?.data, length, database.page_size())?);
             }
         }
         if begins.is_none() || total <= value.len() {
@@ -199,6 +212,23 @@ mod tests {
         for wrong in [&[][..], &[0; 3], &[0; 5], &[0x80; 4], &[0; 12], &[0x80; 13]] {
             assert_eq!(Key::read(wrong), None, "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn no_part_is_longer_than_a_page() {
+        let size = PageSize::new(4096).unwrap();
+        // A literal, then one match over all the rest.
+        let packed = |length: u16| {
+            [
+                &[0x18][..],
+                &length.to_le_bytes(),
+                &[0, 0, 0, 0x40, b'a', 7, 0, 0xFF, 0xFF],
+                &(length - 4).to_le_bytes(),
+            ]
+            .concat()
+        };
+        assert_eq!(part_bytes(&packed(4096), 4096, size).unwrap(), vec![b'a'; 4096]);
+        assert!(part_bytes(&packed(4097), 4097, size).is_err());
     }
 
     #[test]

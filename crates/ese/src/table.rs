@@ -1,5 +1,6 @@
 //! Rows of a table as typed values.
 
+use crate::bytes::index;
 use crate::catalog::TableDefinition;
 use crate::column::{Column, Value};
 use crate::database::Database;
@@ -8,6 +9,13 @@ use crate::longvalue;
 use crate::pager::Pager;
 use crate::record::{Cell, Part, Raw, Record};
 use crate::tree::{NodeRef, Scan};
+
+/// So many bytes the value of a cell may have, whatever its column says: as many as the longest column of a CA, that of its
+/// CRLs (ese.md 12).
+const MOST_OF_CELL: usize = 512 << 20;
+
+/// The same for the values of a cell that has several. Each may be the same long value.
+const MOST_OF_SEVERAL: usize = 64 << 20;
 
 /// A table opened for reading.
 pub struct Table<'d, P> {
@@ -118,15 +126,18 @@ impl<P: Pager> Row<'_, '_, P> {
                 Some(bytes) => column.value(bytes),
                 None => Ok(Value::Null),
             },
-            Cell::One(part) => self.typed(column, part),
+            Cell::One(part) => self.typed(column, part, &mut { MOST_OF_CELL }),
             Cell::Many(parts) => {
-                let values: Result<_, _> = parts.into_iter().map(|part| self.typed(column, part)).collect();
+                let mut left = MOST_OF_SEVERAL;
+                let values: Result<_, _> =
+                    parts.into_iter().map(|part| self.typed(column, part, &mut left)).collect();
                 Ok(Value::Multi(values?))
             }
         }
     }
 
-    fn typed(&self, column: &Column, part: Part) -> Result<Value, Error> {
+    /// `left` is what the cell may still have.
+    fn typed(&self, column: &Column, part: Part, left: &mut usize) -> Result<Value, Error> {
         let definition = &self.table.definition;
         match part {
             Part::Here(bytes) => column.value(&bytes),
@@ -136,7 +147,13 @@ impl<P: Pager> Row<'_, '_, P> {
                     problem: "the table has no tree for long values",
                 })?;
                 let database = self.table.database;
-                column.value(&longvalue::read(database, root, id)?)
+                let most = match index(column.max_length) {
+                    0 => *left,
+                    longest => longest.min(*left),
+                };
+                let bytes = longvalue::read(database, root, id, most)?;
+                *left -= bytes.len();
+                column.value(&bytes)
             }
         }
     }

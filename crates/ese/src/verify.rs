@@ -103,7 +103,8 @@ impl<P: Pager> Database<P> {
     }
 
     /// Judges the header and every page of the file, and walks the trees of a clean database ([`walk`]). `progress` is
-    /// called about once a MiB.
+    /// called about once a MiB. Where it is not clean, a catalog and space trees that do not fit are notes:
+    /// [`Database::verify_trees`] judges them after the replay.
     ///
     /// Whether the state fits the logs is not judged here; a dirty database is a finding (-550, HRESULT 0xC8000226)
     /// unless it is a backup copy, which always is.
@@ -209,6 +210,10 @@ struct Verifier<'d, P> {
     database: &'d Database<P>,
     /// Object identifiers that the catalog knows; `None` when it cannot be read.
     objects: Option<HashSet<u32>>,
+    /// The slot of the patch page, which is no page of the database whatever its space trees say.
+    patch: Option<u32>,
+    /// Which pages are free is known only after a replay.
+    is_space_open: bool,
     page_findings: PageFindings,
     /// Pages that hold nodes although no tree refers to them, by object: the first, and how many.
     unreached: BTreeMap<u32, (u32, u32)>,
@@ -220,6 +225,8 @@ impl<'d, P: Pager> Verifier<'d, P> {
         Self {
             database,
             objects: None,
+            patch: None,
+            is_space_open: false,
             page_findings: PageFindings::default(),
             unreached: BTreeMap::new(),
             report: Report {
@@ -252,7 +259,7 @@ impl<'d, P: Pager> Verifier<'d, P> {
             }
             Err(error @ Error::Io(_)) => return Err(error),
             Err(error) => {
-                self.add(unlisted(&error));
+                self.add_unsettled(unlisted(&error));
                 None
             }
         };
@@ -267,14 +274,16 @@ impl<'d, P: Pager> Verifier<'d, P> {
                         continue;
                     }
                     let finding = error.to_finding(Kind::Space, Some(Spot::Page(root)));
-                    self.add_page(finding.remedy("free pages of this tree count as in use"));
+                    self.add_unsettled(finding.remedy("free pages of this tree count as in use"));
                 }
                 Ok((catalog, Some(space)))
             }
             Err(error @ Error::Io(_)) => Err(error),
             Err(error) => {
                 let finding = error.to_finding(Kind::Space, None);
-                self.add(finding.remedy("which pages are free is not known: every page counts as in use"));
+                self.add_unsettled(
+                    finding.remedy("which pages are free is not known: every page counts as in use"),
+                );
                 Ok((catalog, None))
             }
         }
@@ -296,7 +305,9 @@ impl<'d, P: Pager> Verifier<'d, P> {
         let header = self.database.header();
         let current = header.current_full_backup();
         let patch = self.database.patch_page()?;
-        let last = Spot::Page(self.database.page_slots());
+        let slots = self.database.page_slots();
+        self.patch = patch.is_some().then_some(slots);
+        let last = Spot::Page(slots);
         let finding = match patch {
             Some(patch) => match patch.check_against(header) {
                 Ok(()) => {
@@ -373,7 +384,7 @@ impl<'d, P: Pager> Verifier<'d, P> {
             self.database.file().read_at(size.offset_of(number), bytes)?;
             for page in bytes.chunks_exact(size.bytes()) {
                 let free = space.is_some_and(|space| space.free.contains(number));
-                if self.report.last_owned < number {
+                if self.report.last_owned < number || self.patch == Some(number) {
                     self.report.pages.beyond += 1;
                 } else if free {
                     self.free_page(number, page);
@@ -405,6 +416,28 @@ impl<'d, P: Pager> Verifier<'d, P> {
         let findings = core::mem::take(&mut self.page_findings).into_findings();
         self.report.findings.extend(findings);
         Ok(())
+    }
+
+    /// Adds what is wrong with the catalog or with space trees. Where logs are still to be replayed, their pages are of
+    /// different ages, and [`Database::verify_trees`] judges them afterwards.
+    fn add_unsettled(&mut self, finding: Finding) {
+        if self.database.header().state() == State::CleanShutdown {
+            self.add_page(finding);
+        } else {
+            self.is_space_open = true;
+            let note = Finding::note(finding.kind, format!("before the replay: {}", finding.detail));
+            self.add_page(finding.place.spot.into_iter().fold(note, Finding::at));
+        }
+    }
+
+    /// Adds a damaged page. Where nobody knows whether it is in use, it is no more than a warning: the walk after the replay
+    /// reads every page in use.
+    fn add_damaged(&mut self, mut finding: Finding) {
+        if self.is_space_open {
+            finding.severity = Severity::Warning;
+            finding.detail += "; whether it is in use is known after the replay";
+        }
+        self.add_page(finding);
     }
 
     fn add_page(&mut self, finding: Finding) {
@@ -461,7 +494,7 @@ impl<'d, P: Pager> Verifier<'d, P> {
             PageCheck::Misplaced { belongs_to } if *belongs_to <= self.database.page_slots() => {
                 pages.damaged += 1;
                 let text = format!("holds what belongs to page {belongs_to}");
-                self.add_page(
+                self.add_damaged(
                     Finding::error(Kind::MisplacedPage, Code::PAGE_CHECKSUM, text)
                         .at(Spot::Page(number))
                         .remedy("a write went to the wrong place: check the disk, take another backup"),
@@ -469,7 +502,7 @@ impl<'d, P: Pager> Verifier<'d, P> {
             }
             PageCheck::Misplaced { .. } | PageCheck::Damaged => {
                 pages.damaged += 1;
-                self.add_page(
+                self.add_damaged(
                     Finding::error(Kind::PageChecksum, Code::PAGE_CHECKSUM, "the checksum is wrong")
                         .at(Spot::Page(number))
                         .remedy("check the disk, take another backup"),

@@ -24,6 +24,7 @@ pub mod seal;
 pub mod signing;
 pub mod sink;
 pub mod stored;
+mod strangers;
 mod stream;
 pub mod take;
 mod until;

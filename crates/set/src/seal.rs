@@ -18,6 +18,7 @@ use crate::manifest::{self, CaIdentity, FileEntry, Generations, Manifest, Role, 
 use crate::open::{Opened, open};
 use crate::progress::Progress;
 use crate::signing::{self, Signer};
+use crate::strangers;
 use crate::take::{identify, not_included};
 use crate::verify::{Report, verify};
 use crate::windows::WindowsSet;
@@ -54,6 +55,7 @@ pub fn seal(
     let set = find(&path)?;
     let mut findings = sound(&path, progress)?.findings;
     findings.retain(|finding| finding.kind != Kind::Incomplete);
+    findings.extend(strangers::keys_in(&path));
     let mut manifest = describe(&path, &set, hashing)?;
     let bad = |detail| Error::BadManifest { path: path.join(manifest::FILE_NAME), detail };
     manifest.check_entries().map_err(bad)?;

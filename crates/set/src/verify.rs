@@ -24,6 +24,7 @@ use crate::progress::{Progress, Stage};
 use crate::reader::Set;
 use crate::scratch::{self, Content};
 use crate::signing::{self, AllowedSigners, Standing};
+use crate::strangers;
 use crate::until::Until;
 use crate::windows::{self, WindowsSet};
 
@@ -370,11 +371,7 @@ fn note_strangers(set: &Set, report: &mut Report) {
         return;
     }
     for path in set.strangers() {
-        report.findings.push(
-            Finding::warning(Kind::UnknownFile, "the manifest does not know this file")
-                .in_file(path)
-                .remedy("find out who put it there; a restore ignores it"),
-        );
+        report.findings.push(strangers::unknown(path));
     }
 }
 

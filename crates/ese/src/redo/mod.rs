@@ -41,6 +41,9 @@ use waiting::Waiting;
 /// Largest page number a log may make a file grow to: 16 TiB of the largest pages.
 const LARGEST_PAGE: u32 = 1 << 29;
 
+/// So many bytes a database may own behind what was ever written, beside several times that.
+const ROOM_TO_GROW: u64 = 1 << 30;
+
 /// Memory for the changes of open transactions, about. The engine has such a bound itself, its version store.
 const MOST_REMEMBERED: usize = 256 << 20;
 
@@ -92,6 +95,8 @@ pub struct Replayer<T> {
     dbtime: u64,
     last_object: u32,
     last_page: u32,
+    /// Last page that the file had or that a record made. A record that only makes the file longer does not count.
+    last_made: u32,
     counts: Counts,
     /// Time stamp for the clean header: that of the last log.
     time: LogTime,
@@ -128,6 +133,7 @@ impl<T: PagerMut> Replayer<T> {
             position: Lgpos::default(),
             log_signature: Signature([0; 28]),
             last_page,
+            last_made: last_page,
             counts: Counts::default(),
             time: LogTime::default(),
         }
@@ -365,6 +371,7 @@ impl<T: PagerMut> Replayer<T> {
             _ => {
                 self.counts.applied += 1;
                 self.last_page = self.last_page.max(page);
+                self.last_made = self.last_made.max(page);
                 Ok(Verdict::Apply)
             }
         }
@@ -393,6 +400,7 @@ impl<T: PagerMut> Replayer<T> {
             self.pages.flush()?;
             self.pages.cut(last_page);
             self.last_page = last_page;
+            self.last_made = self.last_made.min(last_page);
             let end = self.pages.size.offset_of(last_page.saturating_add(1));
             if end < self.pages.target.size() {
                 self.pages.target.set_size(end)?;
@@ -477,7 +485,8 @@ impl<T: PagerMut> Replayer<T> {
         Ok(visible)
     }
 
-    /// The file ends behind the last page the database owns; pages that were never written are zero.
+    /// The file ends behind the last page the database owns; pages that were never written are zero. So much longer than
+    /// what was ever written is no real database.
     fn set_file_size(&mut self) -> Result<(), Error> {
         let database = crate::Database::open(PagerRef(&self.pages.target))?;
         let owned = crate::space::SpaceMap::read(&database, []);
@@ -485,7 +494,18 @@ impl<T: PagerMut> Replayer<T> {
         drop(database);
         // What no page of a real database can be is left to a verification to report.
         let owned = if LARGEST_PAGE < owned { 0 } else { owned };
-        let last = owned.max(self.last_page);
+        let longest =
+            (ROOM_TO_GROW / self.pages.size.bytes64()).saturating_add(4 * u64::from(self.last_made));
+        if longest < u64::from(owned) {
+            return Err(Error::Refused {
+                code: Code::DATABASE_CORRUPTED,
+                problem: format!(
+                    "the database would have {owned} pages, but none behind page {} was ever written",
+                    self.last_made
+                ),
+            });
+        }
+        let last = owned.max(self.last_made);
         let size = self.pages.size.offset_of(last.saturating_add(1));
         if self.pages.target.size() != size {
             self.pages.target.set_size(size)?;

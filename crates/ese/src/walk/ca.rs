@@ -24,8 +24,10 @@ impl<P: Pager> Walk<'_, P> {
     pub(super) fn tables(&mut self, catalog: &Catalog) -> Result<(), Error> {
         let (mut original, mut shadow, mut requests, mut certificates) = (None, None, None, None);
         let mut objects = None;
+        // Other programs have tables of the names of a CA's, too.
+        let is_ca = catalog.table("CertificateExtensions").is_ok();
         for table in catalog.tables().iter().filter(|table| table.root != 0) {
-            let mark = mark_of(catalog, table);
+            let mark = if is_ca { mark_of(table) } else { None };
             let rows = self.table(table, mark.as_ref())?;
             self.summary.rows += rows.keys.count;
             let kept = match (table.object_id, mark) {
@@ -118,10 +120,8 @@ fn objects_of(catalog: &Catalog) -> Tally {
 }
 
 /// Which rows of a table of a CA are to be found in its other table.
-fn mark_of(catalog: &Catalog, table: &TableDefinition) -> Option<Mark> {
+fn mark_of(table: &TableDefinition) -> Option<Mark> {
     let is = |name: &str| table.name.eq_ignore_ascii_case(name);
-    // Other programs have tables of these names, too.
-    catalog.table("CertificateExtensions").ok()?;
     if is("Requests") {
         Some(Mark::OneOf(table.column("Disposition")?.clone(), WITH_CERTIFICATE))
     } else if is("Certificates") {

@@ -188,23 +188,26 @@ mod tests {
                     })
                     .collect();
                 let database = tree_of(form, value.len(), &parts);
-                assert_eq!(read(&database, 1, id(form)).unwrap(), value, "steps of {step}");
+                assert_eq!(read(&database, 1, id(form), 1 << 20).unwrap(), value, "steps of {step}");
                 assert!(is_there(&database, 1, id(form)));
                 assert_eq!(walked(&database), (vec![], once), "steps of {step}");
                 for missing in 0..parts.len() {
                     let mut cut = parts.clone();
                     cut.remove(missing);
                     let database = tree_of(form, value.len(), &cut);
-                    assert!(read(&database, 1, id(form)).is_err(), "steps of {step} without part {missing}");
+                    assert!(
+                        read(&database, 1, id(form), 1 << 20).is_err(),
+                        "steps of {step} without part {missing}"
+                    );
                     assert_eq!(walked(&database).0.len(), 1, "steps of {step} without part {missing}");
                 }
             }
         }
         for (form, other) in [(SHORT, LONG), (LONG, SHORT)] {
             let database = tree_of(form, 0, &[]);
-            assert_eq!(read(&database, 1, id(form)).unwrap(), b"");
+            assert_eq!(read(&database, 1, id(form), 1 << 20).unwrap(), b"");
             assert!(
-                read(&database, 1, id(other)).is_err(),
+                read(&database, 1, id(other), 1 << 20).is_err(),
                 "an identifier of the other width is another one"
             );
         }

@@ -100,3 +100,23 @@ fn a_row_is_found_by_its_number() {
     assert!(requests.row_by_number(12).unwrap().is_none());
     assert!(requests.row_by_number(-1).unwrap().is_none());
 }
+
+/// The catalog says how long a value may be; what a long value says of itself is not believed beyond that.
+#[test]
+fn a_long_value_is_no_longer_than_its_column_allows() {
+    let database = Database::open(crate::common::fixture("certlog/CertLog.edb").unwrap()).unwrap();
+    let table = database.table("Certificates").unwrap();
+    let column = table.column("RawCertificate").unwrap();
+    let mut short = column.clone();
+    short.max_length = 100;
+    let mut refused = 0;
+    for row in table.rows() {
+        let row = row.unwrap();
+        row.value(column).unwrap();
+        if let Err(error) = row.value(&short) {
+            assert!(error.to_string().contains("longer than its column allows"), "{error}");
+            refused += 1;
+        }
+    }
+    assert_ne!(refused, 0);
+}

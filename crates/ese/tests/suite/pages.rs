@@ -302,3 +302,26 @@ fn hostile_page_bytes_behind_right_checksums_end_in_findings() {
         }
     }
 }
+
+/// Trees of the raw file that cannot be read are judged after the replay; a clean database has none.
+#[test]
+fn space_that_cannot_be_read_is_damage_of_a_clean_database_alone() {
+    for page in [2, 4, 26] {
+        let mut bytes = ca_database();
+        bytes[(page + 1) * PAGE..(page + 2) * PAGE].fill(0);
+        assert!(!verify(bytes.clone()).is_sound(), "{page}");
+        for copy in [0, PAGE] {
+            let header = &mut bytes[copy..copy + PAGE];
+            header[52..56].copy_from_slice(&2u32.to_le_bytes());
+            let checksum = certadm_ese::checksum::xor_checksum(header);
+            header[..4].copy_from_slice(&checksum.to_le_bytes());
+        }
+        let database = Database::open(bytes).unwrap();
+        let findings = database.verify(&mut |_| {}).unwrap().findings;
+        let grave: Vec<_> =
+            findings.iter().filter(|finding| finding.severity == Severity::Error).map(|it| it.kind).collect();
+        assert_eq!(grave, [Kind::DirtyShutdown], "{page}: {findings:?}");
+        let after = database.verify_trees().unwrap();
+        assert!(after.iter().any(|finding| finding.severity == Severity::Error), "{page}");
+    }
+}

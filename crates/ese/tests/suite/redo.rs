@@ -1,10 +1,14 @@
 //! Replay of real logs against the state that the engine itself reached.
 
-use certadm_ese::Database;
+use crate::writer::At;
 use certadm_ese::header::{DatabaseHeader, State};
+use certadm_ese::lgpos::Lgpos;
 use certadm_ese::log::LogFile;
 use certadm_ese::page::{Page, flag, node_flag};
+use certadm_ese::pagesize::PageSize;
 use certadm_ese::redo::Replayer;
+use certadm_ese::space::SpaceMap;
+use certadm_ese::{Code, Database};
 
 /// Everything of a page that has a meaning: not the checksum, the write counter, the order of bytes, nor hints.
 fn logical(page: &Page) -> String {
@@ -130,4 +134,40 @@ fn a_log_with_splits_and_merges_replays_without_a_mismatch() {
     assert_eq!(catalog.tables().len(), 11);
     let report = database.verify(&mut |_| {}).unwrap();
     assert!(report.is_sound(), "{:?}", report.findings);
+}
+
+/// A record that only makes the file longer does not make the result longer than what was written.
+#[test]
+fn a_file_grows_to_what_was_written_and_not_to_what_a_record_says() {
+    let size = PageSize::new(4096).unwrap();
+    let mut replayer = Replayer::new(Vec::new(), None, size);
+    let bytes = crate::writer::log_v8(1, 3, &[]);
+    replayer.begin_log(LogFile::open(&bytes).unwrap().header());
+    let at = At { session: 1, page: 10, before: 0, after: 10, line: 0, flags: 5, version: 10, root: 10 };
+    let records =
+        [crate::writer::create_database(), crate::writer::create_tree(at), crate::writer::extend(1 << 15)];
+    for (offset, record) in (41..).zip(&records) {
+        replayer.apply(Lgpos { generation: 1, segment: 1, offset }, record).unwrap();
+    }
+    let (database, ..) = replayer.finish().unwrap();
+    assert_eq!(database.len(), 12 * 4096);
+}
+
+/// Space trees that own much more than was ever written would make a file that nobody can hold.
+#[test]
+fn a_database_that_owns_far_more_than_was_written_is_refused() {
+    let bytes = crate::common::fixture("certlog/CertLog.edb").unwrap();
+    let database = Database::open(bytes.clone()).unwrap();
+    let last = SpaceMap::read(&database, []).unwrap().last_owned;
+    let (header, size) = (database.header().clone(), database.page_size());
+    let finish = |owned: u32| {
+        let mut bytes = bytes.clone();
+        let page = &mut bytes[3 * 4096..4 * 4096];
+        let at = page.windows(4).position(|key| key == last.to_be_bytes()).unwrap();
+        page[at..at + 4].copy_from_slice(&owned.to_be_bytes());
+        certadm_ese::checksum::checksum_page(page, 2);
+        Replayer::new(bytes, Some(header.clone()), size).finish().map(|(database, ..)| database.len())
+    };
+    assert_eq!(finish(last + 100).unwrap(), (last as usize + 102) * 4096);
+    assert_eq!(finish(1 << 28).unwrap_err().code(), Code::DATABASE_CORRUPTED);
 }

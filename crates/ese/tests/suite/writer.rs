@@ -196,6 +196,11 @@ pub(crate) fn merge(at: At, level: &MergeLevel<'_>) -> Vec<u8> {
     out
 }
 
+/// The file grows to this page.
+pub(crate) fn extend(last_page: u32) -> Vec<u8> {
+    [&[68, 5, 0, 0, 0, 1][..], &last_page.to_le_bytes()].concat()
+}
+
 /// A record of any length that replay skips.
 pub(crate) fn filler(length: usize) -> Vec<u8> {
     let mut out = vec![71];

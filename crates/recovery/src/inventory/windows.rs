@@ -1,13 +1,11 @@
 //! The requests of a Windows CA.
 
-use std::iter::Peekable;
-
 use certadm_ca::Reason;
 use certadm_ca::rows::Disposition;
 use certadm_ese::Database;
 use certadm_ese::column::{Column, Value};
 use certadm_ese::pager::Pager;
-use certadm_ese::table::{Row, Rows, Table};
+use certadm_ese::table::{Row, Table};
 use certadm_rules::FileTime;
 
 use super::item::{Inventory, Item, PUBLISH_TO_DIRECTORY};
@@ -33,7 +31,7 @@ impl<P: Pager> Inventory for WindowsInventory<'_, P> {
         let (requests, certificates) =
             (self.database.table("Requests")?, self.database.table("Certificates")?);
         let of_requests = RequestColumns::new(&requests)?;
-        let mut of_certificates = Certificates::new(&certificates)?;
+        let of_certificates = Certificates::new(&certificates)?;
         let mut unreadable = 0;
         for row in requests.rows() {
             let read = || -> Result<Item> {
@@ -132,10 +130,10 @@ impl<'t> RequestColumns<'t> {
     }
 }
 
-/// The table Certificates, which has the request's number as its key like the other, and is read side by side with it.
-struct Certificates<'t, 'd, P: Pager> {
-    rows: Peekable<Rows<'t, 'd, P>>,
-    id: &'t Column,
+/// The table Certificates, which has the request's number as its key like the other. Each row is looked up, so that one
+/// that cannot be read says nothing of the others.
+struct Certificates<'t, 'd, P> {
+    table: &'t Table<'d, P>,
     serial: &'t Column,
     not_after: &'t Column,
     common_name: &'t Column,
@@ -146,8 +144,7 @@ struct Certificates<'t, 'd, P: Pager> {
 impl<'t, 'd, P: Pager> Certificates<'t, 'd, P> {
     fn new(table: &'t Table<'d, P>) -> Result<Self> {
         Ok(Self {
-            rows: table.rows().peekable(),
-            id: table.column("RequestID")?,
+            table,
             serial: table.column("SerialNumber")?,
             not_after: table.column("NotAfter")?,
             common_name: table.column("CommonName")?,
@@ -157,22 +154,12 @@ impl<'t, 'd, P: Pager> Certificates<'t, 'd, P> {
     }
 
     /// Adds what the certificate of a request says, where it has one.
-    fn complete(&mut self, item: &mut Item) -> Result<()> {
-        while let Some(row) = self.rows.peek() {
-            let id = match row {
-                Ok(row) => number(row, self.id)?.unwrap_or_default(),
-                Err(_) => item.request_id,
-            };
-            if item.request_id < id {
-                return Ok(());
-            }
-            let Some(row) = self.rows.next() else { return Ok(()) };
-            let row = row?;
-            if id == item.request_id {
-                return self.read(&row, item);
-            }
+    fn complete(&self, item: &mut Item) -> Result<()> {
+        let Ok(number) = i32::try_from(item.request_id) else { return Ok(()) };
+        match self.table.row_by_number(number)? {
+            Some(row) => self.read(&row, item),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     fn read(&self, row: &Row<'_, '_, P>, item: &mut Item) -> Result<()> {

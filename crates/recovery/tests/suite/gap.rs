@@ -17,6 +17,7 @@ use certadm_rules::finding::Kind;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
+use crate::patch::overwrite;
 use crate::support::certlog;
 
 /// The requests of CertLog.edb, and the certificates issued on them.
@@ -397,5 +398,35 @@ proptest! {
         prop_assert_eq!(gap.request_only.iter().map(|only| only.request_id).collect::<Vec<_>>(), expected.2);
         prop_assert_eq!(gap.contradictions_counted, 0);
         prop_assert!(gap.unaccounted.is_empty(), "{:?}", gap.unaccounted);
+    }
+}
+
+/// A row of the certificates that cannot be read, and one whose number is wrong, cost nothing of the others.
+#[test]
+fn a_damaged_certificate_leaves_the_later_ones_known() {
+    let whole = WHOLE.with(Rc::clone);
+    let known: Vec<i64> =
+        whole.items.iter().filter(|item| item.serial.is_some()).map(|item| item.request_id).collect();
+    let first = known[0];
+    let original = certlog();
+    let position = {
+        let database = Database::open(&original[..]).unwrap();
+        let table = database.table("Certificates").unwrap();
+        let row = table.row_by_number(i32::try_from(first).unwrap()).unwrap().unwrap();
+        row.position()
+    };
+    // Where its columns of variable length begin, and its number.
+    for (at, bytes, lost) in [(2, &[0xFF, 0xFF][..], 1), (4, &i32::MAX.to_le_bytes()[..], 0)] {
+        let mut bytes_of_all = original.clone();
+        overwrite(&mut bytes_of_all, position, at, bytes);
+        let database = Database::open(bytes_of_all).unwrap();
+        let mut found = Vec::new();
+        let inventory = WindowsInventory { database: &database, damage: Damage::Accepted };
+        let unreadable = inventory.each(&mut |item| {
+            found.extend(item.serial.is_some().then_some(item.request_id));
+            Ok(())
+        });
+        assert_eq!(unreadable.unwrap(), lost);
+        assert_eq!(found, known[usize::try_from(lost).unwrap()..]);
     }
 }

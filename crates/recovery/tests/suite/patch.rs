@@ -52,6 +52,20 @@ pub(crate) fn revoke(database: &mut [u8], patches: &[Patch]) {
     }
 }
 
+/// Writes into the record of a row, which stands on this page as this node.
+pub(crate) fn overwrite(database: &mut [u8], (number, node): (u32, usize), at: usize, bytes: &[u8]) {
+    const COMPRESSED: usize = 4;
+    let start = (usize::try_from(number).unwrap() + 1) * PAGE;
+    let page = &mut database[start..start + PAGE];
+    let mut nodes = nodes(page);
+    let (flags, node) = &mut nodes[node + 1];
+    let key = if *flags & COMPRESSED != 0 { 2 } else { 0 };
+    let begin = key + 2 + (word(node, key) & 0x1fff) + at;
+    node[begin..begin + bytes.len()].copy_from_slice(bytes);
+    lay_out(page, &nodes);
+    checksum_page(page, number);
+}
+
 fn word(bytes: &[u8], at: usize) -> usize {
     usize::from(u16::from_le_bytes([bytes[at], bytes[at + 1]]))
 }

@@ -195,8 +195,8 @@ impl Examiner<'_> {
         // The trees of a database that was clean before have been walked.
         if self.found.outcome.required.is_some() {
             let findings = database.verify_trees().map_err(|error| files.blame(error))?;
-            let known = self.found.findings.iter().map(|known| known.place.spot);
-            let mut known: HashSet<Option<Spot>> = known.collect();
+            let known = self.found.findings.iter().filter(|known| known.severity == Severity::Error);
+            let mut known: HashSet<Option<Spot>> = known.map(|known| known.place.spot).collect();
             for finding in findings {
                 // A page that was damaged before is told once.
                 if finding.kind != Kind::PageChecksum || !known.contains(&finding.place.spot) {

@@ -4,9 +4,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use certadm_rules::finding::Kind;
+use certadm_rules::finding::{Finding, Kind};
 use certadm_rules::{Diagnosis, Hresult};
 use certadm_set::finding::Severity;
+use certadm_set::hashes::Hashing;
 use certadm_set::progress::Silent;
 use certadm_set::verify::{Report, verify};
 use certadm_set::windows::recover;
@@ -169,4 +170,21 @@ fn a_restore_of_a_windows_set_says_what_it_is_and_what_to_do() {
     for word in ["certutil -f -restoreDB", "net stop certsvc", "certadm recover", "certadm verify"] {
         assert!(error.remedy().contains(word), "{}", error.remedy());
     }
+}
+
+/// `certutil -backup` puts the CA's key beside the folder DataBase.
+#[test]
+fn the_key_beside_a_set_that_is_sealed_is_named() {
+    let dir = scratch();
+    let Some((full, _)) = backup(dir.path()) else { return };
+    fs::write(full.join("Contoso CA.p12"), b"a key").unwrap();
+    let is_told = |findings: &[Finding]| {
+        let told = findings.iter().filter(|finding| finding.kind == Kind::UnknownFile);
+        told.map(|finding| finding.remedy.clone().unwrap().contains("keep it elsewhere")).collect::<Vec<_>>()
+    };
+    let sealed = certadm_set::seal::seal(&full, Hashing::Blake3, None, &mut Silent).unwrap();
+    assert_eq!(is_told(&sealed.findings), [true]);
+    let report = certadm_set::verify::verify(&[full], &mut Silent);
+    assert_eq!(is_told(&report.findings), [true]);
+    assert!(report.is_restorable());
 }
