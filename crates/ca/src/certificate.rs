@@ -57,10 +57,17 @@ pub struct PublicCertificate {
 /// [`Error::Io`], [`Error::CertificateDamaged`].
 pub fn certificate_in(folder: &Folder) -> Result<PublicCertificate> {
     let path = folder.certificate_path();
-    let damaged = |reason: String| Error::CertificateDamaged { what: path.display().to_string(), reason };
-    let text = read::bounded(&path, MAX_CERTIFICATE_FILE)?;
+    own_certificate_in(&read::bounded(&path, MAX_CERTIFICATE_FILE)?, &path.display().to_string())
+}
+
+/// As [`certificate_in`], in the content of such a file, wherever it lies; `what` names it in errors.
+///
+/// # Errors
+/// [`Error::CertificateDamaged`].
+pub fn own_certificate_in(content: &[u8], what: &str) -> Result<PublicCertificate> {
+    let damaged = |reason: String| Error::CertificateDamaged { what: what.to_owned(), reason };
     let mut chain = Vec::new();
-    for der in certificates_of(&text).map_err(damaged)? {
+    for der in certificates_of(content).map_err(damaged)? {
         chain.push((Certificate::from_der(&der).map_err(|error| damaged(error.to_string()))?, der));
     }
     let (certificate, der) =

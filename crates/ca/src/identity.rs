@@ -121,21 +121,8 @@ impl DatabaseIdentity {
     /// # Errors
     /// [`Error::DamagedRow`] when one holds no certificate, [`Error::Store`].
     pub fn read(connection: &Connection) -> Result<Self> {
-        let mut statement = connection.prepare_cached(
-            "SELECT RequestID, RawCertificate FROM Requests LEFT JOIN Certificates USING (RequestID) \
-             WHERE Disposition <> 20 AND Disposition = ?1 ORDER BY RequestID",
-        )?;
-        let mut rows = statement.query([Disposition::CA_CERTIFICATE.0])?;
-        let mut certificates = Vec::new();
-        while let Some(row) = rows.next()? {
-            let request_id = row.get(0)?;
-            let damaged = |reason: String| Error::DamagedRow { request_id, reason };
-            let der: Option<Vec<u8>> = row.get(1)?;
-            let der = der.ok_or_else(|| damaged("it has no certificate".to_owned()))?;
-            let identity =
-                Identity::of_certificate(&der, "the row").map_err(|error| damaged(error.to_string()))?;
-            certificates.push(identity);
-        }
+        let rows = own_certificates(connection)?;
+        let mut certificates: Vec<_> = rows.into_iter().map(|(_, identity)| identity).collect();
         certificates.sort_by_key(|identity| identity.not_before);
         let has_issued = connection
             .prepare_cached("SELECT EXISTS (SELECT 1 FROM Requests WHERE Disposition IN (20, 21))")?
@@ -166,6 +153,29 @@ impl DatabaseIdentity {
         let same_name = self.certificates.iter().any(|identity| identity.name == own.name);
         Err(Error::AnotherCa { database, folder: own.to_string(), same_name })
     }
+}
+
+/// The certificates of the CA that its database records, with the numbers of their rows, in the order of these.
+///
+/// # Errors
+/// As [`DatabaseIdentity::read`].
+pub(crate) fn own_certificates(connection: &Connection) -> Result<Vec<(i64, Identity)>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT RequestID, RawCertificate FROM Requests LEFT JOIN Certificates USING (RequestID) \
+         WHERE Disposition <> 20 AND Disposition = ?1 ORDER BY RequestID",
+    )?;
+    let mut rows = statement.query([Disposition::CA_CERTIFICATE.0])?;
+    let mut certificates = Vec::new();
+    while let Some(row) = rows.next()? {
+        let request_id = row.get(0)?;
+        let damaged = |reason: String| Error::DamagedRow { request_id, reason };
+        let der: Option<Vec<u8>> = row.get(1)?;
+        let der = der.ok_or_else(|| damaged("it has no certificate".to_owned()))?;
+        let identity =
+            Identity::of_certificate(&der, "the row").map_err(|error| damaged(error.to_string()))?;
+        certificates.push((request_id, identity));
+    }
+    Ok(certificates)
 }
 
 /// Refuses a database whose CA is not the one whose certificate lies in `folder`. A folder without `ca.crt` passes.

@@ -84,7 +84,8 @@ pub(crate) fn answer(
 }
 
 /// RevokeCertificate (recovery.md 4.4): durable before it is answered. The date counts in the CRL; one that is still to come
-/// is refused, because nobody would list the certificate then.
+/// is refused, because nobody would list the certificate then. A client's clock may be ahead by as much as clocks may: then the date is
+/// now.
 fn revoke(
     shared: &Shared,
     caller: &Caller,
@@ -97,12 +98,9 @@ fn revoke(
         Err(_) if reason == u32::MAX => Reason::REMOVE_FROM_CRL,
         _ => return Err(Hresult::E_INVALIDARG),
     };
-    if now < at {
-        return Err(Hresult::E_INVALIDARG);
-    }
+    let effective = effective(at, now)?;
     let serial: Serial = serial.parse().map_err(|_| Hresult::E_INVALIDARG)?;
     let by = caller.identity.to_string();
-    let effective = Some(at).filter(|at| at.0 != 0);
     let order = RevocationOrder { serial: &serial, reason, by: &by, now, effective };
     let done = shared
         .store
@@ -119,6 +117,14 @@ fn revoke(
             Err(error.hresult())
         }
     }
+}
+
+/// From when on a revocation counts that was ordered `at`; none for now.
+fn effective(at: FileTime, now: FileTime) -> Result<Option<FileTime>, Hresult> {
+    if at.is_ahead_of(now) {
+        return Err(Hresult::E_INVALIDARG);
+    }
+    Ok(Some(at.min(now)).filter(|at| at.0 != 0))
 }
 
 fn describe(property: &Property) -> CaProperty {
@@ -169,4 +175,20 @@ pub(crate) fn fault(error: RequestError) -> Answer {
 /// The complete answer to `method`, not to BackupReadFile, that says nothing but `code`.
 pub(crate) fn failure(method: Method, code: Hresult) -> Answer {
     Answer::orpc(|writer| method.write_failure(code, writer))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_a_moment_ahead_revokes_now() {
+        let now = certadm_store::now();
+        let in_seconds = |seconds: i64| FileTime(now.0 + seconds * 10_000_000);
+        assert_eq!(effective(in_seconds(-60), now), Ok(Some(in_seconds(-60))));
+        assert_eq!(effective(in_seconds(1), now), Ok(Some(now)));
+        assert_eq!(effective(in_seconds(300), now), Ok(Some(now)));
+        assert_eq!(effective(in_seconds(301), now), Err(Hresult::E_INVALIDARG));
+        assert_eq!(effective(FileTime(0), now), Ok(None));
+    }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use certadm_rules::names::{is_safe_component, last_component};
 use certadm_rules::{Generation, GenerationRange, Hresult, TaggedList};
 use certadm_store::Folder;
 
@@ -216,6 +217,24 @@ impl Set {
             return Err(damaged_locations(&path, "its bytes differ from what was backed up".to_owned()));
         }
         parse_locations(&path, &bytes).map(Some)
+    }
+
+    /// Where the database lay, as the restore map of a full set says. Its last component is a name that a CA finds its database by.
+    ///
+    /// # Errors
+    /// As [`Set::locations`]; [`Error::Damaged`] (0x8007000D) when there is no map, or it names no such database.
+    pub(crate) fn original_database(&self) -> Result<String> {
+        let damaged = |detail: &str| damaged_locations(self.locations_file().path(), detail.to_owned());
+        let locations =
+            self.locations()?.ok_or_else(|| damaged("the restore map of the full set is missing"))?;
+        let database = locations.database().ok_or_else(|| damaged("it names no database"))?;
+        let name = last_component(database);
+        if is_safe_component(name) && Folder::is_database(Path::new(name)) {
+            return Ok(database.to_owned());
+        }
+        Err(damaged(&format!(
+            "it names the database {name:?}, and no CA starts on a file of that name: it would have to be *.db"
+        )))
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use certadm_rules::finding::{self, Finding, Severity};
 use certadm_rules::flags::{BackupType, MAX_READ_BUFFER};
 use certadm_rules::names::{folded, is_safe_component, last_component};
-use certadm_rules::{BackupKind, Generation, TaggedList};
+use certadm_rules::{BackupKind, Generation, Hresult, TaggedList};
 use certadm_session::{CallError, CallResult, FileOpen, Logs, Opens, Session, Source, Truncated};
 
 use crate::copy::ReadBack;
@@ -91,8 +91,10 @@ pub struct Taken {
     pub manifest: Manifest,
     /// The fingerprint of the key that signed it, `SHA256:...`, if one did.
     pub signed_with: Option<String>,
-    /// What kind of backup the CA counts it as.
+    /// What kind of backup the CA counts it as: where it refused to delete its logs, one whose logs were kept.
     pub kind: BackupKind,
+    /// Whether log sets may build on it: the CA answered BackupEnd with success, and counts the backup as full.
+    pub is_base: bool,
     /// Listed logs that were asked for again after truncation and are gone, with the bytes they had in the set.
     pub truncated: Vec<(Generation, u64)>,
     /// After a full backup, the generation below which the CA deleted all logs, too. The set does not hold them: what was in them
@@ -109,6 +111,8 @@ pub struct Taken {
     /// The CA's answer to TruncateLogs or BackupEnd, when it was not success: the set is whole, but the CA may not
     /// remember it.
     pub end_error: Option<String>,
+    /// The code of TruncateLogs, when it was that call which was not answered with success.
+    pub truncation_refused: Option<Hresult>,
     /// From Prepare to End.
     pub duration: Duration,
 }
@@ -203,34 +207,70 @@ pub fn take_into(
     }
     let is_sound = finding::worst(&findings) < Some(Severity::Error);
     let truncate = options.truncate && checked && is_sound;
-    let mut truncated = Vec::new();
-    let mut still_there = Vec::new();
-    let ended = if truncate {
-        progress.at(Stage::Truncate, 0, 1);
-        session.truncate().and_then(|mut after| {
-            (truncated, still_there) = ask_again(&mut after, &manifest, &mut allowance)?;
-            progress.at(Stage::Truncate, 1, 1);
-            after.end()
-        })
-    } else {
-        session.end()
+    let Ending { truncated, still_there, is_ended, refused, error } = match truncate {
+        true => truncate_and_end(session, &manifest, &mut allowance, progress),
+        false => Ending::of(session.end()),
     };
     let lowest = Generation::new(manifest.generations.low);
     let truncated_below = lowest.filter(|_| options.kind == BackupType::Full && !truncated.is_empty());
+    let kind = BackupKind::of(options.kind, truncate && refused.is_none());
     Ok(Taken {
         set,
         manifest,
         signed_with: None,
-        kind: BackupKind::of(options.kind, truncate),
+        kind,
+        is_base: kind.is_base() && is_ended,
         truncated,
         truncated_below,
         still_there,
         checked,
         removed: Vec::new(),
         findings,
-        end_error: ended.err().map(|error| format!("{error} ({})", error.code)),
+        end_error: error.map(|error| format!("{error} ({})", error.code)),
+        truncation_refused: refused,
         duration: begun.elapsed(),
     })
+}
+
+/// How the CA answered once the set stood.
+#[derive(Default)]
+struct Ending {
+    truncated: Vec<(Generation, u64)>,
+    still_there: Vec<Generation>,
+    /// Whether it answered BackupEnd with success.
+    is_ended: bool,
+    /// The code of TruncateLogs that failed.
+    refused: Option<Hresult>,
+    error: Option<CallError>,
+}
+
+impl Ending {
+    fn of(ended: CallResult<()>) -> Self {
+        Self { is_ended: ended.is_ok(), error: ended.err(), ..Self::default() }
+    }
+}
+
+/// Has the CA delete its logs, looks at what became of them, and ends the backup whatever was seen.
+fn truncate_and_end<S: Source>(
+    session: Session<S, Logs>,
+    manifest: &Manifest,
+    allowance: &mut Allowance,
+    progress: &mut dyn Progress,
+) -> Ending {
+    progress.at(Stage::Truncate, 0, 1);
+    let mut after = match session.truncate() {
+        Ok(after) => after,
+        Err(error) => {
+            return Ending { refused: Some(error.code), error: Some(error), ..Ending::default() };
+        }
+    };
+    let asked = ask_again(&mut after, manifest, allowance);
+    progress.at(Stage::Truncate, 1, 1);
+    let ending = Ending::of(after.end());
+    match asked {
+        Ok((truncated, still_there)) => Ending { truncated, still_there, ..ending },
+        Err(error) => Ending { error: Some(error), ..ending },
+    }
 }
 
 /// Removes what backups that were killed have left beside the target.
@@ -357,8 +397,12 @@ fn copy_dynamic(
             left_out.push(path.clone());
             continue;
         };
+        // Nobody may read it, say: a CRL is published elsewhere, too, and is not worth the backup.
+        let Ok(mut file) = local.open_up_to(Some(MAX_DYNAMIC)) else {
+            left_out.push(path.clone());
+            continue;
+        };
         allowance.announced(path, size)?;
-        let mut file = local.open_up_to(Some(MAX_DYNAMIC))?;
         let entry = format!("{DYNAMIC_DIR}/{name}");
         let new = NewFile { entry, role: Role::Dynamic, source: path, size, hashing: options.hashing };
         sink.add(new, &mut |buffer: &mut [u8]| Ok(file.read(buffer).during("read", &local)?))?;

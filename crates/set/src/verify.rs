@@ -500,11 +500,10 @@ type Examined = (Option<GenerationRange>, Option<Content>);
 fn examine(sets: &[Set]) -> std::result::Result<Examined, Box<Finding>> {
     let failed = |error: Error| Box::new(error.to_finding(&sets[0].path));
     for set in sets {
-        let locations = set.locations().map_err(failed)?;
-        if set.image.is_some() && locations.as_ref().is_some_and(|list| list.database().is_none()) {
-            let path = set.locations_file().path().to_owned();
-            let (detail, code) = ("it names no database".to_owned(), Hresult::ERROR_INVALID_DATA);
-            return Err(failed(Error::Damaged { path, detail, code }));
+        match set.image {
+            // A restore refuses what has no such name.
+            Some(_) => drop(set.original_database().map_err(failed)?),
+            None => drop(set.locations().map_err(failed)?),
         }
     }
     if sets.iter().all(|set| set.image.is_none()) {

@@ -256,6 +256,10 @@ impl Diagnosis for Error {
                 "restore the log sets in between as well; or, for the state of the backup alone, move that log and those above it out of \
                  its folder"
             }
+            Self::Chain { code: Hresult::MISSING_LOG_FILE, .. } => {
+                "put the write-ahead log (*.db-wal) back, or restore the latest verified set with `certadm restore`, which applies the \
+                 logs that are left; what was committed after them is lost: `certadm gap` finds what was issued"
+            }
             Self::Chain { .. } => "bring the logs of one unbroken sequence, starting with the full set's own",
             Self::Image { .. } => "take the image from another copy of the set, or restore an older set",
             Self::SharedCommit { code: Hresult::DISK_FULL, .. } => {

@@ -178,7 +178,7 @@ impl Folder {
         let mut found = Vec::new();
         for entry in fs::read_dir(&dir).during("list", &dir)? {
             let path = entry.during("list", &dir)?.path();
-            if path.extension().is_some_and(|extension| extension == "db") {
+            if Self::is_database(&path) {
                 found.push(path);
             }
         }
@@ -187,6 +187,11 @@ impl Folder {
             1 => Ok(found.remove(0)),
             _ => Err(Error::SeveralDatabases { folder: dir }),
         }
+    }
+
+    /// Whether a file of this name is found as a CA's database: `*.db`.
+    pub fn is_database(path: &Path) -> bool {
+        path.extension().is_some_and(|extension| extension == "db")
     }
 
     /// The generations that have an archived log in `dir`, ascending. Names in other forms are passed over.

@@ -45,6 +45,7 @@ pub(crate) fn settle(
     file: &CheckpointFile,
 ) -> Result<Checkpoint> {
     let before = file.read()?;
+    refuse_lost_commits(folder, connection, before.as_ref())?;
     if let Some(steady) = before.filter(|checkpoint| checkpoint.phase == Phase::Steady) {
         return Ok(steady);
     }
@@ -209,8 +210,8 @@ pub(crate) fn adopt(
     file: &CheckpointFile,
 ) -> Result<(Checkpoint, Adopted)> {
     let before = file.read()?;
+    refuse_lost_commits(folder, connection, before.as_ref())?;
     if let Some(steady) = before.filter(|checkpoint| checkpoint.phase == Phase::Steady) {
-        compare_identity(connection, &steady)?;
         let expected =
             WalReader::open(&wal_path(database))?.is_some_and(|wal| wal.salts() == steady.archived.salts);
         return if expected {
@@ -220,7 +221,6 @@ pub(crate) fn adopt(
         };
     }
     if let Some(rolling) = before {
-        compare_identity(connection, &rolling)?;
         // Once the generation is archived, the WAL may have begun anew; the database file then holds what is archived
         // and nothing newer. Before, it is the WAL that the roll found.
         let intact = if archived_as(folder, rolling.current, &schema::state(connection)?)?.is_some() {
@@ -261,26 +261,35 @@ pub enum Adopted {
     ForeignCheckpoint,
 }
 
-fn compare_identity(connection: &Connection, expected: &Checkpoint) -> Result<()> {
+/// Refuses a database that has lost commits with its write-ahead log, and one that `edb.chk` does not speak of. Who went on with it
+/// would write over the log that holds them. `stated` must have been read before: whoever rolls meanwhile commits first and writes
+/// `edb.chk` then, so that a whole database never knows less than it.
+pub(crate) fn refuse_lost_commits(
+    folder: &Folder,
+    connection: &Connection,
+    stated: Option<&Checkpoint>,
+) -> Result<()> {
     let state = schema::state(connection)?;
-    if state.database != expected.database {
+    if stated.is_some_and(|stated| stated.database != state.database) {
         return Err(Error::Chain {
             detail: "the database is not the one that the checkpoint file and the logs speak of".to_owned(),
             code: Hresult::BAD_DB_SIGNATURE,
         });
     }
-    // The checkpoint file is written after the generation's first commit: a database that does not know its
-    // generation lost its WAL.
-    if state.generation < expected.current {
-        return Err(Error::Chain {
-            detail: format!(
-                "the write-ahead log of generation {} is gone: its commits are lost",
-                expected.current
-            ),
+    let lost = match stated {
+        Some(stated) => Some(stated.current).filter(|current| state.generation < *current),
+        // The log of a generation is written after its first commit.
+        None => match state.generation.next() {
+            Some(next) => archived_as(folder, next, &state)?.map(|log| log.generation),
+            None => None,
+        },
+    };
+    lost.map_or(Ok(()), |generation| {
+        Err(Error::Chain {
+            detail: format!("the write-ahead log of generation {generation} is gone: its commits are lost"),
             code: Hresult::MISSING_LOG_FILE,
-        });
-    }
-    Ok(())
+        })
+    })
 }
 
 fn break_chain(
@@ -389,6 +398,8 @@ fn next(generation: Generation) -> Result<Generation> {
 
 #[cfg(test)]
 mod tests {
+    use certadm_rules::Diagnosis;
+
     use super::*;
     use crate::{Options, Store};
 
@@ -417,5 +428,47 @@ mod tests {
             Adopted::Intact,
             "the chain begins anew"
         );
+    }
+
+    #[test]
+    fn a_roll_whose_wal_is_lost_is_not_settled() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::new(dir.path().join("ca"));
+        let store = Store::create(&folder, "ca", Options::default()).unwrap();
+        store.roll().unwrap();
+        let mut writer = store.writer().unwrap();
+        let insert = "INSERT INTO Requests (Disposition, RequesterName) VALUES (20, 'test')";
+        writer.commit(|transaction| transaction.execute(insert, []).map_err(Error::from)).unwrap();
+        let database = folder.database_path().unwrap();
+        let before = std::fs::read(&database).unwrap();
+        let file = CheckpointFile::open(&folder.checkpoint_path()).unwrap();
+        let rolling = Checkpoint { phase: Phase::Rolling, ..file.read().unwrap().unwrap() };
+        store.roll().unwrap();
+        drop((writer, store));
+        // The log stands; the machine stopped before anything of it was in the database file, and the WAL is lost.
+        std::fs::write(&database, before).unwrap();
+        for path in [wal_path(&database), crate::folder::shm_path(&database)] {
+            std::fs::remove_file(path).unwrap();
+        }
+        let mut connection = DatabaseConnection::open(&database).unwrap();
+        for stated in [Some(rolling), None] {
+            match stated {
+                Some(stated) => file.write(&stated).unwrap(),
+                None => std::fs::write(folder.checkpoint_path(), b"").unwrap(),
+            }
+            let errors = [
+                settle(&folder, &database, &mut connection, &file).unwrap_err(),
+                crate::Writer::open(&folder).unwrap_err(),
+                Store::open(&folder, Options::default()).unwrap_err(),
+            ];
+            for error in errors {
+                assert_eq!(error.hresult(), Hresult::MISSING_LOG_FILE, "{error}");
+            }
+            assert_eq!(
+                file.read().unwrap(),
+                stated,
+                "the log with the only copy is still the one to be archived"
+            );
+        }
     }
 }

@@ -128,9 +128,33 @@ pub(crate) fn after_recovery(
             min(max(crl_number_floor, (SELECT coalesce(max(Number), 0) FROM CRLs)), ?3) + ?2",
         params![crate::time::now().0, RECOVERY_GAP, highest],
     )?;
+    // SQLite makes the row with the first request: a CA that waits for its parent's answer has none.
+    connection.execute(
+        "INSERT INTO sqlite_sequence (name, seq) SELECT 'Requests', (SELECT coalesce(max(RequestID), 0) FROM Requests)
+            WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'Requests')",
+        [],
+    )?;
     connection.execute(
         "UPDATE sqlite_sequence SET seq = min(seq, ?2) + ?1 WHERE name = 'Requests'",
         [RECOVERY_GAP, highest],
     )?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_requests_jump_also_where_there_was_none_yet() {
+        let connection = Connection::open_in_memory().unwrap();
+        let (database, stream) = (Signature::random().unwrap(), Signature::random().unwrap());
+        create(&connection, database, stream).unwrap();
+        let insert = "INSERT INTO Requests (Disposition, RequesterName) VALUES (20, 'test')";
+        for expected in [RECOVERY_GAP + 1, 2 * RECOVERY_GAP + 2] {
+            after_recovery(&connection, stream, Generation::FIRST).unwrap();
+            connection.execute(insert, []).unwrap();
+            assert_eq!(connection.last_insert_rowid(), expected);
+        }
+    }
 }

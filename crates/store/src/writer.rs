@@ -42,7 +42,8 @@ impl Writer {
     /// Opens the database of the CA in `folder`.
     ///
     /// # Errors
-    /// 0xC8000220 for a restored image that nobody registered, [`Error::RestorePending`] while a registered restore waits to be carried out, [`Error::InUse`] while the
+    /// 0xC8000220 for a restored image that nobody registered, 0xC8000210 for a database whose write-ahead log is lost, 0xC8000213 for
+    /// one that the checkpoint file does not speak of, [`Error::RestorePending`] while a registered restore waits to be carried out, [`Error::InUse`] while the
     /// database is being replaced, and as [`Folder::database_path`].
     pub fn open(folder: &Folder) -> Result<Self> {
         Self::connect(folder, None)
@@ -58,10 +59,14 @@ impl Writer {
         let in_use = locks::use_database(folder)?;
         record::refuse_while_registered(folder)?;
         refuse_unregistered_image(&database)?;
+        let connection = DatabaseConnection::open(&database)?;
+        let checkpoint = CheckpointFile::open(&folder.checkpoint_path())?;
+        let stated = checkpoint.read()?;
+        generation::refuse_lost_commits(folder, &connection, stated.as_ref())?;
         Ok(Self {
-            connection: DatabaseConnection::open(&database)?,
+            connection,
             commit_lock: CommitLock::open(folder)?,
-            checkpoint: CheckpointFile::open(&folder.checkpoint_path())?,
+            checkpoint,
             folder: folder.clone(),
             database,
             owner,

@@ -13,6 +13,7 @@
 
 mod ages;
 mod content;
+mod keys;
 mod last_check;
 mod published;
 mod thresholds;
@@ -32,6 +33,7 @@ use certadm_store::{Folder, Writer, locks, record};
 use crate::authority::request_path;
 
 pub use content::{Content, Crl};
+pub use keys::keys_without_crl;
 pub use last_check::LastCheck;
 pub use published::Published;
 pub use thresholds::Thresholds;
@@ -378,6 +380,8 @@ fn database(
         };
         findings.push(Finding::error(kind, error.hresult(), error.to_string()).remedy(error.remedy()));
     }
+    // Rows that cannot be read have been told.
+    findings.extend(keys_without_crl(writer.connection(), folder, None).unwrap_or_default());
     let bytes = fs::metadata(&path).map_or(0, |metadata| metadata.len());
     Ok(Some(Database { bytes, wal_bytes: wal_len(&path), path, content }))
 }

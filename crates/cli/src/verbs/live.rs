@@ -1,6 +1,7 @@
 //! Working on a CA's database whether or not a service owns it.
 
 use certadm_ca::{Config, identity, modes};
+use certadm_rules::finding::Finding;
 use certadm_rules::flags::AUDIT_BACKUP;
 use certadm_session::restore;
 use certadm_store::folder::wal_len;
@@ -9,6 +10,7 @@ use certadm_store::{Error, Folder, Options, Store, Writer};
 use serde_json::{Value, json};
 
 use crate::failure::{Exit, Failure};
+use crate::findings;
 use crate::output::{Done, Output};
 
 /// A committing connection, and what was recovered to get it: a completed restore that still waits for the CA's start
@@ -112,6 +114,16 @@ pub(crate) fn finish(folder: &Folder, mut done: Done, output: Output) -> Done {
         }
     }
     done.result["warning"] = warning.into();
+    done
+}
+
+/// Tells what was found beside what a command has done, such as keys that get no CRL ([`certadm_ca::health::keys_without_crl`]).
+pub(crate) fn tell_found(found: &[Finding], mut done: Done, output: Output) -> Done {
+    findings::print(found, output);
+    if !found.is_empty() && done.exit == Exit::Good {
+        done.exit = Exit::Finding;
+    }
+    done.result["findings"] = findings::list(found);
     done
 }
 

@@ -252,6 +252,26 @@ fn wrong_and_missing_bytes_are_damage() {
     assert_eq!(work.run("ca crl --dir {ca} --passphrase-file {pass}").code, 5);
 }
 
+/// What was committed since the last roll is lost with the log: a CRL of what is left would take revocations back.
+#[test]
+fn a_ca_whose_write_ahead_log_is_gone_does_nothing_more() {
+    let work = Work::with_ca();
+    let serial = work.issue("ca", "one");
+    work.result("backup --dir {ca} --to {set}");
+    work.result(&format!("ca revoke --dir {{ca}} --serial {serial}"));
+    work.result("ca crl --dir {ca} --passphrase-file {pass}");
+    let crl = fs::read(work.path("ca/crl/Test-CA.crl")).unwrap();
+    for end in ["wal", "shm"] {
+        fs::remove_file(work.path(&format!("ca/database/Test-CA.db-{end}"))).unwrap();
+    }
+    fails(&work, "ca crl --dir {ca} --passphrase-file {pass}", 5, "0xc8000210");
+    fails(&work, &format!("ca revoke --dir {{ca}} --serial {serial}"), 5, "0xc8000210");
+    assert_eq!(fs::read(work.path("ca/crl/Test-CA.crl")).unwrap(), crl);
+    let shown = work.run("--json show {ca}").json();
+    let found = &shown["result"]["health"]["findings"][0];
+    assert_eq!((&found["severity"], &found["code"]), (&"error".into(), &"0xc8000210".into()), "{shown}");
+}
+
 /// The unit starts what was refused again, and leaves what only an administrator can mend.
 #[test]
 fn the_unit_restarts_what_may_pass() {

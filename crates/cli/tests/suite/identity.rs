@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use serde_json::Value;
+
 use crate::support::Work;
 
 /// Two CAs with sets: `a` and `b`, `set-a` and `set-b`.
@@ -25,6 +27,17 @@ fn refused(work: &Work, line: &str) -> String {
         "both are named: {message}"
     );
     message
+}
+
+/// Runs a command that succeeds, and counts the keys without CRL that it tells of.
+fn keys_without_crl(work: &Work, line: &str, count: usize) -> Value {
+    let run = work.run(&format!("--json {line}"));
+    let result = run.json()["result"].clone();
+    let found = result.get("health").unwrap_or(&result)["findings"].clone();
+    let findings = found.as_array().unwrap();
+    assert_eq!(findings.iter().filter(|found| found["kind"] == "crl-key").count(), count, "{line}: {run:?}");
+    assert!(run.code == 0 || (run.code == 1 && !findings.is_empty()), "{line}: {run:?}");
+    result
 }
 
 #[test]
@@ -82,11 +95,18 @@ fn a_renewed_key_of_the_same_name_needs_the_option() {
     let json = work.run("--json restore --from {set-a} --dir {new}").json();
     assert_eq!(json["error"]["code"], "0xc800022b", "{json}");
     assert!(json["error"]["remedy"].as_str().unwrap().contains("--renewed-key"), "{json}");
-    let restored = work.result("restore --from {set-a} --dir {new} --renewed-key");
+    let restored = keys_without_crl(&work, "restore --from {set-a} --dir {new} --renewed-key", 1);
     assert!(restored["recovered"]["low"].is_number(), "{restored}");
-    // From then on the database knows both keys.
-    work.issue("new", "after");
-    work.result("ca crl --dir {new} --passphrase-file {pass}");
+    // From then on the database knows both keys. The CRL is of the new one, and what the old one signed is in force.
+    let after = work.issue("new", "after");
+    keys_without_crl(&work, "ca crl --dir {new} --passphrase-file {pass}", 1);
+    keys_without_crl(&work, "show {new}", 1);
+    keys_without_crl(&work, &format!("ca revoke --dir {{new}} --serial {after}"), 0);
+    let rows = work.result("list --dir {a} certificates");
+    let old = rows["rows"].as_array().unwrap().iter().find(|row| row["disposition"] == "issued").unwrap();
+    let line = format!("ca revoke --dir {{new}} --serial {}", old["serial_number"].as_str().unwrap());
+    keys_without_crl(&work, &line, 1);
+    keys_without_crl(&work, "show {a}", 0);
     work.result("backup --dir {new} --to {set-new}");
     work.copy_key_and_configuration("renewed", "again");
     work.result("restore --from {set-new} --dir {again}");

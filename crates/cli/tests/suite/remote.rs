@@ -73,6 +73,23 @@ fn a_ca_is_backed_up_over_the_network_and_comes_back_the_same() {
 }
 
 #[test]
+fn a_service_that_deletes_no_logs_is_not_said_to_have_done_so() {
+    let work = world();
+    let settings = fs::read_to_string(work.path("ca/ca.toml")).unwrap();
+    let switched_off = settings.replace("truncation = true", "truncation = false");
+    assert_ne!(switched_off, settings);
+    fs::write(work.path("ca/ca.toml"), switched_off).unwrap();
+    let _serving = Serving::start(&work, "");
+    let run = configured(&work, "backup --dir {ca} --to {full}");
+    assert_eq!(run.code, 1, "{run:?}");
+    assert!(run.stdout.contains("`truncation = true`") && !run.stdout.contains("truncated:"), "{run:?}");
+    let json = configured(&work, "--json backup --dir {ca} --to {again}").json();
+    let taken = &json["result"];
+    assert_eq!((&taken["kind"], &taken["is_base"]), (&"copy".into(), &false.into()), "{json}");
+    result(&work, "backup --dir {ca} --to {kept} --keep-logs");
+}
+
+#[test]
 fn the_socket_of_this_machine_needs_no_account_and_ignores_the_remote_gate() {
     let work = world();
     let serving = Serving::start(&work, "");

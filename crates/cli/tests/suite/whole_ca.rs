@@ -170,6 +170,29 @@ fn a_set_with_the_files_of_our_ca_needs_nothing_from_anywhere_else() {
 }
 
 #[test]
+fn a_subordinate_ca_comes_back_with_its_files_whatever_stands_first_in_its_certificate() {
+    let work = Work::with_ca();
+    work.result("ca init --dir {sub} --name Sub-CA --subordinate --passphrase-file {pass}");
+    // It waits for its parent, and its settings are all that is there to give back.
+    assert_eq!(work.run("backup --dir {sub} --to {early}").code, 1, "no certificate and no CRL yet");
+    let restored = work.result("restore --from {early} --dir {waiting}");
+    assert_eq!(restored["written"], serde_json::json!(["ca.toml"]), "{restored}");
+    let answer = work.result(
+        "ca issue --dir {ca} --passphrase-file {pass} --profile subca --allow-ca --out {issued} {sub/ca.csr}",
+    );
+    fs::copy(answer["results"][0]["file"].as_str().unwrap(), work.path("answer.pem")).unwrap();
+    work.result("ca import --dir {sub} --passphrase-file {pass} {answer.pem}");
+    let read = |file: &str| fs::read_to_string(work.path(file)).unwrap();
+    fs::write(work.path("sub/ca.crt"), format!("{}{}", read("ca/ca.crt"), read("answer.pem"))).unwrap();
+    work.issue("sub", "web");
+    work.result("backup --dir {sub} --to {set}");
+    work.result("attach {set} --dir {sub} --passphrase-file {pass}");
+    let restored = work.result("restore --from {set} --dir {new}");
+    assert_eq!(restored["written"], serde_json::json!(["ca.toml", "ca.crt", "ca.key"]), "{restored}");
+    work.issue("new", "after");
+}
+
+#[test]
 fn a_key_is_checked_and_forgotten_and_one_of_another_ca_is_refused() {
     let work = world();
     work.result("backup --dir {ca} --to {set}");

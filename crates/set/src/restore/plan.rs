@@ -8,7 +8,7 @@ use certadm_files::{Found, IoContext, absolute, space};
 use certadm_rules::names::{is_safe_component, last_component};
 use certadm_rules::unc::check_path;
 use certadm_rules::words::counted;
-use certadm_rules::{Generation, GenerationRange, Hresult, is_ahead};
+use certadm_rules::{Generation, GenerationRange, is_ahead};
 use certadm_store::{Folder, is_reserve, locks, record, recovery};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -16,7 +16,7 @@ use time::format_description::well_known::Rfc3339;
 use super::journal::{self, Journal};
 use crate::chain::{Combined, combine};
 use crate::error::{Error, Result};
-use crate::layout::{DYNAMIC_DIR, LOCATIONS_FILE};
+use crate::layout::DYNAMIC_DIR;
 use crate::manifest::{FileEntry, Manifest, Role};
 use crate::open::{Opened, open};
 use crate::reader::Set;
@@ -104,15 +104,12 @@ pub fn plan(paths: &[PathBuf], target: &Path, options: Options) -> Result<Plan> 
     }
     let combined = combine(&sets)?;
     combined.check_headers()?;
-    let original = original_database(&sets[0])?;
+    let original = sets[0].original_database()?;
     let folder = Folder::new(absolute(target)?);
     if folder.path().to_str().is_none_or(|path| check_path(path).is_err()) {
         return Err(Error::TargetName { path: folder.path().to_owned() });
     }
     let name = last_component(&original);
-    if !is_safe_component(name) {
-        return Err(Error::BadName { name: original });
-    }
     let in_the_way = in_the_way(&folder)?;
     if !options.force {
         refuse_occupied(&folder, &in_the_way)?;
@@ -247,18 +244,6 @@ pub(super) fn in_the_way(folder: &Folder) -> Result<Vec<PathBuf>> {
         }
     }
     Ok(found)
-}
-
-/// The `D` entry of the full set's restore map (certbcli.md D23).
-fn original_database(full: &Set) -> Result<String> {
-    let missing = |detail: &str| Error::Damaged {
-        path: full.database_dir().join(LOCATIONS_FILE),
-        detail: detail.to_owned(),
-        code: Hresult::ERROR_INVALID_DATA,
-    };
-    let locations = full.locations()?.ok_or_else(|| missing("the restore map of the full set is missing"))?;
-    let database = locations.database().ok_or_else(|| missing("it names no database"))?;
-    Ok(database.to_owned())
 }
 
 /// Whether a dynamic file is one that a restore puts back: a CRL or a certificate, right in its folder. They go where

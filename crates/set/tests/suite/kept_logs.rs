@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use certadm_rules::unc::UncRoot;
-use certadm_rules::{BackupType, Diagnosis, Hresult, PlainList};
-use certadm_session::{CallResult, LocalSource, Source};
+use certadm_rules::{BackupKind, BackupType, Diagnosis, Hresult, PlainList};
+use certadm_session::{CallError, CallResult, LocalSource, Source};
 use certadm_set::verify::verify;
 use certadm_set::{Silent, TakeOptions, take};
 use certadm_store::log_file::LogFile;
@@ -56,6 +56,52 @@ fn logs_that_are_still_there_are_named() {
     let there: Vec<u32> = taken.still_there.iter().map(|generation| generation.number()).collect();
     assert_eq!(there, (logs.low..=logs.high).collect::<Vec<_>>());
     assert_eq!(fs::read_dir(set.join("DynamicFiles")).unwrap().count(), 2);
+}
+
+/// A real CA, but for one call: it refuses `TruncateLogs`.
+struct Refusing(LocalSource);
+
+impl Altered for Refusing {
+    fn ca(&mut self) -> &mut LocalSource {
+        &mut self.0
+    }
+    fn truncate_logs(&mut self) -> CallResult<()> {
+        Err(CallError::new("BackupTruncateLogs", Hresult::E_ACCESSDENIED))
+    }
+}
+
+#[test]
+fn a_backup_whose_truncation_is_refused_counts_as_the_ca_counts_it() {
+    let dir = scratch();
+    let mut ca = Ca::create(&dir.path().join("ca"));
+    ca.roll();
+    let names = UncRoot::new("host".to_owned()).unwrap();
+    let mut source = Through(Refusing(LocalSource::new(Arc::clone(&ca.store), names)));
+    let set = dir.path().join("full");
+    let taken = take(&mut source, &set, &TakeOptions::new(BackupType::Full), &mut Silent).unwrap();
+    assert_eq!((taken.kind, taken.is_base), (BackupKind::Copy, false));
+    assert_eq!(taken.truncation_refused, Some(Hresult::E_ACCESSDENIED));
+    assert!(taken.end_error.is_some() && verify(std::slice::from_ref(&set), &mut Silent).is_good());
+    let marks = ca.store.marks().unwrap();
+    assert!(marks.full.is_none() && marks.copy.is_some(), "{marks:?}");
+}
+
+/// A CRL is worth no backup. Linux has files whose length everybody may look at and which nobody may read.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_dynamic_file_that_cannot_be_opened_is_left_out() {
+    let buses = fs::read_dir("/sys/bus").into_iter().flatten().flatten().map(|bus| bus.path());
+    let is_shut = |bus: &std::path::PathBuf| fs::File::open(bus.join("drivers_probe")).is_err();
+    let Some(bus) = buses.filter(|bus| bus.join("drivers_probe").exists()).find(is_shut) else { return };
+    let dir = scratch();
+    let mut ca = Ca::create(&dir.path().join("ca"));
+    ca.roll();
+    let names = UncRoot::new("host".to_owned()).unwrap();
+    let dynamic = [r"\\host\crl\drivers_probe".to_owned(), r"\\host\crl\absent.crl".to_owned()];
+    let mut source = Through(Keeping { ca: LocalSource::new(Arc::clone(&ca.store), names), dynamic });
+    let options = TakeOptions { dynamic_dir: Some(bus), ..TakeOptions::new(BackupType::Full) };
+    let taken = take(&mut source, &dir.path().join("full"), &options, &mut Silent).unwrap();
+    assert!(taken.manifest.not_included.iter().any(|missing| missing.contains("drivers_probe")));
 }
 
 /// A real CA, but for one byte of its image, which changes on the way.

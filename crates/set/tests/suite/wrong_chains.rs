@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::common::{Ca, INCOMPLETE, copy_dir, edit, image, insert, lay_down, log, scratch, serials, start};
-use certadm_rules::{Diagnosis, Hresult};
+use certadm_rules::{Diagnosis, Entry, Hresult, Tag, TaggedList};
 use certadm_set::restore::plan;
 use certadm_set::verify::verify;
 use certadm_set::{Set, Silent};
@@ -233,6 +233,30 @@ fn every_wrong_chain_has_its_own_code_and_changes_nothing() {
         assert_eq!(kept(&contents(&target)), kept(&before), "a refused start changes nothing: {name}");
         fs::remove_dir_all(&target).unwrap();
         fs::remove_dir_all(&set).unwrap();
+    }
+}
+
+/// A CA finds its database by the ending of the name: another one would be found by no command after the restore.
+#[test]
+fn a_set_whose_map_names_no_database_of_a_ca_is_refused_before_anything_changes() {
+    let dir = scratch();
+    let (set, target) = (dir.path().join("set"), dir.path().join("new"));
+    Ca::create(&dir.path().join("ca")).full_set(&set);
+    let map = set.join("DataBase/certbkxp.dat");
+    assert!(plan(std::slice::from_ref(&set), &target, INCOMPLETE).is_ok());
+    for name in [Some("T CA.dx"), Some("db"), Some(r"..\.db"), None] {
+        let entry = |name| Entry::new(Tag::Database, format!(r"\\host\root$\ca\database\{name}")).unwrap();
+        match name {
+            Some(name) => fs::write(&map, TaggedList::new(vec![entry(name)]).to_bytes()).unwrap(),
+            None => fs::remove_file(&map).unwrap(),
+        }
+        let error = plan(std::slice::from_ref(&set), &target, INCOMPLETE).unwrap_err();
+        assert_eq!(error.hresult(), Hresult::ERROR_INVALID_DATA, "{name:?}: {error}");
+        let report = verify(std::slice::from_ref(&set), &mut Silent);
+        let is_told = report.findings.iter().any(|found| {
+            found.code == Hresult::ERROR_INVALID_DATA && found.place.file.as_ref() == Some(&map)
+        });
+        assert!(is_told && !target.exists(), "{name:?}: {:?}", report.findings);
     }
 }
 

@@ -210,6 +210,21 @@ fn without_a_checkpoint_file_no_log_above_a_gap_is_given_up() {
 }
 
 #[test]
+fn nobody_commits_where_the_write_ahead_log_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let (folder, store) = with_logs(&dir, 2);
+    insert(&mut store.writer().unwrap(), 3);
+    drop(store);
+    for suffix in ["-wal", "-shm"] {
+        fs::remove_file(folder.database_dir().join(format!("ca.db{suffix}"))).unwrap();
+    }
+    for error in [Writer::open(&folder).unwrap_err(), Store::open(&folder, NEVER_ROLL).unwrap_err()] {
+        assert_eq!(error.hresult(), Hresult::MISSING_LOG_FILE, "{error}");
+        assert!(error.remedy().contains("write-ahead log"));
+    }
+}
+
+#[test]
 fn a_writer_outlives_its_owner() {
     let dir = tempfile::tempdir().unwrap();
     let (folder, store) = with_logs(&dir, 1);

@@ -7,8 +7,8 @@ mod stored;
 
 use std::path::{Path, PathBuf};
 
-use certadm_ca::Recognised;
 use certadm_ca::identity::Identity;
+use certadm_ca::{Recognised, own_certificate_in};
 use certadm_files::{Found, read};
 use certadm_identity::{Attachments, Part, Role, registry};
 use certadm_recovery::{Issuers, PublishedCrl};
@@ -178,10 +178,10 @@ fn files(args: &AttachArgs, issuers: Option<&Issuers>, attachments: &mut Attachm
     let folder = Folder::new(dir);
     let certificate = read_own(&folder.certificate_path())?;
     if let Some(issuers) = issuers {
-        let path = folder.certificate_path();
-        let first = certificates_in(&path, &certificate)?.into_iter().take(1).collect::<Vec<_>>();
-        for own in Issuers::of_certificates(&first)?.iter() {
-            issuers.place_of_key(own.public_key(), &path.display().to_string())?;
+        let path = folder.certificate_path().display().to_string();
+        let own = own_certificate_in(&certificate, &path)?.der;
+        for own in Issuers::of_certificates(&[own])?.iter() {
+            issuers.place_of_key(own.public_key(), &path)?;
         }
     }
     attachments.keep(Role::CaCrt, &folder.certificate_path(), certificate);

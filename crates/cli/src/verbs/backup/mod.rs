@@ -15,7 +15,7 @@ use certadm_rules::finding::{self, Finding, Kind, Severity};
 use certadm_rules::flags::BackupType;
 use certadm_rules::unc::UncRoot;
 use certadm_rules::words::counted;
-use certadm_rules::{BackupKind, Generation};
+use certadm_rules::{BackupKind, Generation, Hresult};
 use certadm_session::{LocalSource, Source};
 use certadm_set::manifest::SetKind;
 use certadm_set::signing::Signer;
@@ -381,6 +381,8 @@ fn report(taken: &Taken, output: Output) {
         ""
     };
     match (&taken.kind, taken.truncated.as_slice(), taken.still_there.as_slice()) {
+        // What the CA answered follows.
+        _ if taken.truncation_refused.is_some() => {}
         (BackupKind::Copy, ..) if !taken.checked => {
             output.line(
                 "Database logs were kept, because the set was not checked: it is no base for log sets.",
@@ -405,10 +407,27 @@ fn report(taken: &Taken, output: Output) {
         output.line(format!("Not included: {missing}."));
     }
     if let Some(error) = &taken.end_error {
-        output.result(format!(
-            "The set is whole, but the CA did not confirm its end: {error}. Take another full backup."
-        ));
+        output.result(end_text(taken, error));
     }
+}
+
+/// What the CA answered instead of success once the set was whole, and what to do.
+fn end_text(taken: &Taken, error: &str) -> String {
+    let again = match taken.manifest.kind {
+        SetKind::Full => "Take another full backup",
+        SetKind::Logs => "Take another log backup",
+    };
+    let Some(code) = taken.truncation_refused else {
+        return format!("The set is whole, but the CA did not confirm its end: {error}. {again}.");
+    };
+    let base = if taken.kind == BackupKind::Copy { "; the set is no base for log sets" } else { "" };
+    let remedy = if code == Hresult::E_ACCESSDENIED {
+        "Another backup of this kind ends the same way: allow it by `truncation = true` in [service] of the CA's ca.toml, give the account \
+         the right to back up (the role operator), or leave the logs with --keep-logs"
+    } else {
+        again
+    };
+    format!("The set is whole, but the CA did not confirm that it deleted its logs{base}: {error}. {remedy}.")
 }
 
 fn gone_text(gone: &[(Generation, u64)]) -> String {
@@ -427,7 +446,7 @@ fn to_json(taken: &Taken) -> Value {
         "set": path_text(&taken.set),
         "type": manifest.kind,
         "kind": taken.kind.to_string(),
-        "is_base": taken.kind.is_base(),
+        "is_base": taken.is_base,
         "generations": manifest.generations,
         "bytes": manifest.total_size(),
         "files": manifest.files.len(),

@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use certadm_ca::health::keys_without_crl;
 use certadm_ca::{Reason, RevocationOrder, Serial, revoke};
 use certadm_files::IoContext;
 use certadm_recovery::{Revocation, merged};
@@ -55,6 +56,7 @@ pub(crate) fn run(args: &RevokeArgs, output: Output) -> Result<Done, Failure> {
     let by = account();
     let order =
         RevocationOrder { serial: &serial, reason, by: &by, now: certadm_store::now(), effective: None };
+    let found = keys_without_crl(writer.connection(), &folder, Some(&serial))?;
     let revocation = writer.commit(|transaction| revoke(transaction, &order))?;
     drop(writer);
     match &revocation {
@@ -69,7 +71,7 @@ pub(crate) fn run(args: &RevokeArgs, output: Output) -> Result<Done, Failure> {
         "revoked_when": revocation.and_then(|revocation| revocation.when).map(FileTime::to_rfc3339),
         "recovered": recovered,
     });
-    Ok(live::finish(&folder, Done::good(result), output))
+    Ok(live::finish(&folder, live::tell_found(&found, Done::good(result), output), output))
 }
 
 fn many(folder: &Folder, dir: &Path, list: &Path, reason: Reason, output: Output) -> Result<Done, Failure> {
@@ -114,6 +116,7 @@ pub(crate) fn publish(args: &CrlArgs, output: Output) -> Result<Done, Failure> {
     let folder = Folder::new(&args.dir);
     let authority = authority::open(&folder, &args.passphrase)?;
     let (mut writer, recovered) = live::open_writer(&folder, output)?;
+    let found = keys_without_crl(writer.connection(), &folder, None)?;
     let published = if args.after_wrong_clock {
         authority.publish_crl_after_wrong_clock(&mut writer, certadm_store::now())?
     } else {
@@ -135,5 +138,5 @@ pub(crate) fn publish(args: &CrlArgs, output: Output) -> Result<Done, Failure> {
         "next_update": next_update,
         "recovered": recovered,
     });
-    Ok(live::finish(&folder, Done::good(result), output))
+    Ok(live::finish(&folder, live::tell_found(&found, Done::good(result), output), output))
 }

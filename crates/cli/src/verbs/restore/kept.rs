@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use certadm_ca::Config;
 use certadm_ca::identity::{DatabaseIdentity, Identity};
+use certadm_ca::{Config, own_certificate_in};
 use certadm_files::{Access, durable};
 use certadm_identity::{FileEntry, Part, Role, found_at, newest_last};
 use certadm_rules::diagnosis::chain_of;
 use certadm_rules::pem;
-use certadm_store::Folder;
+use certadm_set::restore::Plan;
 
 /// What a restore finds beside the sets. Nothing of it stands between a lost CA and its coming back: what cannot be used is
 /// told, and left out.
@@ -27,21 +27,25 @@ pub(super) struct Kept {
 }
 
 /// Finds what is kept beside the sets and is not in the folder. Files of another CA than the database's are left alone.
-pub(super) fn find(sets: &[PathBuf], folder: &Folder, database: &DatabaseIdentity) -> Beside {
+pub(super) fn find(sets: &[PathBuf], plan: &Plan, database: &DatabaseIdentity) -> Beside {
+    let folder = &plan.folder;
     let mut beside = Beside::default();
     let parts = beside.parts(sets);
-    let Some(certificate) = beside.newest(&parts, |_, entry| entry.role == Role::CaCrt) else {
-        return beside;
-    };
-    let Some(own) = identity_of(&certificate.content) else { return beside };
-    if !database.certificates.iter().any(|known| known.has_key_of(&own)) {
-        return beside;
+    let certificate = beside.newest(&parts, |_, entry| entry.role == Role::CaCrt);
+    let own = certificate.as_ref().and_then(identity_of);
+    match &own {
+        Some(own) if !database.certificates.iter().any(|known| known.has_key_of(own)) => return beside,
+        Some(_) => {}
+        // A CA that waits for its parent has no certificate yet.
+        None if certificate.is_none() && database.newest().is_none() => {}
+        None => return beside,
     }
-    let key = own.key_identifier.replace([' ', ':'], "");
+    let key_of = own.map(|own| own.key_identifier.replace([' ', ':'], ""));
     let is_key = |part: &Part, entry: &FileEntry| {
         let seen = |path: &str| {
             part.manifest.keys.iter().any(|seen| {
-                seen.kept.as_deref() == Some(path) && seen.key_identifier.eq_ignore_ascii_case(&key)
+                let is_own = key_of.as_ref().is_some_and(|key| seen.key_identifier.eq_ignore_ascii_case(key));
+                seen.kept.as_deref() == Some(path) && is_own
             })
         };
         entry.role == Role::Key && seen(&entry.path)
@@ -50,9 +54,17 @@ pub(super) fn find(sets: &[PathBuf], folder: &Folder, database: &DatabaseIdentit
     let key = beside.newest_of(&parts, is_key, pem::looks_like_pem);
     let mut of = |role: Role| beside.newest(&parts, move |_, entry| entry.role == role);
     let (settings, users) = (of(Role::CaToml), of(Role::Users));
+    let settings = beside.usable(settings);
+    // Only the name says whose settings these are where no certificate does: that of the database is made of it.
+    let is_of = |(_, config): &(Kept, Config)| {
+        plan.database.file_stem().is_some_and(|stem| *stem == *config.name.sanitized())
+    };
+    if key_of.is_none() && !settings.as_ref().is_some_and(is_of) {
+        return beside;
+    }
     let all = [
-        (beside.usable(settings), folder.config_path(), Access::Public),
-        (Some(certificate), folder.certificate_path(), Access::Everyone),
+        (settings.map(|(kept, _)| kept), folder.config_path(), Access::Public),
+        (certificate, folder.certificate_path(), Access::Everyone),
         (key, folder.key_path(), Access::Owner),
         (users, folder.path().join("users.toml"), Access::Owner),
     ];
@@ -106,11 +118,11 @@ impl Beside {
     }
 
     /// Settings that the CA can start with: it does so at once.
-    fn usable(&mut self, settings: Option<Kept>) -> Option<Kept> {
+    fn usable(&mut self, settings: Option<Kept>) -> Option<(Kept, Config)> {
         let settings = settings?;
         let text = std::str::from_utf8(&settings.content).map_err(|error| error.to_string());
         match text.and_then(Config::parse) {
-            Ok(_) => Some(settings),
+            Ok(config) => Some((settings, config)),
             Err(reason) => {
                 self.warn(&format!("{} cannot be used: {reason}", settings.from.display()));
                 None
@@ -143,7 +155,7 @@ impl Kept {
     }
 }
 
-fn identity_of(certificates: &[u8]) -> Option<Identity> {
-    let first = pem::blocks(certificates).ok()?.into_iter().find(|block| block.label == "CERTIFICATE")?;
-    Identity::of_certificate(&first.der, "ca.crt").ok()
+fn identity_of(certificate: &Kept) -> Option<Identity> {
+    let own = own_certificate_in(&certificate.content, "ca.crt").ok()?;
+    Identity::of_certificate(&own.der, "ca.crt").ok()
 }

@@ -5,9 +5,11 @@ mod elsewhere;
 mod kept;
 mod lacks;
 
+use certadm_ca::health::keys_without_crl;
 use certadm_ca::identity::DatabaseIdentity;
 use certadm_ca::record_certificate_of;
 use certadm_client::own_host_name;
+use certadm_rules::finding::Finding;
 use certadm_rules::words::counted;
 use certadm_set::restore::{Checked, Options, Plan, abandon, check_target, plan};
 use certadm_set::signing::Standing;
@@ -64,7 +66,7 @@ pub(crate) fn run(args: &RestoreArgs, output: Output) -> Result<Done, Failure> {
         output.line(format!("What was there is now in {}.", aside.display()));
     }
     warn(&restored.warnings, output);
-    let beside = beside(args, &places, &plan.folder, &restored.checked.identity, output);
+    let beside = beside(args, &places, &plan, &restored.checked.identity, output);
     tell_whose(&plan.folder, &restored.checked.identity, output);
     let (written, not_written) = kept::write(&beside.files);
     for name in &written {
@@ -77,11 +79,12 @@ pub(crate) fn run(args: &RestoreArgs, output: Output) -> Result<Done, Failure> {
     let warnings = [chosen.warnings, restored.warnings, beside.warnings, not_written].concat();
     let exit = Exit::of_warnings(&warnings);
     result["warnings"] = json!(warnings);
+    let mut found = Vec::new();
     if args.no_recover {
         output.line("The restore is registered; the CA's next start carries it out.");
     } else {
         result["recovered"] = match args.renewed_key {
-            true => recover_with_renewed_key(&plan.folder, output)?,
+            true => recover_with_renewed_key(&plan.folder, &mut found, output)?,
             false => live::recover(&plan.folder, output)?,
         };
     }
@@ -93,7 +96,7 @@ pub(crate) fn run(args: &RestoreArgs, output: Output) -> Result<Done, Failure> {
     }
     note_missing_parts(&plan.folder, &[], output);
     output.line("Take a new full backup now: sets made before and after a restore do not go together.");
-    Ok(Done { exit, result })
+    Ok(live::tell_found(&found, Done { exit, result }, output))
 }
 
 /// A restore of a CA that was named by `--server` or `--socket`: what would have to be done there.
@@ -114,11 +117,11 @@ fn of_another_machine(args: &RestoreArgs, output: Output) -> Result<Done, Failur
 fn beside(
     args: &RestoreArgs,
     places: &Places,
-    folder: &Folder,
+    plan: &Plan,
     identity: &DatabaseIdentity,
     output: Output,
 ) -> Beside {
-    let found = kept::find(places.paths(), folder, identity);
+    let found = kept::find(places.paths(), plan, identity);
     if !args.allowed.is_asked() {
         warn(&found.warnings, output);
         return found;
@@ -151,7 +154,7 @@ fn dry_run(
         output.line(format!("{:3}. {step}", number + 1));
     }
     tell_whose(&plan.folder, &checked.identity, output);
-    let beside = beside(args, places, &plan.folder, &checked.identity, output);
+    let beside = beside(args, places, plan, &checked.identity, output);
     for file in &beside.files {
         output.line(format!(
             "It would write {}, which is not there, from {}.",
@@ -185,11 +188,17 @@ fn give_up(folder: &Folder, output: Output) -> Result<Done, Failure> {
     ))
 }
 
-/// Lets the restored CA start, and records the certificate of its renewed key before anything is signed with it.
-fn recover_with_renewed_key(folder: &Folder, output: Output) -> Result<Value, Failure> {
+/// Lets the restored CA start, and records the certificate of its renewed key before anything is signed with it. Tells of certificates
+/// that the key before it has signed.
+fn recover_with_renewed_key(
+    folder: &Folder,
+    found: &mut Vec<Finding>,
+    output: Output,
+) -> Result<Value, Failure> {
     let store = live::start(folder)?;
     let mut writer = store.writer()?;
     writer.commit(|transaction| record_certificate_of(folder, transaction, certadm_store::now()))?;
+    *found = keys_without_crl(writer.connection(), folder, None)?;
     drop(writer);
     let recovered = store.opened().recovered.clone();
     store.close()?;
@@ -226,6 +235,7 @@ fn plan_json(plan: &Plan, dry_run: bool, checked: &Checked) -> Value {
         })),
         "certificates": checked.content.certificates,
         "warnings": [],
+        "findings": [],
         "written": [],
         "dry_run": dry_run,
         "dir": path_text(plan.folder.path()),
