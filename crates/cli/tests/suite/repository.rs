@@ -208,7 +208,7 @@ fn each_refusal_has_its_exit_code() {
         ("repository init vault: --ca Test-CA --recovery-file {code2}", 3, "already"),
         ("repository init vault: --ca Other", 2, "no terminal"),
         ("repository check {set}", 2, "no address"),
-        ("verify vault:Other/latest", 3, "Other.vaultkey"),
+        ("verify vault:Other/latest", 3, "has no repository"),
         ("verify vault:ffffff", 3, "ffffff"),
     ] {
         let run = run(&work, line);

@@ -105,9 +105,9 @@ fn one_expires_at_a_time_and_a_turn_that_was_left_is_taken_over() {
     second.carry_out(&mut |_| {}).unwrap();
     drop(second);
     assert_eq!(memory.names("certadm/"), [""; 0]);
-    // Killed: the turn stays.
+    // Killed: the turn stays. This expiry makes fewer calls than the first one, because there is no set to delete any more.
     let calls = expiry_calls();
-    let dead = over(Faulty::new(memory.clone(), Fault::Dead(calls / 2)), &secret);
+    let dead = over(Faulty::new(memory.clone(), Fault::Dead(calls / 4)), &secret);
     expire(&dead).unwrap_err();
     assert_eq!(memory.names("certadm/turn/").len(), 1);
     assert!(matches!(repository.expiry(&NEWEST), Err(Error::Busy { .. })));
