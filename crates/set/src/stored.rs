@@ -61,6 +61,12 @@ pub(crate) fn is_ahead<S: Stored>(set: &S, now: i64) -> bool {
 #[must_use]
 pub fn newest_first<'a, S: Stored>(sets: &[&'a S], now: i64) -> Vec<&'a S> {
     let (ahead, past): (Vec<&S>, Vec<&S>) = sets.iter().copied().partition(|set| is_ahead(*set, now));
+    in_order(corrected(&past), &ahead, &past)
+}
+
+/// Sorts sets by their dates, the newest first, and those that are `ahead` among them, whose own dates are in the future: by what of
+/// `past` came after them.
+fn in_order<'a, S: Stored>(mut dated: Vec<(i64, &'a S)>, ahead: &[&'a S], past: &[&S]) -> Vec<&'a S> {
     let same_database = |one: &S, other: &S| database(one) == database(other);
     let last_of = |fits: &dyn Fn(&S) -> bool| past.iter().filter(|set| fits(set)).map(|set| set.time()).max();
     let believed = |set: &S| {
@@ -71,10 +77,9 @@ pub fn newest_first<'a, S: Stored>(sets: &[&'a S], now: i64) -> Vec<&'a S> {
         let last = last_of(&|other| goes_with(other, set)).filter(|last| Some(*last) < after);
         next.or(last).unwrap_or_else(|| set.time())
     };
-    let mut sorted: Vec<_> = corrected(&past);
-    sorted.extend(ahead.iter().map(|set| (believed(set), *set)));
-    sorted.sort_by(|(one_time, one), (time, other)| rank(*time, *other).cmp(&rank(*one_time, *one)));
-    sorted.into_iter().map(|(_, set)| set).collect()
+    dated.extend(ahead.iter().map(|set| (believed(set), *set)));
+    dated.sort_by(|(one_time, one), (time, other)| rank(*time, *other).cmp(&rank(*one_time, *one)));
+    dated.into_iter().map(|(_, set)| set).collect()
 }
 
 /// Seconds by which the clock of a machine is wrong at most that takes the time of one zone for that of another. A clock that was
@@ -159,14 +164,13 @@ pub fn chain<'a, S: Stored>(sets: &[&'a S], last: &'a S, now: i64) -> Result<Vec
 /// The chain that ends with `last` in its stream of logs, as dates tell what came before what.
 fn by_dates<'a, S: Stored>(stream: &[&'a S], last: &'a S, now: i64) -> Option<Vec<&'a S>> {
     let before: Vec<&S> = stream.iter().copied().filter(|set| is_before(*set, last, now)).collect();
-    let before = newest_first(&before, now);
-    before
-        .iter()
-        .copied()
-        // Logs that end before it does are not of what came after it: the numbers of a Windows CA that was made anew, or
-        // restored, begin again.
-        .filter(|set| set.kind() == SetKind::Full && set.generations().1 <= last.generations().1)
-        .find_map(|full| continued(full, last, &before, now))
+    // Logs that end before it does are not of what came after it: the numbers of a Windows CA that was made anew, or
+    // restored, begin again.
+    let may_begin = |set: &&&S| set.kind() == SetKind::Full && set.generations().1 <= last.generations().1;
+    let (ahead, past): (Vec<&S>, Vec<&S>) = before.iter().copied().partition(|set| is_ahead(*set, now));
+    let fulls = past.iter().filter(may_begin).map(|set| (set.time(), *set)).collect();
+    let ahead: Vec<&S> = ahead.iter().filter(may_begin).copied().collect();
+    in_order(fulls, &ahead, &past).into_iter().find_map(|full| continued(full, last, &before, now))
 }
 
 /// The chain that ends with `last` in its stream of logs where each set begins with the generation after the one before it, though a
@@ -212,7 +216,10 @@ fn continued<'a, S: Stored>(full: &'a S, last: &'a S, related: &[&'a S], now: i6
             .copied()
             .filter(|set| set.kind() == SetKind::Logs && is_before(full, *set, now))
             .filter(|set| set.generations().0 <= covered.saturating_add(1) && covered < set.generations().1)
-            .max_by_key(|set| set.generations().1)?;
+            // Of those that lead equally far the oldest, in whatever order they are given.
+            .max_by(|one, other| {
+                (one.generations().1, age(*one)).cmp(&(other.generations().1, age(*other)))
+            })?;
         covered = next.generations().1;
         chain.push(next);
     }
