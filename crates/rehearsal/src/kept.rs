@@ -4,8 +4,9 @@
 use std::path::PathBuf;
 
 use certadm_ca::identity::Identity;
+use certadm_ca::own_certificate_in;
 use certadm_files::Found;
-use certadm_identity::{FileEntry, Part, Role, found_at, newest_last};
+use certadm_identity::{FileEntry, Part, Role, found_at, newest_kept};
 use certadm_rules::diagnosis::chain_of;
 use certadm_rules::pem;
 
@@ -74,19 +75,9 @@ impl Kept {
 
     /// The key that a restore takes. Where there is none although one is kept, that is told.
     fn key(&mut self, parts: &[Part], wishes: &Wishes) {
-        let Some(key) = self.certificates.as_ref().and_then(|file| key_identifier(&file.content)) else {
-            return;
-        };
-        let is_key = |part: &Part, entry: &FileEntry| {
-            let seen = part.manifest.keys.iter().any(|seen| {
-                seen.kept.as_deref() == Some(entry.path.as_str())
-                    && seen.key_identifier.eq_ignore_ascii_case(&key)
-            });
-            entry.role == Role::Key && seen
-        };
-        let files =
-            || parts.iter().flat_map(|part| part.manifest.files.iter().map(move |entry| (part, entry)));
-        let has_one = files().any(|(part, entry)| is_key(part, entry));
+        let Some(identifier) = self.certificates.as_ref().and_then(key_identifier) else { return };
+        let is_key = |part: &Part, entry: &FileEntry| part.is_key(entry, &identifier);
+        let has_one = parts.iter().any(|part| part.manifest.files.iter().any(|entry| is_key(part, entry)));
         let before = self.left_out.len();
         let taken = self.newest_of(parts, wishes, is_key, pem::looks_like_pem);
         if has_one && taken.is_none() && self.left_out.len() == before {
@@ -101,28 +92,16 @@ impl Kept {
         is_wanted: impl Fn(&Part, &FileEntry) -> bool,
         is_usable: impl Fn(&[u8]) -> bool,
     ) -> Option<KeptFile> {
-        let files = parts.iter().flat_map(|part| part.manifest.files.iter().map(move |entry| (part, entry)));
-        let mut wanted: Vec<(&Part, &FileEntry)> =
-            files.filter(|(part, entry)| is_wanted(part, entry)).collect();
-        wanted.sort_by(|(_, one), (_, other)| {
-            newest_last(&one.taken, wishes.now).cmp(&newest_last(&other.taken, wishes.now))
-        });
-        for (part, entry) in wanted.into_iter().rev() {
-            match part.read(entry) {
-                Ok(content) if !is_usable(&content) => {}
-                Ok(content) => return Some(KeptFile { path: part.dir().join(&entry.path), content }),
-                Err(error) => self.left_out.push(chain_of(&error)),
-            }
-        }
-        None
+        let left_out = &mut |error: &certadm_identity::Error| self.left_out.push(chain_of(error));
+        let (path, content) = newest_kept(parts, wishes.now, is_wanted, is_usable, left_out)?;
+        Some(KeptFile { path, content })
     }
 }
 
-/// The key identifier of the CA, digits alone.
-fn key_identifier(certificates: &[u8]) -> Option<String> {
-    let first = pem::blocks(certificates).ok()?.into_iter().find(|block| block.label == "CERTIFICATE")?;
-    let own = Identity::of_certificate(&first.der, "ca.crt").ok()?;
-    Some(own.key_identifier.replace([' ', ':'], ""))
+/// The identifier of the CA's key, by its own certificate in `ca.crt`, wherever that stands in the chain.
+fn key_identifier(certificates: &KeptFile) -> Option<String> {
+    let own = own_certificate_in(&certificates.content, "ca.crt").ok()?;
+    Some(Identity::of_certificate(&own.der, "ca.crt").ok()?.key_identifier)
 }
 
 impl KeptFile {

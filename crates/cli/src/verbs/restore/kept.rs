@@ -1,11 +1,11 @@
 //! The files of our own CA that stand beside its sets: a restore writes those that its target lacks.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use certadm_ca::identity::{DatabaseIdentity, Identity};
 use certadm_ca::{Config, own_certificate_in};
 use certadm_files::{Access, durable};
-use certadm_identity::{FileEntry, Part, Role, found_at, newest_last};
+use certadm_identity::{FileEntry, Part, Role, found_at, newest_kept};
 use certadm_rules::diagnosis::chain_of;
 use certadm_rules::pem;
 use certadm_set::restore::Plan;
@@ -40,15 +40,8 @@ pub(super) fn find(sets: &[PathBuf], plan: &Plan, database: &DatabaseIdentity) -
         None if certificate.is_none() && database.newest().is_none() => {}
         None => return beside,
     }
-    let key_of = own.map(|own| own.key_identifier.replace([' ', ':'], ""));
     let is_key = |part: &Part, entry: &FileEntry| {
-        let seen = |path: &str| {
-            part.manifest.keys.iter().any(|seen| {
-                let is_own = key_of.as_ref().is_some_and(|key| seen.key_identifier.eq_ignore_ascii_case(key));
-                seen.kept.as_deref() == Some(path) && is_own
-            })
-        };
-        entry.role == Role::Key && seen(&entry.path)
+        own.as_ref().is_some_and(|own| part.is_key(entry, &own.key_identifier))
     };
     // Our CA reads PKCS#8 in PEM alone: of what was kept, the newest of that form.
     let key = beside.newest_of(&parts, is_key, pem::looks_like_pem);
@@ -59,7 +52,7 @@ pub(super) fn find(sets: &[PathBuf], plan: &Plan, database: &DatabaseIdentity) -
     let is_of = |(_, config): &(Kept, Config)| {
         plan.database.file_stem().is_some_and(|stem| *stem == *config.name.sanitized())
     };
-    if key_of.is_none() && !settings.as_ref().is_some_and(is_of) {
+    if own.is_none() && !settings.as_ref().is_some_and(is_of) {
         return beside;
     }
     let all = [
@@ -98,23 +91,10 @@ impl Beside {
         is_wanted: impl Fn(&Part, &FileEntry) -> bool,
         is_usable: impl Fn(&[u8]) -> bool,
     ) -> Option<Kept> {
-        let files = parts.iter().flat_map(|part| part.manifest.files.iter().map(move |entry| (part, entry)));
-        let mut wanted: Vec<_> = files.filter(|(part, entry)| is_wanted(part, entry)).collect();
-        let now = certadm_store::now();
-        wanted.sort_by(|(_, one), (_, other)| {
-            newest_last(&one.taken, now).cmp(&newest_last(&other.taken, now))
-        });
-        for (part, entry) in wanted.into_iter().rev() {
-            match part.read(entry) {
-                Ok(content) if !is_usable(&content) => {}
-                Ok(content) => {
-                    let from = part.dir().join(Path::new(&entry.path));
-                    return Some(Kept { to: PathBuf::new(), from, content, access: Access::Owner });
-                }
-                Err(error) => self.warn(&chain_of(&error)),
-            }
-        }
-        None
+        let left_out = &mut |error: &certadm_identity::Error| self.warn(&chain_of(error));
+        let found = newest_kept(parts, certadm_store::now(), is_wanted, is_usable, left_out);
+        let (from, content) = found?;
+        Some(Kept { to: PathBuf::new(), from, content, access: Access::Owner })
     }
 
     /// Settings that the CA can start with: it does so at once.
