@@ -71,10 +71,10 @@ pub fn look_again(
         attempt.succeeded.is_some() && attempt.place == target.to_string()
     });
     if let Target::Folder(folder) = target
+        && let dir = folder_of(folder, ca)
         && was_here
-        && fs::symlink_metadata(folder_of(folder, ca)).is_err_and(|error| error.kind() == ErrorKind::NotFound)
+        && fs::symlink_metadata(&dir).is_err_and(|error| error.kind() == ErrorKind::NotFound)
     {
-        let dir = folder_of(folder, ca);
         let code = Hresult::ERROR_PATH_NOT_FOUND;
         let text = format!("backups were taken into {}, which is gone", dir.display());
         let remedy = format!(

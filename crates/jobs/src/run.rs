@@ -154,7 +154,7 @@ impl Runner<'_> {
 
     fn locked(&self, run: &mut CaRun, (job, ca): (&Job, &Ca), wish: Wish, lock: &CaLock) {
         let mut attempts = Attempts::read(self.config, job, ca);
-        let before = attempts.clone();
+        let mut stored = attempts.clone();
         let Some(first) = job.to.first() else { return };
         let (mut held, looked) = self.look(first, ca, &attempts);
         if let Some(held) = &mut held {
@@ -178,7 +178,7 @@ impl Runner<'_> {
                 break;
             }
             (self.watch)(&Event::Begins { job, ca, due: &due });
-            let owing = self.owe_copies(job, ca, &due, &mut attempts);
+            let owing = self.owe_copies((job, ca), &due, &mut attempts, &mut stored);
             let record = self.carry_out(job, ca, &due, sets, lock);
             (self.watch)(&Event::Ended { job, ca, record: &record });
             if record.outcome == Outcome::Failed {
@@ -222,7 +222,7 @@ impl Runner<'_> {
         {
             run.trouble.push(place::Unseen::from(error).trouble);
         }
-        if (attempts != before || attempts != Attempts::read(self.config, job, ca))
+        if attempts != stored
             && let Err(error) = attempts.write(self.config, job, ca)
         {
             run.trouble.push(place::Unseen::from(error).trouble);
@@ -230,8 +230,15 @@ impl Runner<'_> {
         }
     }
 
-    /// Notes before a backup that its copies are still to be made, and the places where that is new: the run may be stopped in between.
-    fn owe_copies(&self, job: &Job, ca: &Ca, due: &Due, attempts: &mut Attempts) -> Vec<String> {
+    /// Notes before a backup that its copies are still to be made, and returns the places where that is new: the run may be stopped in
+    /// between. `stored` is what the records have.
+    fn owe_copies(
+        &self,
+        (job, ca): (&Job, &Ca),
+        due: &Due,
+        attempts: &mut Attempts,
+        stored: &mut Attempts,
+    ) -> Vec<String> {
         if !matches!(due.step, Step::Full | Step::Logs) {
             return Vec::new();
         }
@@ -239,9 +246,9 @@ impl Runner<'_> {
         let places = places.map(ToString::to_string).filter(|place| !attempts.at(Step::Copy, place).owed);
         let places: Vec<String> = places.collect();
         places.iter().for_each(|place| attempts.owe(Step::Copy, place, true));
-        if !places.is_empty() {
-            // Whether it can be written is told at the end of the run.
-            attempts.write(self.config, job, ca).ok();
+        // Where it cannot be written, that is told at the end of the run.
+        if !places.is_empty() && attempts.write(self.config, job, ca).is_ok() {
+            stored.clone_from(attempts);
         }
         places
     }
