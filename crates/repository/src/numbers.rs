@@ -1,12 +1,11 @@
 //! Which CAs a vault keeps, and which repositories each of them has (`generation.rs`).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::generation::{MOST, folder, name, split};
-use crate::objects::{ObjectError, Objects};
+use crate::objects::Objects;
 use crate::place::Place;
 use crate::secret::Secret;
 use crate::storage;
@@ -99,7 +98,7 @@ impl Vault {
         match storage::repositories(&self.profile.place, &|folder| split(folder).0 == ca) {
             Ok(folders) => Ok(folders.iter().map(|folder| split(folder).1.unwrap_or(1)).collect()),
             // The vault is not made yet, or this account may reach the CA's own folder alone.
-            Err(Error::Storage { source, .. }) if is_kept_out(&source) || source.is_not_found() => {
+            Err(Error::Storage { source, .. }) if source.is_denied() || source.is_not_found() => {
                 self.probed(ca)
             }
             Err(error) => Err(error),
@@ -136,7 +135,7 @@ impl Vault {
         match config {
             Err(denied)
                 if is_service
-                    && is_kept_out(&denied)
+                    && denied.is_denied()
                     && self.keyed(ca).map_or(number != 1, |keyed| keyed != number) =>
             {
                 Ok(false)
@@ -144,8 +143,4 @@ impl Vault {
             config => Ok(config.map_err(|source| self.storage(source))?.is_some()),
         }
     }
-}
-
-fn is_kept_out(error: &ObjectError) -> bool {
-    error.source.kind() == io::ErrorKind::PermissionDenied
 }

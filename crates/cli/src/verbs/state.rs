@@ -48,23 +48,6 @@ pub(super) fn accepted(report: Report, damage: Damage) -> Result<Vec<Finding>, F
 }
 
 impl State {
-    /// As [`State::open`], of sets of our own that were checked as `certadm verify` does: every other kind is checked while it is opened.
-    pub(super) fn open_checked(
-        paths: &[PathBuf],
-        allowed: Option<&AllowedSigners>,
-        damage: Damage,
-        found: &mut Vec<Finding>,
-        output: Output,
-    ) -> Result<Self, Failure> {
-        let state = Self::open(paths, allowed, damage, found, output)?;
-        if matches!(state, Self::Ours(_)) {
-            let report = verify(paths, &mut output.progress_on_stderr());
-            certadm_files::cancel::check()?;
-            found.extend(accepted(report, damage)?);
-        }
-        Ok(state)
-    }
-
     /// Opens what lies at the paths: a full set and the log sets that continue it, a Windows database, or a CA's folder.
     /// Where signers are named, what none of them signed is refused, and so is a CA's folder: whoever can put files in the place
     /// of a set can make them look like one. Damage ends it, or is accepted: then what can be read is.
@@ -104,6 +87,22 @@ impl State {
                 Self::Windows(Box::new(salvaged.database), damage)
             }
         })
+    }
+
+    /// Checks sets of our own as `certadm verify` does; every other kind was checked while it was opened. `paths` are those of
+    /// [`State::open`]. Returns what is damaged, where that is accepted.
+    pub(super) fn check(
+        &self,
+        paths: &[PathBuf],
+        damage: Damage,
+        output: Output,
+    ) -> Result<Vec<Finding>, Failure> {
+        if !matches!(self, Self::Ours(_)) {
+            return Ok(Vec::new());
+        }
+        let report = verify(paths, &mut output.progress_on_stderr());
+        certadm_files::cancel::check()?;
+        accepted(report, damage)
     }
 
     /// Whether the CA is running, or can: its present is the present.

@@ -38,7 +38,8 @@ pub(crate) fn run(args: &GapArgs, output: Output) -> Result<Done, Failure> {
     let mut found = Vec::new();
     let places = Places::find(&args.sets, &args.scratch, output)?;
     let allowed = args.allowed.read()?;
-    let state = State::open_checked(places.paths(), allowed.as_ref(), damage, &mut found, output)?;
+    let state = State::open(places.paths(), allowed.as_ref(), damage, &mut found, output)?;
+    found.extend(state.check(places.paths(), damage, output)?);
     let known = state.with(Known::of)?;
     drop(state);
     if known.unreadable() != 0 {
