@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
@@ -78,6 +79,13 @@ fn told(work: &Work) -> Vec<String> {
     .collect()
 }
 
+/// Runs a command as a service does, with a folder of its own in memory.
+fn in_service(work: &Work, runtime: &Path, line: &str) -> crate::support::Run {
+    let mut command = crate::support::command(&work.path(""), line);
+    command.env("CERTADM_JOBS", work.path("certadm.toml")).env("RUNTIME_DIRECTORY", runtime);
+    crate::support::Run::of(&mut command)
+}
+
 /// A folder in the place of a file is one that nobody can write, whatever rights he has.
 #[test]
 fn alarms_are_told_although_the_records_cannot_be_written_and_not_twice_in_a_service() {
@@ -87,11 +95,7 @@ fn alarms_are_told_although_the_records_cannot_be_written_and_not_twice_in_a_ser
     configure(&work, &format!("{JOB}\n{notify}"));
     let runtime = work.path("runtime");
     fs::create_dir(&runtime).unwrap();
-    let in_service = |line: &str| {
-        let mut command = crate::support::command(&work.path(""), line);
-        command.env("CERTADM_JOBS", work.path("certadm.toml")).env("RUNTIME_DIRECTORY", &runtime);
-        crate::support::Run::of(&mut command)
-    };
+    let in_service = |line: &str| in_service(&work, &runtime, line);
     for file in ["alarms.json", "alarms.lock"] {
         fs::create_dir_all(work.path("state").join(file)).unwrap();
     }
@@ -137,11 +141,7 @@ fn a_step_that_failed_is_told_although_that_cannot_be_written() {
     result(&work, "run nightly");
     let runtime = work.path("runtime");
     fs::create_dir(&runtime).unwrap();
-    let in_service = |line: &str| {
-        let mut command = crate::support::command(&work.path(""), line);
-        command.env("CERTADM_JOBS", work.path("certadm.toml")).env("RUNTIME_DIRECTORY", &runtime);
-        crate::support::Run::of(&mut command)
-    };
+    let in_service = |line: &str| in_service(&work, &runtime, line);
     assert_eq!(in_service("status --notify").code, 0);
     // Folders in the place of the files.
     let attempts = work.path("state/attempts/nightly");
@@ -214,7 +214,8 @@ fn a_place_that_hangs_keeps_no_other_alarm_from_being_told() {
 fn a_judgement_that_hangs_is_stopped_and_the_agent_says_so() {
     let work = world("");
     pipe(&work, "address");
-    configure(&work, &format!("{JOB}\n[notify.ops]\nwebhook-file = 'address'"));
+    // An alarm that no run ends: a backup that is quicker than the judgement would leave nothing to tell.
+    configure(&work, &format!("{JOB}\ncertificate = '5000w'\n[notify.ops]\nwebhook-file = 'address'"));
     let path = work.path("certadm.toml");
     fs::write(&path, format!("time-limit = '1s'\n{}", fs::read_to_string(&path).unwrap())).unwrap();
     let agent = crate::alarms::Agent::start(&work, "agent");
