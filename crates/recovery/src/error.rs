@@ -289,7 +289,7 @@ impl Diagnosis for Error {
                 "choose one by --number N; put it where nobody has the other CRL any more, because its number is lower"
             }
             Self::PublishedElsewhere { .. } => {
-                "give the CRL of this CA; certadm list --table CRLs shows what it published"
+                "give the CRL of this CA; certadm list SET crls shows what it published"
             }
             Self::KeyOfAnotherCa { .. } => "give the key of this CA",
             Self::UnusableKey { .. } => {

@@ -43,7 +43,7 @@ pub(crate) struct InitArgs {
     /// A command that is told of alarms; they come as JSON on its standard input
     #[arg(long, value_name = "COMMAND")]
     notify: Option<String>,
-    /// The file to write [default: the first place that `config` looks at]
+    /// The file to write [default: /etc/certadm/certadm.toml for root, ~/.config/certadm/certadm.toml for others]
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
 }

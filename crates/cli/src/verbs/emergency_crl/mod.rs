@@ -125,7 +125,7 @@ fn check_command_line(args: &EmergencyCrlArgs) -> Result<(), Failure> {
     if args.from_crl.is_none() && args.published.is_empty() && !args.no_published {
         return Err(Failure::usage(
             "without the CRL that the CA published last, revocations made after the backup would be undone",
-            "fetch it from where certificates say (certadm list --table CRLs shows the database's own) and give --published FILE; or say --no-published",
+            "fetch it from where certificates say (certadm list SET crls shows which ones the database knows) and give --published FILE; or say --no-published",
         ));
     }
     Ok(())

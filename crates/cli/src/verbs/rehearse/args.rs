@@ -19,7 +19,7 @@ use crate::verbs::signing::AllowedArgs;
                       certadm rehearse history [OPTIONS] <DIR>"
 )]
 #[command(
-    after_help = "Example: certadm rehearse /backup/monday /backup/noon --key ca.key --identity /backup/identity\n\
+    after_help = "Example: certadm rehearse /backup/monday /backup/noon --key ca.key\n\
     Example: certadm rehearse --latest-in /backup --key ca.pfx --rpo 24h --rto 1h --evidence /evidence\n\
     Example: certadm rehearse vault: --key ca.key\n\
     Example: certadm rehearse history /evidence --every 7d --html history.html\n\
@@ -45,7 +45,7 @@ pub(crate) struct RehearseArgs {
     /// The key cannot leave its place, such as an HSM: what needs it is rehearsed there
     #[arg(long, conflicts_with = "key")]
     pub(super) external_key: bool,
-    /// Where ca.toml and ca.crt are kept, which no set holds; if not given, Identity in the full set or SET.identity
+    /// A folder with ca.toml and ca.crt, in the place of what the sets hold; if not given, Identity in them or SET.identity
     #[arg(long, value_name = "DIR")]
     pub(super) identity: Option<PathBuf>,
     /// The CRL that the CA has published last
