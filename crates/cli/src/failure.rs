@@ -59,6 +59,8 @@ pub(crate) struct Failure {
     pub(crate) code: Hresult,
     pub(crate) remedy: String,
     pub(crate) exit: Exit,
+    /// What was done before it failed, in the form of the command's result: JSON has it beside the error.
+    pub(crate) done: Option<Box<Value>>,
 }
 
 impl Failure {
@@ -69,13 +71,26 @@ impl Failure {
             code: Hresult::E_INVALIDARG,
             remedy: remedy.into(),
             exit: Exit::Usage,
+            done: None,
         }
+    }
+
+    /// The failure of a command that had done this much of its work.
+    #[must_use]
+    pub(crate) fn having(self, done: Value) -> Self {
+        Self { done: Some(Box::new(done)), ..self }
     }
 
     /// Something that only a mistake in this program can bring about.
     pub(crate) fn internal(message: impl Into<String>) -> Self {
         let code = Hresult::ERROR_INTERNAL_ERROR;
-        Self { message: message.into(), code, remedy: code.remedy().into_owned(), exit: Exit::Internal }
+        Self {
+            message: message.into(),
+            code,
+            remedy: code.remedy().into_owned(),
+            exit: Exit::Internal,
+            done: None,
+        }
     }
 
     /// The failure as the JSON contract has it (docs/json.md, "An error").
@@ -102,6 +117,7 @@ impl<E: Diagnosis> From<E> for Failure {
             code: error.hresult(),
             remedy: error.remedy().into_owned(),
             exit: error.class().into(),
+            done: None,
         }
     }
 }

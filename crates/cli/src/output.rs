@@ -34,6 +34,17 @@ impl Done {
     pub(crate) fn good(result: Value) -> Self {
         Self { exit: Exit::Good, result }
     }
+
+    /// The end of a command that goes on with the rest when a part of its work fails: the failure, with what was done all the same.
+    ///
+    /// # Errors
+    /// The failure, if there is one.
+    pub(crate) fn unless(self, failed: Option<Failure>) -> Result<Self, Failure> {
+        match failed {
+            None => Ok(self),
+            Some(failure) => Err(failure.having(self.result)),
+        }
+    }
 }
 
 /// What a command has printed of its JSON object before it ended.
@@ -144,8 +155,8 @@ impl Output {
     }
 
     fn fail(self, command: &str, failure: &Failure) -> Exit {
-        let is_told =
-            self.json && self.object(command, failure.exit, &Value::Null, Some(&failure.to_json())).is_ok();
+        let done = failure.done.as_deref().unwrap_or(&Value::Null);
+        let is_told = self.json && self.object(command, failure.exit, done, Some(&failure.to_json())).is_ok();
         if is_told { failure.exit } else { tell(command, failure) }
     }
 

@@ -166,8 +166,8 @@ impl Expiry {
             let id: Id = point.id.parse().map_err(|_| self.damaged("a snapshot's id is none".to_owned()))?;
             let deleted = self.objects.delete(&name_of(FileType::Snapshot, &id));
             deleted.map_err(|source| self.storage(source))?;
-            proven::forget(self.objects.as_ref(), &point.id)?;
             gone(point);
+            proven::forget(self.objects.as_ref(), &point.id)?;
         }
         let (mut total, mut lacks) = (Pruned::default(), String::new());
         for _ in 0..ROUNDS {

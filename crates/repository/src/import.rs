@@ -1,48 +1,53 @@
 //! Sets that are folders come into a repository.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use certadm_files::Found;
+use certadm_rules::finding::Finding;
+use certadm_set::hashes::Hashing;
 use certadm_set::manifest::{self, Manifest, Role};
+use certadm_set::seal::describe_sound;
 use certadm_set::sink::{Committed, NewFile, SetSink};
 use certadm_set::stored::same_backup;
 use certadm_set::{Opened, Progress, Set, signing};
 
 use crate::beside;
 use crate::error::{Error, Result};
-use crate::point::{Earlier, Point, refuse_other_ca};
+use crate::point::{Earlier, Point, continued, refuse_other_ca};
 use crate::sink::{SinkOptions, finished};
 use crate::vault::CaRepository;
 
 /// What became of a set that was to be stored.
 #[derive(Debug)]
 pub enum Imported {
-    /// It is stored now.
-    Stored(Box<Committed>),
+    /// It is stored now; with what was found when it was sealed on the way, no worse than a warning.
+    Stored(Box<Committed>, Vec<Finding>),
     /// It was there already.
     There(Point),
 }
 
 impl CaRepository {
-    /// Stores a set that is a folder, with its manifest as it is. One that is there already, and whole, stays as it is; where it
-    /// lacks something, it is stored once more, and [`CaRepository::repair`] can let the other one go. Where more is attached to
-    /// the folder than to the set that is there, it becomes a later version of it.
+    /// Stores a set that is a folder, with its manifest as it is. What certutil wrote, which has none, is checked as
+    /// [`certadm_set::seal::seal`] does, and stored with the manifest that this would write; the folder stays as it is. A set that is
+    /// there already, and whole, stays as it is; where it lacks something, it is stored once more, and [`CaRepository::repair`] can
+    /// let the other one go. Where more is attached to the folder than to the set that is there, it becomes a later version of it.
     ///
     /// # Errors
-    /// As [`CaRepository::sink`]; [`Error::OtherCa`]; [`Error::Set`] when the folder is no complete set, or a file of it differs from its
-    /// manifest; [`Error::Damaged`] when what is there in its place has other files; [`Error::OtherThings`].
+    /// As [`CaRepository::sink`]; [`Error::OtherCa`]; [`Error::Set`] when the folder is no complete set, cannot be sealed, or a file of
+    /// it differs from its manifest; [`Error::ContinuesNothing`] for a log set whose full set is not here, or a set between;
+    /// [`Error::Damaged`] when what is there in its place has other files; [`Error::OtherThings`].
     pub fn import(&self, path: &Path, progress: &mut dyn Progress) -> Result<Imported> {
-        let set = complete_set(path)?;
-        let incomplete = || certadm_set::Error::Incomplete { path: path.to_owned() };
-        let manifest = set.manifest.clone().ok_or_else(incomplete)?;
+        let set = Folder::complete(path, progress)?;
+        let manifest = &set.manifest;
         refuse_other_ca(&self.address(), &self.ca, &manifest.ca.name)?;
-        let time = finished(&manifest);
-        let attached = self.attached_to_folder(&set)?;
+        let time = finished(manifest);
+        let attached = self.attached_to_folder(&set.path)?;
         let points = self.points()?;
         let mut newest: Option<(&Point, beside::Attached)> = None;
         for point in &points {
             if point.time != time
-                || point.contradiction(&manifest).is_some()
-                || !self.has_whole(point, Some(&manifest))?
+                || point.contradiction(manifest).is_some()
+                || !self.has_whole(point, Some(manifest))?
             {
                 continue;
             }
@@ -54,14 +59,20 @@ impl CaRepository {
                 newest = Some((point, there));
             }
         }
-        Ok(Imported::Stored(Box::new(match newest {
-            None => self.store(&set, manifest, None, progress)?,
+        let findings = set.findings.clone();
+        let committed = match newest {
+            None => {
+                continued(&points, manifest, time)
+                    .map_err(|detail| Error::ContinuesNothing { place: self.address(), detail })?;
+                self.store(set, None, progress)?
+            }
             // Every state takes the later version from then on.
             Some((point, there)) if attached.has_all_of(&there) => {
-                self.store_later(point, &points, &set, manifest, progress)?
+                self.store_later(point, &points, set, progress)?
             }
             Some((point, _)) => return Err(self.has_other_things(point)),
-        })))
+        };
+        Ok(Imported::Stored(Box::new(committed), findings))
     }
 
     /// Stores a set again with what was attached to a copy of it in the meantime. The set as it was stays: it is the same backup
@@ -76,16 +87,14 @@ impl CaRepository {
         copy: &Path,
         progress: &mut dyn Progress,
     ) -> Result<Committed> {
-        let set = complete_set(copy)?;
-        let manifest =
-            set.manifest.clone().ok_or_else(|| certadm_set::Error::Incomplete { path: copy.to_owned() })?;
+        let set = Folder::with_manifest(copy)?;
         let points = self.points()?;
-        if finished(&manifest) != point.time || !points.contains(point) {
+        if finished(&set.manifest) != point.time || !points.contains(point) {
             let detail = format!("{} is no copy of the set {}", copy.display(), point.short_id());
             return Err(Error::NotStored { place: self.address(), detail });
         }
-        self.refuse_to_hide(point, &points, &self.attached_to_folder(&set)?)?;
-        self.store_later(point, &points, &set, manifest, progress)
+        self.refuse_to_hide(point, &points, &self.attached_to_folder(&set.path)?)?;
+        self.store_later(point, &points, set, progress)
     }
 
     /// Stores a set as the next version of one of `points`.
@@ -93,8 +102,7 @@ impl CaRepository {
         &self,
         point: &Point,
         points: &[Point],
-        set: &Set,
-        manifest: Manifest,
+        set: Folder,
         progress: &mut dyn Progress,
     ) -> Result<Committed> {
         let versions = points.iter().filter(|other| same_backup(*other, point)).map(|other| other.version);
@@ -103,7 +111,7 @@ impl CaRepository {
             held: point.held,
             original: point.id.parse().ok(),
         };
-        let committed = self.store(set, manifest, Some(earlier), progress)?;
+        let committed = self.store(set, Some(earlier), progress)?;
         // The database is the one that was proven, to the last byte.
         if point.is_noted(&self.proven()?) {
             let later = self.points()?.into_iter().rfind(|later| same_backup(later, point));
@@ -113,19 +121,14 @@ impl CaRepository {
     }
 
     /// Stores a set that is a folder, with its manifest, its signature and what stands beside its database as they are.
-    fn store(
-        &self,
-        set: &Set,
-        manifest: Manifest,
-        earlier: Option<Earlier>,
-        progress: &mut dyn Progress,
-    ) -> Result<Committed> {
+    fn store(&self, set: Folder, earlier: Option<Earlier>, progress: &mut dyn Progress) -> Result<Committed> {
+        let Folder { path: folder, manifest, bytes, findings: _ } = set;
         let mut sink = self.sink(SinkOptions::default())?;
         sink.earlier = earlier;
         let mut entries: Vec<_> = manifest.files.iter().collect();
         entries.sort_by_key(|entry| (entry.role != Role::Database, &entry.path));
         for entry in entries {
-            let found = certadm_files::Found::below(&set.path, &entry.path);
+            let found = Found::below(&folder, &entry.path);
             let mut file = found.open_up_to(Some(entry.size))?;
             let new = NewFile {
                 entry: entry.path.clone(),
@@ -149,25 +152,52 @@ impl CaRepository {
                 }));
             }
         }
-        let bytes = certadm_files::Found::below(&set.path, manifest::FILE_NAME).read(manifest::MAX_LEN)?;
+        let bytes = match bytes {
+            Some(bytes) => bytes,
+            None => Found::below(&folder, manifest::FILE_NAME).read(manifest::MAX_LEN)?,
+        };
         if Manifest::parse(&bytes).ok().as_ref() != Some(&manifest) {
             let detail = "it changed while the set was stored".to_owned();
-            let path = set.path.join(manifest::FILE_NAME);
+            let path = folder.join(manifest::FILE_NAME);
             return Err(Error::Set(certadm_set::Error::BadManifest { path, detail }));
         }
-        let signature = certadm_files::Found::below(&set.path, signing::FILE_NAME);
+        let signature = Found::below(&folder, signing::FILE_NAME);
         let signature = signature.is_there().then(|| signature.read(signing::MAX_LEN)).transpose()?;
-        let beside = beside::of_folder(&set.path, &self.address())?;
+        let beside = beside::of_folder(&folder, &self.address())?;
         sink.commit_as(manifest, bytes, signature, beside, progress)
     }
 }
 
-/// The set at a path, of our own CA or of a Windows CA.
-fn complete_set(path: &Path) -> Result<Set> {
-    let incomplete = || certadm_set::Error::Incomplete { path: path.to_owned() };
-    let set = match certadm_set::open(&[path.to_owned()])? {
-        Opened::Windows(sets) => sets.into_iter().next().and_then(|set| set.complete),
-        other => other.into_ours()?.into_iter().next(),
-    };
-    Ok(set.ok_or_else(incomplete)?)
+/// A set that is a folder, with its manifest.
+struct Folder {
+    path: PathBuf,
+    manifest: Manifest,
+    /// The manifest's bytes, where no file has them.
+    bytes: Option<Vec<u8>>,
+    findings: Vec<Finding>,
+}
+
+impl Folder {
+    /// The set at a path, of our own CA or of a Windows CA. One of certutil gets the manifest that it lacks.
+    fn complete(path: &Path, progress: &mut dyn Progress) -> Result<Self> {
+        match Self::with_manifest(path) {
+            Err(Error::Set(certadm_set::Error::Incomplete { .. })) => {}
+            other => return other,
+        }
+        let (sealed, bytes) = describe_sound(&certadm_files::absolute(path)?, Hashing::Blake3, progress)?;
+        let (path, bytes) = (path.to_owned(), Some(bytes));
+        Ok(Self { path, manifest: sealed.manifest, bytes, findings: sealed.findings })
+    }
+
+    /// The same, where its manifest is there.
+    fn with_manifest(path: &Path) -> Result<Self> {
+        let incomplete = || certadm_set::Error::Incomplete { path: path.to_owned() };
+        let set: Option<Set> = match certadm_set::open(&[path.to_owned()])? {
+            Opened::Windows(sets) => sets.into_iter().next().and_then(|set| set.complete),
+            other => other.into_ours()?.into_iter().next(),
+        };
+        let Set { path: folder, manifest, .. } = set.ok_or_else(incomplete)?;
+        let manifest = manifest.ok_or_else(incomplete)?;
+        Ok(Self { path: folder, manifest, bytes: None, findings: Vec::new() })
+    }
 }

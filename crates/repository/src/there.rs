@@ -1,11 +1,12 @@
 //! Whether a set that is to be stored is there already, and whole: a snapshot alone does not say so.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use certadm_files::Found;
 use certadm_set::manifest::FileEntry;
 use certadm_set::stored::same_backup;
-use certadm_set::{Manifest, Set, signing};
+use certadm_set::{Manifest, signing};
 
 use crate::beside::{Attached, of_folder};
 use crate::error::{Error, Result};
@@ -58,9 +59,9 @@ impl CaRepository {
     ///
     /// # Errors
     /// [`Error::File`]; [`Error::NotStored`] for what no set holds.
-    pub(crate) fn attached_to_folder(&self, set: &Set) -> Result<Attached> {
-        let is_signed = Found::below(&set.path, signing::FILE_NAME).is_there();
-        Ok(Attached::of(of_folder(&set.path, &self.address())?, is_signed))
+    pub(crate) fn attached_to_folder(&self, set: &Path) -> Result<Attached> {
+        let is_signed = Found::below(set, signing::FILE_NAME).is_there();
+        Ok(Attached::of(of_folder(set, &self.address())?, is_signed))
     }
 
     /// The error for a set that is here, but with other things attached.

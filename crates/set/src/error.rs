@@ -430,7 +430,7 @@ impl Diagnosis for Error {
                 ));
             }
             Self::Incomplete { .. } => {
-                "take the set from a copy that has its manifest.json, or add --incomplete if there is none"
+                "take the set from a copy that has its manifest.json; if there is none, restore and rehearse take it with --incomplete"
             }
             Self::BadManifest { .. } => "take the set from another copy",
             Self::Damaged { .. } | Self::Missing { .. } => {

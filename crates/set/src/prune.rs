@@ -115,8 +115,8 @@ impl Prune {
         for set in to_delete(&self.fates, self.now) {
             cancel::check()?;
             unfinished::discard(&set.path)?;
-            folder::forget_proven(&self.dir, &set.name)?;
             gone(set);
+            folder::forget_proven(&self.dir, &set.name)?;
         }
         Ok(unfinished::remove_abandoned(&self.dir)?)
     }

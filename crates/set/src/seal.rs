@@ -52,22 +52,36 @@ pub fn seal(
     progress: &mut dyn Progress,
 ) -> Result<Sealed> {
     let path = certadm_files::absolute(path)?;
-    let set = find(&path)?;
-    let mut findings = sound(&path, progress)?.findings;
-    findings.retain(|finding| finding.kind != Kind::Incomplete);
-    findings.extend(strangers::keys_in(&path));
-    let mut manifest = describe(&path, &set, hashing)?;
-    let bad = |detail| Error::BadManifest { path: path.join(manifest::FILE_NAME), detail };
-    manifest.check_entries().map_err(bad)?;
-    let bytes = manifest.complete().map_err(bad)?;
-    // What was written can be read again, and names only what lies in the set.
-    Manifest::parse(&bytes).map_err(bad)?;
+    let (sealed, bytes) = describe_sound(&path, hashing, progress)?;
     if let Some(signer) = signer {
         // The signature stands before the manifest does: no complete set lacks a signature that was asked for.
         durable::replace(&path.join(signing::FILE_NAME), signer.sign(&bytes).as_bytes())?;
     }
     durable::replace(&path.join(manifest::FILE_NAME), &bytes)?;
-    Ok(Sealed { manifest, findings })
+    Ok(sealed)
+}
+
+/// Checks the set of a Windows CA at `path` as [`seal`] does, and makes its manifest, whose bytes come beside it. Nothing is written:
+/// for whoever stores the set elsewhere.
+///
+/// # Errors
+/// As [`seal`].
+pub fn describe_sound(
+    path: &Path,
+    hashing: Hashing,
+    progress: &mut dyn Progress,
+) -> Result<(Sealed, Vec<u8>)> {
+    let set = find(path)?;
+    let mut findings = sound(path, progress)?.findings;
+    findings.retain(|finding| finding.kind != Kind::Incomplete);
+    findings.extend(strangers::keys_in(path));
+    let mut manifest = describe(path, &set, hashing)?;
+    let bad = |detail| Error::BadManifest { path: path.join(manifest::FILE_NAME), detail };
+    manifest.check_entries().map_err(bad)?;
+    let bytes = manifest.complete().map_err(bad)?;
+    // What was written can be read again, and names only what lies in the set.
+    Manifest::parse(&bytes).map_err(bad)?;
+    Ok((Sealed { manifest, findings }, bytes))
 }
 
 /// The set, if it is one that can be sealed.

@@ -54,9 +54,17 @@ pub(crate) fn run(args: &PruneArgs, output: Output) -> Result<Done, Failure> {
     let now = certadm_store::now().unix_seconds();
     let prune = Prune::plan(&args.dir, &args.keep.get().unwrap_or_default(), &mut is_proven, now)?;
     tell(&prune, args.dry_run, output);
-    let removed = match args.dry_run {
-        true => Vec::new(),
-        false => prune.carry_out(&mut |set| output.line(format!("Deleted {}.", set.path.display())))?,
+    let mut deleted = BTreeSet::new();
+    let carried_out = match args.dry_run {
+        true => Ok(Vec::new()),
+        false => prune.carry_out(&mut |set| {
+            output.line(format!("Deleted {}.", set.path.display()));
+            deleted.insert(set.path.clone());
+        }),
+    };
+    let (removed, failed) = match carried_out {
+        Ok(removed) => (removed, None),
+        Err(error) => (Vec::new(), Some(Failure::from(error))),
     };
     for path in &removed {
         output.line(format!("Removed {}, which a process that is gone has left.", path.display()));
@@ -70,7 +78,7 @@ pub(crate) fn run(args: &PruneArgs, output: Output) -> Result<Done, Failure> {
             let mut set = to_json(&fate.set);
             set["path"] = json!(path_text(&fate.set.path));
             set["kept_by"] = json!(fate.kept_by);
-            set["deleted"] = json!(!args.dry_run && fate.kept_by.is_empty());
+            set["deleted"] = json!(deleted.contains(&fate.set.path));
             set
         })
         .collect();
@@ -86,7 +94,7 @@ pub(crate) fn run(args: &PruneArgs, output: Output) -> Result<Done, Failure> {
         "removed": removed.iter().map(|path| path_text(path)).collect::<Vec<_>>(),
         "findings": findings::list(&found),
     });
-    Ok(Done { exit, result })
+    Done { exit, result }.unless(failed)
 }
 
 fn tell(prune: &Prune, dry_run: bool, output: Output) {

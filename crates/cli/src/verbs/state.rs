@@ -44,6 +44,7 @@ pub(super) fn accepted(report: Report, damage: Damage) -> Result<Vec<Finding>, F
         remedy: "run `certadm verify` on it and take another set; --force-damaged uses what can be read"
             .to_owned(),
         exit: Exit::Damaged,
+        done: None,
     })
 }
 

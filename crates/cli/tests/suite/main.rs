@@ -55,6 +55,7 @@ mod terminal;
 mod timers;
 #[cfg(all(unix, feature = "repository"))]
 mod told;
+mod transfers;
 mod tshark;
 #[cfg(all(unix, feature = "repository"))]
 mod tutorial;

@@ -749,6 +749,15 @@ fn a_state_in_a_repository_is_rehearsed() {
     assert_eq!(run(&work, "verify {sets/set}").code, 0);
     let rehearsed = run(&work, "--json rehearse vault: --within {scratch}");
     assert_eq!(plain.code, rehearsed.code, "{rehearsed:?}");
+    let newest = run(&work, "--json rehearse --latest-in vault:Test-CA --within {scratch}");
+    assert_eq!(newest.code, rehearsed.code, "{newest:?}");
+    assert_eq!(newest.json()["result"]["set"], rehearsed.json()["result"]["set"]);
+    let named =
+        run(&work, "rehearse --latest-in vault:Test-CA/gen:1 --within {scratch} --evidence {evidence}");
+    assert!(named.code == 2 && !work.path("evidence").exists(), "{named:?}");
+    let identity =
+        run(&work, "rehearse vault: --within {scratch} --identity {not-there} --evidence {evidence}");
+    assert!(identity.code == 2 && !work.path("evidence").exists(), "{identity:?}");
     let json = rehearsed.json().to_string();
     assert!(json.contains("vault:Test-CA/") && !json.contains(".certadm-scratch"), "{json}");
     // The evidence says which set it was, as that of a folder does.

@@ -131,7 +131,7 @@ fn what_was_attached_to_a_folder_comes_with_it_and_hides_nothing() {
         points.iter().map(|point| point.version).collect::<Vec<_>>()
     };
     let import = || match repository.import(&set, &mut Silent) {
-        Ok(imported) => Ok(matches!(imported, Imported::Stored(_))),
+        Ok(imported) => Ok(matches!(imported, Imported::Stored(..))),
         Err(error) => Err(error),
     };
     assert!(import().unwrap());

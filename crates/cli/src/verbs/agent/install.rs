@@ -172,6 +172,7 @@ fn uninstall(output: Output) -> Result<Done, Failure> {
             code: Hresult::from_win32(NOT_THERE.cast_unsigned()),
             remedy: "there is nothing to remove; certadm agent install makes one".to_owned(),
             exit: Exit::Refused,
+            done: None,
         },
         _ => failed(error),
     })?;
@@ -213,6 +214,7 @@ fn stop(service: &Service) -> Result<(), Failure> {
                 code: Hresult::ERROR_BUSY,
                 remedy: "look at what it is at, end it by the Task Manager, and try again".to_owned(),
                 exit: Exit::Refused,
+                done: None,
             });
         }
         thread::sleep(GLANCE);

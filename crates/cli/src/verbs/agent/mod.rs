@@ -189,6 +189,7 @@ fn lock(config: &Config) -> Result<File, Failure> {
             code: Hresult::ERROR_SERVICE_ALREADY_RUNNING,
             remedy: "stop that one, or leave it: one agent does all jobs".to_owned(),
             exit: Exit::Refused,
+            done: None,
         }),
         Err(TryLockError::Error(source)) => {
             Err(certadm_files::Error::Io { action: "lock", path, source }.into())
@@ -223,6 +224,7 @@ fn show(address: Option<SocketAddr>, agent: &Agent) -> Result<Option<certadm_job
             std::io::ErrorKind::InvalidInput | std::io::ErrorKind::InvalidData => Exit::Usage,
             _ => Exit::Refused,
         },
+        done: None,
     })?;
     if let Some(address) = showing.address {
         let scheme = if showing.is_guarded { "https" } else { "http" };

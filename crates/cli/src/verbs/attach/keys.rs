@@ -71,5 +71,6 @@ pub(super) fn in_clear(path: &Path, kind: Option<Recognised>) -> Failure {
         code: Hresult::NTE_BAD_KEY,
         remedy: format!("encrypt it first: {remedy}"),
         exit: Exit::Refused,
+        done: None,
     }
 }

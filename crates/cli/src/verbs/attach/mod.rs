@@ -219,5 +219,6 @@ fn unusable(path: &Path, reason: &str) -> Failure {
         code: Hresult::ERROR_INVALID_DATA,
         remedy: "name the file that this option is for; --file takes anything".to_owned(),
         exit: Class::Damaged.into(),
+        done: None,
     }
 }

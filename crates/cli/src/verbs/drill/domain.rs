@@ -193,5 +193,11 @@ fn missing(program: &str, error: &std::io::Error) -> Failure {
 }
 
 fn refused(message: String, remedy: &str) -> Failure {
-    Failure { message, code: Hresult::ERROR_NOT_SUPPORTED, remedy: remedy.to_owned(), exit: Exit::Refused }
+    Failure {
+        message,
+        code: Hresult::ERROR_NOT_SUPPORTED,
+        remedy: remedy.to_owned(),
+        exit: Exit::Refused,
+        done: None,
+    }
 }

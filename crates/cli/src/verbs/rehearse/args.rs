@@ -30,7 +30,8 @@ pub(crate) struct RehearseArgs {
     /// as vault:latest
     #[arg(value_name = "SET", required_unless_present = "latest_in")]
     pub(super) sets: Vec<PathBuf>,
-    /// Rehearse the newest full set in this folder, and the log sets there that continue it
+    /// Rehearse the newest full set in this folder, and the log sets there that continue it; or the newest state of the
+    /// repository vault:CA
     #[arg(long, value_name = "DIR")]
     pub(super) latest_in: Option<PathBuf>,
     #[command(flatten)]

@@ -33,6 +33,25 @@ pub(crate) fn run(args: &RehearseArgs, output: Output) -> Result<Done, Failure> 
     }
 }
 
+/// The sets that are named, and the folder whose newest state is meant. A repository without a set's name stands for its newest state
+/// by itself.
+fn meant(args: &RehearseArgs) -> Result<(Vec<PathBuf>, Option<PathBuf>), Failure> {
+    #[cfg(feature = "repository")]
+    if let Some(place) = &args.latest_in
+        && let Some(address) = crate::verbs::places::address(place)?
+    {
+        if address.names_point || !args.sets.is_empty() {
+            let text = "--latest-in means the newest state of a repository, and sets are named, too";
+            return Err(Failure::usage(
+                text,
+                "name either: rehearse --latest-in vault:CA, or rehearse vault:CA/POINT",
+            ));
+        }
+        return Ok((vec![place.clone()], None));
+    }
+    Ok((args.sets.clone(), args.latest_in.clone()))
+}
+
 fn once(args: &RehearseArgs, output: Output) -> Result<Done, Failure> {
     for place in [&args.evidence, &args.html, &args.spare_crl].into_iter().flatten() {
         refuse_home_sign(place)?;
@@ -46,17 +65,22 @@ fn once(args: &RehearseArgs, output: Output) -> Result<Done, Failure> {
     if let Some(evidence) = args.evidence.as_deref() {
         durable::refuse_no_folder(evidence)?;
     }
+    if let Some(identity) = args.identity.as_deref().filter(|identity| !identity.is_dir()) {
+        let text = format!("{} is not there, or no folder", identity.display());
+        return Err(Failure::usage(text, "name the folder that has ca.toml and ca.crt by --identity DIR"));
+    }
+    let (sets, latest_in) = meant(args)?;
     let folder = args.evidence.as_deref().map(Folder::at);
     // Before anything is done: evidence that cannot be continued is known now, and not after an hour.
     let before = folder.as_ref().map(Folder::all).transpose()?.unwrap_or_default();
     let mut found = Vec::new();
-    let places = Places::find(&args.sets, &ScratchArgs::at(args.within.clone()), output)?;
+    let places = Places::find(&sets, &ScratchArgs::at(args.within.clone()), output)?;
     let keys = keys(args, places.paths(), &mut found)?;
     interrupt::watch();
     let wishes = Wishes {
         // Those of a folder that is named are no copies.
-        own_copies: places.are_copies() && args.latest_in.is_none(),
-        latest_in: args.latest_in.clone(),
+        own_copies: places.are_copies() && latest_in.is_none(),
+        latest_in,
         allowed_signers: args.allowed.read()?,
         keys,
         identity: args.identity.clone(),

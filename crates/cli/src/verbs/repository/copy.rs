@@ -39,18 +39,25 @@ pub(super) fn run(args: &CopyArgs, output: Output) -> Result<Done, Failure> {
     let points = if from.names_point { source.select(&from.point)? } else { source.points()? };
     interrupt::watch();
     let (mut results, mut stored) = (Vec::<Value>::new(), 0);
-    let mut damaged = None;
+    let mut failed = None;
     for point in &points {
         let copied = match target.copy_from(&source, point, &mut output.progress()) {
             Ok(copied) => copied,
             // One that is damaged, or there with other things attached, keeps no other one from being copied.
-            Err(error) if error.class() == Class::Damaged || matches!(error, Error::OtherThings { .. }) => {
+            Err(error) => {
+                let goes_on = error.class() == Class::Damaged || matches!(error, Error::OtherThings { .. });
                 let failure = Failure::from(error);
-                output.line(format!("Not copied: {}: {}", point.short_id(), failure.message));
-                damaged.get_or_insert(failure);
+                let mut result = to_json(point);
+                result["error"] = failure.to_json();
+                results.push(result);
+                if !goes_on {
+                    failed = Some(failure);
+                    break;
+                }
+                output.result(format!("Not copied: {}: {}", point.short_id(), failure.message));
+                failed.get_or_insert(failure);
                 continue;
             }
-            Err(error) => return Err(error.into()),
         };
         let (id, is_new) = match &copied {
             Copied::Stored(id) => (id, true),
@@ -70,14 +77,13 @@ pub(super) fn run(args: &CopyArgs, output: Output) -> Result<Done, Failure> {
         result["stored"] = json!(is_new);
         results.push(result);
     }
-    if let Some(failure) = damaged {
-        return Err(failure);
+    if failed.is_none() {
+        output.line(format!(
+            "{} of {} copied; the others are in {} already.",
+            stored,
+            counted(points.len() as u64, "set"),
+            target.address()
+        ));
     }
-    output.line(format!(
-        "{} of {} copied; the others are in {} already.",
-        stored,
-        counted(points.len() as u64, "set"),
-        target.address()
-    ));
-    Ok(Done::good(json!({ "from": source.address(), "to": target.address(), "sets": results })))
+    Done::good(json!({ "from": source.address(), "to": target.address(), "sets": results })).unless(failed)
 }

@@ -1,5 +1,6 @@
 //! `certadm repository expire`: sets that no rule keeps go, with the packs that no set needs any more.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use certadm_repository::{CaRepository, ExpiryOptions, Keep, Point, Pruned};
@@ -9,7 +10,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::info::{line, to_json};
-use super::named::{each, repositories};
+use super::named::{Each, each, repositories};
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::output::{Done, Output, human_bytes};
@@ -34,8 +35,9 @@ pub(super) fn run(args: &ExpireArgs, output: Output) -> Result<Done, Failure> {
     let (vault, addresses) = repositories(&args.repository)?;
     let keep = args.keep.get().unwrap_or(*vault.keep());
     interrupt::watch();
-    let results = each(&addresses, output, |repository| expire(repository, keep, args, output))?;
-    Ok(Done::good(json!({ "dry_run": args.dry_run, "repositories": results })))
+    let Each { results, failed } =
+        each(&addresses, output, |repository| expire(repository, keep, args, output));
+    Done::good(json!({ "dry_run": args.dry_run, "repositories": results })).unless(failed)
 }
 
 fn expire(
@@ -61,36 +63,46 @@ fn expire(
         };
         output.result(format!("{}  {why}", line(&fate.set)));
     }
+    let mut deleted = BTreeSet::new();
     let pruned = match args.dry_run {
-        true => None,
-        false => Some(expiry.carry_out(&mut |point| {
-            output.line(format!("Deleted {}/{}.", repository.address(), point.short_id()));
-        })?),
+        true => Ok(None),
+        false => expiry
+            .carry_out(&mut |point| {
+                output.line(format!("Deleted {}/{}.", repository.address(), point.short_id()));
+                deleted.insert(point.id.clone());
+            })
+            .map(Some),
     };
-    if let Some(pruned) = &pruned {
-        tell(pruned, output);
-    }
     let points: Vec<Value> = expiry
         .fates()
         .iter()
         .map(|fate| {
             let mut point = to_json(&fate.set);
             point["kept_by"] = json!(fate.kept_by);
-            point["deleted"] = json!(!args.dry_run && fate.kept_by.is_empty());
+            point["deleted"] = json!(deleted.contains(&fate.set.id));
             point
         })
         .collect();
-    Ok(json!({
+    let mut result = json!({
         "repository": repository.address(),
         "now": FileTime::from_unix_seconds(expiry.now()).to_rfc3339(),
         "points": points,
-        "pruned": pruned.map(|pruned| json!({
-            "packs_deleted": pruned.deleted,
-            "bytes_freed": pruned.bytes,
-            "packs_repacked": pruned.repacked,
-            "packs_waiting": pruned.waiting,
-        })),
-    }))
+        "pruned": null,
+    });
+    match pruned {
+        Err(error) => Err(Failure::from(error).having(result)),
+        Ok(None) => Ok(result),
+        Ok(Some(pruned)) => {
+            tell(&pruned, output);
+            result["pruned"] = json!({
+                "packs_deleted": pruned.deleted,
+                "bytes_freed": pruned.bytes,
+                "packs_repacked": pruned.repacked,
+                "packs_waiting": pruned.waiting,
+            });
+            Ok(result)
+        }
+    }
 }
 
 fn tell(pruned: &Pruned, output: Output) {

@@ -9,7 +9,7 @@ use certadm_rules::words::counted;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::named::{each, repositories};
+use super::named::{Each, each, repositories};
 use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output, human_bytes};
 
@@ -26,16 +26,16 @@ pub(super) fn run(args: &InfoArgs, output: Output) -> Result<Done, Failure> {
         output.result(format!("{} keeps no CA yet.", vault.place()));
     }
     let mut is_first = true;
-    let shown = each(&addresses, output, |repository| {
+    let Each { results: shown, failed } = each(&addresses, output, |repository| {
         if !std::mem::take(&mut is_first) {
             output.result("");
         }
         show(repository, output)
-    })?;
+    });
     let is_damaged = |shown: &Value| shown["unreadable"].as_array().is_some_and(|names| !names.is_empty());
     let exit = if shown.iter().any(is_damaged) { Exit::Damaged } else { Exit::Good };
     let result = json!({ "vault": vault.name(), "place": vault.place(), "repositories": shown });
-    Ok(Done { exit, result })
+    Done { exit, result }.unless(failed)
 }
 
 fn show(repository: &CaRepository, output: Output) -> Result<Value, Failure> {

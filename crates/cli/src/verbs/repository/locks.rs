@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::named::{each, repositories, repository};
+use super::named::{Each, each, repositories, repository};
 use crate::failure::{Exit, Failure};
 use crate::interrupt;
 use crate::output::{Done, Output};
@@ -30,8 +30,9 @@ pub(crate) struct ExtendLocksArgs {
 pub(super) fn extend(args: &ExtendLocksArgs, output: Output) -> Result<Done, Failure> {
     let (_, addresses) = repositories(&args.repository)?;
     interrupt::watch();
-    let results = each(&addresses, output, |repository| extend_one(repository, args.dry_run, output))?;
-    Ok(Done::good(json!({ "dry_run": args.dry_run, "repositories": results })))
+    let Each { results, failed } =
+        each(&addresses, output, |repository| extend_one(repository, args.dry_run, output));
+    Done::good(json!({ "dry_run": args.dry_run, "repositories": results })).unless(failed)
 }
 
 fn extend_one(repository: &CaRepository, dry_run: bool, output: Output) -> Result<Value, Failure> {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use certadm_repository::{Address, CaRepository, Vault};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
@@ -44,28 +44,43 @@ pub(super) fn repositories(word: &Path) -> Result<(Vault, Vec<Address>), Failure
     Ok((vault, cas.into_iter().map(|ca| Address { ca: Some(ca), ..address.clone() }).collect()))
 }
 
+/// What became of several repositories.
+pub(super) struct Each {
+    /// One for each that had its turn. That of one which failed has the error, and what was done before it.
+    pub(super) results: Vec<Value>,
+    /// The first failure; an interruption, where there was one.
+    pub(super) failed: Option<Failure>,
+}
+
 /// Does something with each of these repositories. One that is damaged, or whose key is on another machine, keeps none of the others
-/// from its turn: it is told, and its failure returned when all have had theirs.
+/// from its turn: it is told, and its failure is kept for the end. An interruption ends it at once.
 pub(super) fn each(
     addresses: &[Address],
     output: Output,
     mut work: impl FnMut(&CaRepository) -> Result<Value, Failure>,
-) -> Result<Vec<Value>, Failure> {
+) -> Each {
     let (mut results, mut failed) = (Vec::new(), None);
     for address in addresses {
-        match places::open(address).and_then(|repository| work(&repository)) {
-            Ok(result) => results.push(result),
-            Err(failure) if matches!(failure.exit, Exit::Interrupted | Exit::Terminated) => {
-                return Err(failure);
+        let mut failure = match places::open(address).and_then(|repository| work(&repository)) {
+            Ok(result) => {
+                results.push(result);
+                continue;
             }
-            Err(failure) => {
-                if 1 < addresses.len() {
-                    let ca = address.ca.as_deref().unwrap_or_default();
-                    output.line(format!("{}:{ca}: {}", address.vault, failure.message));
-                }
-                failed.get_or_insert(failure);
-            }
+            Err(failure) => failure,
+        };
+        let name = format!("{}:{}", address.vault, address.ca.as_deref().unwrap_or_default());
+        let mut result = failure.done.take().map_or_else(|| json!({ "repository": name }), |done| *done);
+        result["error"] = failure.to_json();
+        results.push(result);
+        let is_interrupted = matches!(failure.exit, Exit::Interrupted | Exit::Terminated);
+        if is_interrupted {
+            failed = Some(failure);
+            break;
         }
+        if 1 < addresses.len() {
+            output.result(format!("{name}: FAILED: {}", failure.message));
+        }
+        failed.get_or_insert(failure);
     }
-    failed.map_or(Ok(results), Err)
+    Each { results, failed }
 }

@@ -4,20 +4,23 @@ use std::path::PathBuf;
 
 use certadm_files::durable;
 use certadm_repository::Imported;
+use certadm_rules::finding::Severity;
+use certadm_set::folder::{self, FolderSet};
+use certadm_set::stored::chain;
 use clap::Args;
 use serde_json::{Value, json};
 
 use super::info;
 use super::named::{address, repository};
-use crate::failure::Failure;
-use crate::interrupt;
+use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output, human_bytes, path_text};
 use crate::verbs::files::refuse_home_sign;
 use crate::verbs::places;
+use crate::{findings, interrupt};
 
 #[derive(Debug, Args)]
 pub(crate) struct ImportArgs {
-    /// Sets that are folders, each with its manifest
+    /// Sets that are folders. With a log set come the sets beside it that it needs; what certutil wrote gets its manifest on the way
     #[arg(value_name = "SET", required = true)]
     sets: Vec<PathBuf>,
     /// The repository: vault: or vault:CA
@@ -29,13 +32,25 @@ pub(super) fn import(args: &ImportArgs, output: Output) -> Result<Done, Failure>
     let repository = repository(&args.to)?;
     interrupt::watch();
     let mut results: Vec<Value> = Vec::new();
-    for set in &args.sets {
+    let mut failed = None;
+    let mut found = Vec::new();
+    for set in &with_their_chains(&args.sets)? {
         let imported = {
             let mut progress = output.progress();
-            repository.import(set, &mut progress)?
+            repository.import(set, &mut progress)
+        };
+        let imported = match imported {
+            Ok(imported) => imported,
+            Err(error) => {
+                failed = Some(Failure::from(error));
+                break;
+            }
         };
         let (address, stored) = match imported {
-            Imported::Stored(committed) => (path_text(&committed.set), true),
+            Imported::Stored(committed, findings) => {
+                found.extend(findings);
+                (path_text(&committed.set), true)
+            }
             Imported::There(point) => (format!("{}/{}", repository.address(), point.short_id()), false),
         };
         output.line(match stored {
@@ -44,7 +59,33 @@ pub(super) fn import(args: &ImportArgs, output: Output) -> Result<Done, Failure>
         });
         results.push(json!({ "set": path_text(set), "address": address, "stored": stored }));
     }
-    Ok(Done::good(json!({ "repository": repository.address(), "sets": results })))
+    findings::print(&found, output);
+    let is_grave = found.iter().any(|finding| finding.severity != Severity::Note);
+    let exit = if is_grave { Exit::Finding } else { Exit::Good };
+    let findings = findings::list(&found);
+    let result = json!({ "repository": repository.address(), "sets": results, "findings": findings });
+    Done { exit, result }.unless(failed)
+}
+
+/// The sets, each after those that lie beside it and that a restore needs with it. A set that has no manifest, or whose neighbours
+/// cannot be listed, stands for itself: whether its full set is there, the import looks up.
+fn with_their_chains(sets: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    let now = certadm_store::now().unix_seconds();
+    let mut all: Vec<PathBuf> = Vec::new();
+    for set in sets {
+        let set = certadm_files::absolute(set)?;
+        let listed = set.parent().and_then(|folder| folder::list(folder).ok()).unwrap_or_default();
+        let beside: Vec<&FolderSet> = listed.sets.iter().collect();
+        let needed =
+            beside.iter().find(|beside| beside.path == set).and_then(|last| chain(&beside, last, now).ok());
+        let needed = needed.into_iter().flatten().map(|set| set.path.clone());
+        for path in needed.chain([set]) {
+            if !all.contains(&path) {
+                all.push(path);
+            }
+        }
+    }
+    Ok(all)
 }
 
 #[derive(Debug, Args)]
@@ -65,12 +106,17 @@ pub(super) fn export(args: &ExportArgs, output: Output) -> Result<Done, Failure>
     interrupt::watch();
     durable::create_dir(&args.to)?;
     let mut results = Vec::new();
+    let mut failed = None;
     for point in &points {
         let (low, high) = point.generations;
         let folder = args.to.join(format!("{}-{low:x}-{high:x}", point.kind));
-        {
+        let exported = {
             let mut progress = output.progress();
-            repository.export(point, &folder, &mut progress)?;
+            repository.export(point, &folder, &mut progress)
+        };
+        if let Err(error) = exported {
+            failed = Some(Failure::from(error));
+            break;
         }
         output.line(format!(
             "Wrote {} as {}, {}, every file compared with its manifest.",
@@ -82,5 +128,5 @@ pub(super) fn export(args: &ExportArgs, output: Output) -> Result<Done, Failure>
         result["folder"] = json!(path_text(&folder));
         results.push(result);
     }
-    Ok(Done::good(json!({ "repository": repository.address(), "sets": results })))
+    Done::good(json!({ "repository": repository.address(), "sets": results })).unless(failed)
 }
