@@ -446,6 +446,7 @@ fn check_url(url: &str) -> Result<(), &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::CommonName;
     use crate::profile::{ExtendedUsage, SanKind, Usage};
     use crate::service_config::Shutdown;
 
@@ -508,6 +509,28 @@ mod tests {
         let stamp = &config.profiles["stamp"];
         assert_eq!((stamp.days, stamp.max_days), (90, 90));
         assert_eq!(stamp.key_usage, [Usage::DigitalSignature]);
+    }
+
+    #[test]
+    fn whatever_a_server_can_show_is_bound_as_that_of_a_server() {
+        for (settings, is_bound) in [
+            ("[profiles.client]\nextended_key_usage = [\"client_auth\", \"server_auth\"]\n", true),
+            ("[profiles.client]\nextended_key_usage = [\"2.5.29.37.0\"]\n", true),
+            ("[profiles.client]\nextended_key_usage = []\n", true),
+            ("[profiles.client]\nextended_key_usage = []\nsubject_alternative_names = [\"email\"]\n", false),
+            ("[profiles.client]\nextended_key_usage = [\"server_auth\"]\ncommon_name = \"any\"\n", false),
+            ("[profiles.client]\ndays = 30\n", false),
+        ] {
+            let config = Config::parse(&format!("name = \"x\"\n{settings}")).unwrap();
+            let client = &config.profiles["client"];
+            assert_eq!(client.common_name == CommonName::Host, is_bound, "{settings}");
+            let is_asked = settings.contains("any\"");
+            assert_eq!(client.alternative_name_required, is_bound || is_asked, "{settings}");
+            assert_eq!(config.profiles["subca"].common_name, CommonName::Any);
+        }
+        let own = "name = \"x\"\n[profiles.own]\nkey_usage = [\"digital_signature\"]\ndays = 9\n\
+                   subject_alternative_names = [\"dns\"]\nextended_key_usage = []\n";
+        assert!(Config::parse(own).unwrap().profiles["own"].alternative_name_required);
     }
 
     #[test]

@@ -166,8 +166,8 @@ pub const MAX_DAYS: u32 = 36_525;
 
 impl ProfileSettings {
     /// These settings over `base`, or on their own where the CA has no such profile yet. What they leave out about names
-    /// follows from what they say, so that a file of before these settings goes on working: a profile for servers is as
-    /// strict as the built-in one, others are as they were.
+    /// follows from what they say, so that a file of before these settings goes on working: a profile whose certificates
+    /// servers can show is as strict as the built-in one, also where only these settings make it so; others are as they were.
     ///
     /// # Errors
     /// What is wrong, as a sentence fragment.
@@ -182,7 +182,12 @@ impl ProfileSettings {
             .subject_alternative_names
             .or_else(|| base.map(|base| base.subject_alternative_names.clone()))
             .unwrap_or_default();
-        let is_server = extended_key_usage.contains(&ExtendedUsage::SERVER_AUTH);
+        let ca = self.ca.or(base.map(|base| base.ca)).unwrap_or(false);
+        let is_server = serves(&extended_key_usage, &names, ca);
+        // What `base` says of names is for what it is for.
+        let names_of = base.filter(|base| {
+            !is_server || serves(&base.extended_key_usage, &base.subject_alternative_names, base.ca)
+        });
         let common_name = if is_server { CommonName::Host } else { CommonName::Any };
         let attributes = || {
             let known = base
@@ -192,11 +197,11 @@ impl ProfileSettings {
         };
         let profile = Profile {
             alternative_name_required: self.alternative_name_required.unwrap_or_else(|| {
-                base.map_or(is_server, |base| base.alternative_name_required) && !names.is_empty()
+                names_of.map_or(is_server, |base| base.alternative_name_required) && !names.is_empty()
             }),
             wildcards: self.wildcards.or(base.map(|base| base.wildcards)).unwrap_or(is_server),
             subject_attributes: self.subject_attributes.unwrap_or_else(attributes),
-            common_name: self.common_name.or(base.map(|base| base.common_name)).unwrap_or(common_name),
+            common_name: self.common_name.or(names_of.map(|base| base.common_name)).unwrap_or(common_name),
             key_usage: self
                 .key_usage
                 .or_else(|| base.map(|base| base.key_usage.clone()))
@@ -205,7 +210,7 @@ impl ProfileSettings {
             days,
             max_days: self.max_days.or(base.map(|base| base.max_days)).unwrap_or(days),
             subject_alternative_names: names,
-            ca: self.ca.or(base.map(|base| base.ca)).unwrap_or(false),
+            ca,
             path_length: self.path_length.or(base.map(|base| base.path_length)).unwrap_or(0),
             keep_expired_in_crl: self
                 .keep_expired_in_crl
@@ -215,6 +220,14 @@ impl ProfileSettings {
         profile.check()?;
         Ok(profile)
     }
+}
+
+/// Whether a server can show such a certificate to its clients: it is for that, for anything (`anyExtendedKeyUsage`), or for nothing
+/// in particular, which also means anything, and may have the name of a host.
+fn serves(usages: &[ExtendedUsage], names: &[SanKind], ca: bool) -> bool {
+    let is_named =
+        usages.iter().any(|usage| [ExtendedUsage::SERVER_AUTH, ExtendedUsage::ANY].contains(usage));
+    is_named || (usages.is_empty() && !ca && names.contains(&SanKind::Dns))
 }
 
 impl Profile {
@@ -306,6 +319,8 @@ impl ExtendedUsage {
     pub const EMAIL_PROTECTION: Self = Self(rfc5280::ID_KP_EMAIL_PROTECTION);
     /// Time stamps.
     pub const TIME_STAMPING: Self = Self(rfc5280::ID_KP_TIME_STAMPING);
+    /// Anything.
+    pub const ANY: Self = Self(rfc5280::ANY_EXTENDED_KEY_USAGE);
     /// OCSP responses.
     pub const OCSP_SIGNING: Self = Self(rfc5280::ID_KP_OCSP_SIGNING);
 
