@@ -764,7 +764,14 @@ fn a_state_in_a_repository_is_rehearsed() {
     let set = rehearsed.json()["result"]["set"].clone();
     assert_eq!(set["paths"][0]["manifest_sha256"].as_str().map(str::len), Some(64), "{set:#}");
     assert_eq!(set["database_signature"], plain.json()["result"]["set"]["database_signature"]);
-    assert_eq!(result(&work, "repository info vault:")["repositories"][0]["points"][0]["proven"], true);
+    let info = result(&work, "repository info vault:")["repositories"][0].clone();
+    assert_eq!(info["points"][0]["proven"], true);
+    assert_eq!(info["proven_last"]["id"], info["points"][0]["id"]);
+    assert!(info["proven_last"]["at"].is_string() && info["newest"]["age_seconds"].is_u64(), "{info:#}");
+    for (theirs, ours) in [("snapshots", "repository info"), ("forget --keep-last 1", "repository expire")] {
+        let told = run(&work, &format!("repository {theirs} vault:"));
+        assert!(told.code == 2 && told.stderr.contains(ours), "{told:?}");
+    }
     assert_no_scratch(&work);
 }
 

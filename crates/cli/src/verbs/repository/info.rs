@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
+use certadm_jobs::span_text;
 use certadm_repository::{CaRepository, Point};
 use certadm_rules::FileTime;
 use certadm_rules::names::unsanitize;
 use certadm_rules::words::counted;
+use certadm_set::stored::{chain, newest_first};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -55,6 +57,24 @@ fn show(repository: &CaRepository, output: Output) -> Result<Value, Failure> {
     for name in &readable.unreadable {
         output.result(format!("  {name} cannot be read: it may have been the newest state"));
     }
+    let now = certadm_store::now();
+    let all: Vec<&Point> = points.iter().collect();
+    let newest = newest_first(&all, now.unix_seconds())
+        .into_iter()
+        .find(|last| chain(&all, last, now.unix_seconds()).is_ok());
+    let age = newest.map(|newest| now.unix_seconds().saturating_sub(newest.time).max(0));
+    if let (Some(newest), Some(age)) = (newest, age) {
+        output.result(format!("  The newest state is {} old, that of {}.", span_text(age), when(newest)));
+    }
+    // Each date is a question to the storage, so only the last one is asked for.
+    let last_proven = points.iter().rev().find(|point| point.is_noted(&proven));
+    let proven_at = last_proven.map(|point| repository.proven_at(point)).transpose()?.flatten();
+    let proven_at = proven_at.map(|seconds| FileTime::from_unix_seconds(seconds).to_rfc3339());
+    if let (Some(point), Some(at)) = (last_proven, &proven_at) {
+        output.result(format!("  {} was proven last: {at}.", point.short_id()));
+    }
+    let proven_last = last_proven.map(|point| json!({ "id": point.id, "at": proven_at }));
+    let newest = newest.map(|newest| json!({ "finished": when(newest), "age_seconds": age }));
     let points: Vec<Value> = points
         .iter()
         .map(|point| {
@@ -68,6 +88,8 @@ fn show(repository: &CaRepository, output: Output) -> Result<Value, Failure> {
         "ca": unsanitize(repository.ca()),
         "keys": keys,
         "points": points,
+        "newest": newest,
+        "proven_last": proven_last,
         "unreadable": readable.unreadable,
     }))
 }

@@ -12,6 +12,7 @@ mod named;
 mod repair;
 mod transfer;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use certadm_repository::Part;
@@ -74,6 +75,28 @@ pub(crate) enum RepositoryCommand {
     /// Write sets as folders: a set and those that a restore needs with it
     #[command(after_help = "Example: certadm repository export vault:latest --to /backup/out")]
     Export(transfer::ExportArgs),
+    /// What restic calls `info`
+    #[command(hide = true)]
+    Snapshots(OtherWords),
+    /// What restic calls a part of `expire`
+    #[command(hide = true)]
+    Forget(OtherWords),
+    /// What restic calls a part of `expire`
+    #[command(hide = true)]
+    Prune(OtherWords),
+}
+
+/// Words behind a verb that is restic's: they are not looked at.
+#[derive(Debug, Args)]
+pub(crate) struct OtherWords {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    _words: Vec<OsString>,
+}
+
+/// Who knows restic is told the verb that does the same here.
+fn other_verb(theirs: &str, ours: &str) -> Failure {
+    let remedy = format!("run `certadm repository {ours}`; --help says what it takes");
+    Failure::usage(format!("`{theirs}` is a command of restic"), remedy)
 }
 
 impl RepositoryCommand {
@@ -91,6 +114,9 @@ impl RepositoryCommand {
             Self::Undelete(_) => "repository undelete",
             Self::Import(_) => "repository import",
             Self::Export(_) => "repository export",
+            Self::Snapshots(_) => "repository snapshots",
+            Self::Forget(_) => "repository forget",
+            Self::Prune(_) => "repository prune",
         }
     }
 }
@@ -108,6 +134,9 @@ pub(crate) fn run(command: &RepositoryCommand, output: Output) -> Result<Done, F
         RepositoryCommand::Undelete(args) => locks::undelete(args, output),
         RepositoryCommand::Import(args) => transfer::import(args, output),
         RepositoryCommand::Export(args) => transfer::export(args, output),
+        RepositoryCommand::Snapshots(_) => Err(other_verb("snapshots", "info")),
+        RepositoryCommand::Forget(_) => Err(other_verb("forget", "expire")),
+        RepositoryCommand::Prune(_) => Err(other_verb("prune", "expire")),
     }
 }
 
