@@ -191,10 +191,13 @@ impl Catalog {
             inherit(&mut tables)?;
             return Ok(Self { tables });
         }
+        let mut room = Room::default();
         for node in database.tree(CATALOG_ROOT).scan() {
             let node = node?;
             let (page, _) = node.position();
-            let entry = Entry::read(node.node()?.data, page_size);
+            let data = node.node()?.data;
+            room.take(data)?;
+            let entry = Entry::read(data, page_size);
             entry.and_then(|entry| add_entry(&mut tables, &entry)).map_err(|error| error.on_page(page))?;
         }
         let mut tables: Vec<_> = tables.into_values().collect();
@@ -235,13 +238,38 @@ impl Catalog {
     }
 }
 
+/// How much more a catalog may have: rows, which are tables, columns and indexes, and their bytes. That of a CA has some hundreds of
+/// rows with less than 100 bytes each. All of it is in memory, and each table is looked up for each check.
+struct Room {
+    rows: usize,
+    bytes: usize,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self { rows: 100_000, bytes: 16 << 20 }
+    }
+}
+
+impl Room {
+    fn take(&mut self, row: &[u8]) -> Result<(), Error> {
+        let too_much =
+            Error::Malformed { what: "the catalog", problem: "it has more than 100,000 rows or 16 MiB" };
+        let (rows, bytes) = (self.rows.checked_sub(1), self.bytes.checked_sub(row.len()));
+        (self.rows, self.bytes) = rows.zip(bytes).ok_or(too_much)?;
+        Ok(())
+    }
+}
+
 /// The rows of the catalog in their order, and those of its copy that it lacks.
 fn salvaged_rows<P: Pager>(database: &Database<P>) -> Result<impl Iterator<Item = Vec<u8>>, Error> {
     let mut rows = BTreeMap::new();
     for root in [CATALOG_ROOT, SHADOW_ROOT] {
+        let mut room = Room::default();
         for node in database.tree(root).scan() {
             let node = node?;
             let node = node.node()?;
+            room.take(node.data)?;
             rows.entry(node.key()).or_insert_with(|| node.data.to_vec());
         }
     }
@@ -390,6 +418,20 @@ mod tests {
             add(&mut tables, TYPE_INDEX, id, "i").unwrap();
         }
         assert!(add(&mut tables, TYPE_INDEX, 508, "i").is_err());
+    }
+
+    #[test]
+    fn a_catalog_has_no_more_rows_and_bytes_than_fit_in_memory() {
+        let mut room = Room::default();
+        for _ in 0..100_000 {
+            room.take(&[0; 100]).unwrap();
+        }
+        assert!(room.take(&[0; 100]).is_err(), "rows");
+        let mut room = Room::default();
+        for _ in 0..512 {
+            room.take(&[0; 32 << 10]).unwrap();
+        }
+        assert!(room.take(&[0; 1]).is_err(), "bytes");
     }
 
     #[test]
