@@ -1,0 +1,218 @@
+//! `certadm config check`: the configuration is read, and looked at is what it names.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use certadm_files::is_exposed;
+use certadm_jobs::config::{Guard, Place, Secret};
+use certadm_jobs::place::MAKE_OR_MOUNT;
+use certadm_jobs::{Ca, Config, Job, Target};
+use certadm_repository::Profiles;
+use certadm_rules::finding::{Finding, Kind};
+use certadm_rules::words::counted;
+use serde_json::json;
+
+use crate::failure::{Exit, Failure};
+use crate::findings;
+use crate::output::{Done, Output, path_text};
+use crate::terminal::Tone;
+
+pub(super) fn check(output: Output) -> Result<Done, Failure> {
+    let config = Config::load()?;
+    let mut found = Vec::new();
+    let unprotected = config.unprotected();
+    config.cas.values().for_each(|ca| check_ca(&config, ca, unprotected.contains(&&ca.name), &mut found));
+    for job in config.jobs.values() {
+        check_job(&config, job, &mut found)?;
+    }
+    let listed = Profiles::load()?;
+    for profile in config.repositories.all().filter(|profile| listed.vault(&profile.name).is_ok()) {
+        let text = format!(
+            "the vault {} stands in repositories.toml, too, and counts as it stands there",
+            profile.name
+        );
+        found.push(warning(&config, text, "remove it from one of the two files"));
+    }
+    if let Some(guard) = &config.exposure.guard {
+        check_guard(&config, guard, &mut found);
+    }
+    for notify in config.notify.values() {
+        for secret in [&notify.webhook, &notify.ping].into_iter().flatten() {
+            if let Secret::File(file) = secret {
+                check_secret(&config, file, &mut found);
+            }
+        }
+        if let Some(mail) = &notify.mail {
+            mail.account.iter().for_each(|(_, file)| check_secret(&config, file, &mut found));
+            mail.ca_file.iter().for_each(|file| check_file(&config, file, &mut found));
+        }
+        if let Some(program) = notify.command.first().filter(|program| !is_program(program)) {
+            let text = format!("there is no program {program} that can be run");
+            found.push(warning(&config, text, "put it there, and make it executable: chmod +x FILE"));
+        }
+    }
+    // What defaults name is named by many.
+    let mut told = BTreeSet::new();
+    found.retain(|finding| told.insert(finding.detail.clone()));
+    // Summed up, only the first of several files would be named.
+    found.chunks(1).for_each(|one| findings::print(one, output));
+    let sum = format!(
+        "{}: {}, {}.",
+        config.path.display(),
+        counted(config.cas.len() as u64, "CA"),
+        counted(config.jobs.len() as u64, "job")
+    );
+    output.verdict(&sum, if found.is_empty() { Tone::Good } else { Tone::Warn });
+    let exit = if found.is_empty() { Exit::Good } else { Exit::Finding };
+    let result = json!({
+        "path": path_text(&config.path),
+        "cas": config.cas.len(),
+        "jobs": config.jobs.len(),
+        "findings": findings::list(&found),
+    });
+    Ok(Done { exit, result })
+}
+
+fn warning(config: &Config, text: String, remedy: &str) -> Finding {
+    Finding::warning(Kind::Configuration, text).in_file(&config.path).remedy(remedy.to_owned())
+}
+
+fn check_ca(config: &Config, ca: &Ca, is_unprotected: bool, found: &mut Vec<Finding>) {
+    let name = &ca.name;
+    if let Place::Folder(dir, _) = &ca.place
+        && !dir.is_dir()
+    {
+        let text = format!("[ca.{name}]: there is no folder {}", dir.display());
+        found.push(warning(
+            config,
+            text,
+            "correct `dir`, or restore the CA; give its `name`, which its folder cannot tell",
+        ));
+    }
+    let secrets = match &ca.place {
+        Place::Server(_, account) => {
+            [&account.password_file, &account.keytab, &account.ticket_cache].into_iter().flatten().collect()
+        }
+        _ => Vec::new(),
+    };
+    for file in secrets.into_iter().chain(&ca.keys.passphrase_file).chain(&ca.keys.files) {
+        check_secret(config, file, found);
+    }
+    if let Some(dir) = &ca.identity {
+        check_folder(config, dir, found);
+    }
+    if is_unprotected {
+        found.push(warning(config, format!("[ca.{name}]: no job has this CA"), "name it in `ca` of a job"));
+    }
+}
+
+fn check_folder(config: &Config, dir: &Path, found: &mut Vec<Finding>) {
+    if !dir.is_dir() {
+        let text = format!("there is no folder {}", dir.display());
+        found.push(warning(config, text, "make it, or correct the path"));
+    }
+}
+
+fn check_file(config: &Config, file: &Path, found: &mut Vec<Finding>) {
+    if !file.is_file() {
+        let text = format!("there is no file {}", file.display());
+        found.push(warning(config, text, "put it there, or correct the path"));
+    }
+}
+
+fn check_secret(config: &Config, file: &Path, found: &mut Vec<Finding>) {
+    check_file(config, file, found);
+    if is_exposed(file) {
+        let text = format!("others can read {}", file.display());
+        found.push(warning(config, text, "take it from them: chmod go= FILE"));
+    }
+}
+
+/// Whether a command can begin with this word: it is the path of a program, or the name of one that is looked for.
+fn is_program(word: &str) -> bool {
+    let word = Path::new(word);
+    if 1 < word.components().count() {
+        return can_be_run(word);
+    }
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&folders).any(|folder| can_be_run(&folder.join(word)))
+}
+
+#[cfg(unix)]
+fn can_be_run(file: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+}
+
+/// Windows adds the ending, and asks for no right.
+#[cfg(not(unix))]
+fn can_be_run(file: &Path) -> bool {
+    file.is_file() || file.with_extension("exe").is_file()
+}
+
+/// What callers of the agent's page have to bring.
+fn check_guard(config: &Config, guard: &Guard, found: &mut Vec<Finding>) {
+    let before = found.len();
+    for file in [&guard.key, &guard.token_file] {
+        check_secret(config, file, found);
+    }
+    #[cfg(feature = "object-store")]
+    if before == found.len()
+        && let Err(error) = certadm_jobs::serve::check(guard)
+    {
+        let text = format!("[agent]: {error}");
+        found.push(warning(
+            config,
+            text,
+            "put certificate, key and token there; a token is made by: openssl rand -hex 32",
+        ));
+    }
+    #[cfg(not(feature = "object-store"))]
+    let _ = before;
+}
+
+fn check_job(config: &Config, job: &Job, found: &mut Vec<Finding>) -> Result<(), Failure> {
+    for target in &job.to {
+        match target {
+            Target::Vault(name) => {
+                let vault = config.vault(name)?;
+                let missing = |ca: &&Ca| vault.key_file(&ca.own_name).is_some_and(|file| !file.is_file());
+                for ca in job.cas.iter().filter_map(|name| config.cas.get(name)).filter(missing) {
+                    let text =
+                        format!("[job.{}]: the vault {name} has no key file for {}", job.name, ca.own_name);
+                    let remedy = format!(
+                        "make the repository: certadm repository init {name}: --ca '{}' --recovery-file FILE",
+                        ca.own_name
+                    );
+                    found.push(warning(config, text, &remedy));
+                }
+            }
+            Target::Folder(folder) if !folder.is_dir() => {
+                let text = format!("[job.{}]: there is no folder {}", job.name, folder.display());
+                found.push(warning(config, text, MAKE_OR_MOUNT));
+            }
+            Target::Folder(_) => {}
+        }
+    }
+    for file in [&job.sign_key, &job.sign_passphrase_file].into_iter().flatten() {
+        check_secret(config, file, found);
+    }
+    if let Some(file) = &job.allowed_signers {
+        check_file(config, file, found);
+    }
+    if let Some(dir) = &job.scratch {
+        check_folder(config, dir, found);
+    }
+    let lacking = |ca: &&Ca| ca.keys.files.is_empty() && !ca.keys.is_external;
+    if job.rehearse.is_some() {
+        for ca in job.cas.iter().filter_map(|name| config.cas.get(name)).filter(lacking) {
+            let text = format!("[ca.{}]: a rehearsal without the CA's key shows less", ca.name);
+            found.push(warning(
+                config,
+                text,
+                "name it by `key` and `passphrase-file`, or say external-key = true",
+            ));
+        }
+    }
+    Ok(())
+}
