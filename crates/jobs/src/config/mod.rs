@@ -6,6 +6,7 @@ mod exposure;
 mod kept;
 mod mail;
 mod name;
+mod own_name;
 mod parts;
 mod places;
 mod raw;
@@ -17,11 +18,11 @@ use std::path::{Path, PathBuf};
 
 use certadm_files::read;
 use certadm_repository::{Address, Profile, Profiles, Vault};
-use certadm_rules::names::sanitize;
 use certadm_rules::settings::mistake;
 use toml::Spanned;
 
 use crate::step::Step;
+use own_name::OwnName;
 use places::{program_data, variable};
 
 pub use error::{Error, Result};
@@ -30,6 +31,7 @@ pub use mail::{Mail, Protection};
 pub use name::Name;
 pub use parts::{Account, Ca, Job, Keys, Limits, Notify, Place, Secret, Target};
 pub use places::{default_state, is_of_the_machine};
+pub use several::{ONE_OF_THEM, alike_text};
 
 /// No configuration is longer than this, in bytes: a thousand CAs have a tenth of it.
 const MAX_FILE: u64 = 4 << 20;
@@ -369,11 +371,7 @@ impl Ca {
             passphrase_file: raw.passphrase_file.map(|path| folder.join(path)),
             is_external: raw.external_key.unwrap_or_default(),
         };
-        let own_name = match (raw.name, &place) {
-            (Some(own), _) => sanitize(&own),
-            (None, Place::Folder(dir, _)) => own_name_in(dir).unwrap_or_else(|| sanitize(name.as_str())),
-            (None, _) => sanitize(name.as_str()),
-        };
+        let own_name = OwnName::of(name, raw.name.as_deref(), &place);
         let identity = raw.identity.map(|path| folder.join(path));
         Ok(Self { name: name.clone(), place, own_name, keys, identity })
     }
@@ -521,12 +519,6 @@ fn targets_of(words: &Spanned<raw::Words>, folder: &Path) -> std::result::Result
 fn known<'a>(names: impl Iterator<Item = &'a Name>) -> String {
     let names: Vec<&str> = names.map(Name::as_str).collect();
     if names.is_empty() { "none is configured".to_owned() } else { format!("there are {}", names.join(", ")) }
-}
-
-/// The name of a CA of ours: that of its database. A lost CA tells none, so that `name` has to.
-fn own_name_in(dir: &Path) -> Option<String> {
-    let database = certadm_store::Folder::new(dir).database_path().ok()?;
-    Some(database.file_stem()?.to_str()?.to_owned())
 }
 
 #[cfg(test)]

@@ -1,13 +1,14 @@
 //! `certadm config check`: the configuration is read, and looked at is what it names.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use certadm_files::is_exposed;
-use certadm_jobs::config::{Guard, Place, Secret};
+use certadm_jobs::config::{Guard, Notify, ONE_OF_THEM, Place, Secret, alike_text};
 use certadm_jobs::place::MAKE_OR_MOUNT;
-use certadm_jobs::{Ca, Config, Job, Target};
-use certadm_repository::Profiles;
+use certadm_jobs::{Ca, Config, Job, Name, Target};
+use certadm_repository::{Profiles, Vault};
 use certadm_rules::finding::{Finding, Kind};
 use certadm_rules::words::counted;
 use serde_json::json;
@@ -16,14 +17,32 @@ use crate::failure::{Exit, Failure};
 use crate::findings;
 use crate::output::{Done, Output, path_text};
 use crate::terminal::Tone;
+use crate::verbs::bounded::Looks;
+use crate::verbs::config::PATIENCE;
 
 pub(super) fn check(output: Output) -> Result<Done, Failure> {
     let config = Config::load()?;
-    let mut found = Vec::new();
-    let unprotected = config.unprotected();
-    config.cas.values().for_each(|ca| check_ca(&config, ca, unprotected.contains(&&ca.name), &mut found));
+    let mut looking = Looking { config: Arc::new(config), looks: Looks::new(PATIENCE), found: Vec::new() };
+    let config = Arc::clone(&looking.config);
+    for ca in config.cas.values() {
+        let of = ca.clone();
+        looking.at(&format!("[ca.{}]", ca.name), move |config, found| check_ca(config, &of, found));
+        if config.unprotected().contains(&&ca.name) {
+            let text = format!("[ca.{}]: no job has this CA", ca.name);
+            looking.found.push(warning(&config, text, "name it in `ca` of a job"));
+        }
+    }
+    looking.compare_names();
     for job in config.jobs.values() {
-        check_job(&config, job, &mut found)?;
+        // What is wrong with a vault ends the check.
+        let vaults = Arc::new(vaults_of(&config, job)?);
+        for ca in job.cas.iter().filter_map(|name| config.cas.get(name)) {
+            let (section, of, vaults) =
+                (format!("[ca.{}]", ca.name), (job.clone(), ca.clone()), Arc::clone(&vaults));
+            looking.at(&section, move |config, found| check_keys(config, (&of.0, &of.1), &vaults, found));
+        }
+        let of = job.clone();
+        looking.at(&format!("[job.{}]", job.name), move |config, found| check_job(config, &of, found));
     }
     let listed = Profiles::load()?;
     for profile in config.repositories.all().filter(|profile| listed.vault(&profile.name).is_ok()) {
@@ -31,26 +50,16 @@ pub(super) fn check(output: Output) -> Result<Done, Failure> {
             "the vault {} stands in repositories.toml, too, and counts as it stands there",
             profile.name
         );
-        found.push(warning(&config, text, "remove it from one of the two files"));
+        looking.found.push(warning(&config, text, "remove it from one of the two files"));
     }
-    if let Some(guard) = &config.exposure.guard {
-        check_guard(&config, guard, &mut found);
+    if let Some(guard) = config.exposure.guard.clone() {
+        looking.at("[agent]", move |config, found| check_guard(config, &guard, found));
     }
-    for notify in config.notify.values() {
-        for secret in [&notify.webhook, &notify.ping].into_iter().flatten() {
-            if let Secret::File(file) = secret {
-                check_secret(&config, file, &mut found);
-            }
-        }
-        if let Some(mail) = &notify.mail {
-            mail.account.iter().for_each(|(_, file)| check_secret(&config, file, &mut found));
-            mail.ca_file.iter().for_each(|file| check_file(&config, file, &mut found));
-        }
-        if let Some(program) = notify.command.first().filter(|program| !is_program(program)) {
-            let text = format!("there is no program {program} that can be run");
-            found.push(warning(&config, text, "put it there, and make it executable: chmod +x FILE"));
-        }
+    for (name, notify) in &config.notify {
+        let notify = notify.clone();
+        looking.at(&format!("[notify.{name}]"), move |config, found| check_notify(config, &notify, found));
     }
+    let mut found = looking.found;
     // What defaults name is named by many.
     let mut told = BTreeSet::new();
     found.retain(|finding| told.insert(finding.detail.clone()));
@@ -73,11 +82,104 @@ pub(super) fn check(output: Output) -> Result<Done, Failure> {
     Ok(Done { exit, result })
 }
 
+/// Looks at what a configuration names. Folders and files may hang, and keep nobody from hearing of the others.
+struct Looking {
+    config: Arc<Config>,
+    looks: Looks,
+    found: Vec<Finding>,
+}
+
+impl Looking {
+    /// Looks at what a section names.
+    fn at(&mut self, section: &str, look: impl FnOnce(&Config, &mut Vec<Finding>) + Send + 'static) {
+        let config = Arc::clone(&self.config);
+        let found = self.looks.at(move || {
+            let mut found = Vec::new();
+            look(&config, &mut found);
+            found
+        });
+        match found {
+            Some(found) => self.found.extend(found),
+            None => {
+                let text = format!("{section}: a folder or file that it names does not answer");
+                let remedy = "see what hangs there: a disk of the network may be gone";
+                self.found.push(warning(&self.config, text, remedy));
+            }
+        }
+    }
+
+    /// Names that folders tell, which the file alone does not show to be the same.
+    fn compare_names(&mut self) {
+        let config = Arc::clone(&self.config);
+        let mut names: BTreeMap<&Name, Option<String>> = BTreeMap::new();
+        let mut told: BTreeSet<[&Name; 2]> = BTreeSet::new();
+        for job in config.jobs.values() {
+            for ca in job.cas.iter().filter_map(|name| config.cas.get(name)) {
+                for (vault, other) in config.in_one_vault(job, ca) {
+                    let [one, another] = [ca, other].map(|ca| {
+                        let looks = &mut self.looks;
+                        let look = || {
+                            let ca = ca.clone();
+                            looks.at(move || ca.own_name().to_owned())
+                        };
+                        names.entry(&ca.name).or_insert_with(look).clone()
+                    });
+                    let mut pair = [&ca.name, &other.name];
+                    pair.sort();
+                    if let Some(name) = one.filter(|name| another.as_ref() == Some(name))
+                        && told.insert(pair)
+                    {
+                        let text = alike_text(vault, ca, other, &name);
+                        self.found.push(warning(&config, text, ONE_OF_THEM));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The vaults of a job.
+fn vaults_of(config: &Config, job: &Job) -> Result<Vec<Vault>, Failure> {
+    let names = job.to.iter().filter_map(|target| match target {
+        Target::Vault(name) => Some(name),
+        Target::Folder(_) => None,
+    });
+    names.map(|name| Ok(config.vault(name)?)).collect()
+}
+
+/// The key of a CA's repository, in each vault.
+fn check_keys(config: &Config, (job, ca): (&Job, &Ca), vaults: &[Vault], found: &mut Vec<Finding>) {
+    let own = ca.own_name();
+    for vault in vaults.iter().filter(|vault| vault.key_file(own).is_some_and(|file| !file.is_file())) {
+        let name = vault.name();
+        let text = format!("[job.{}]: the vault {name} has no key file for {own}", job.name);
+        let remedy =
+            format!("make the repository: certadm repository init {name}: --ca '{own}' --recovery-file FILE");
+        found.push(warning(config, text, &remedy));
+    }
+}
+
+fn check_notify(config: &Config, notify: &Notify, found: &mut Vec<Finding>) {
+    for secret in [&notify.webhook, &notify.ping].into_iter().flatten() {
+        if let Secret::File(file) = secret {
+            check_secret(config, file, found);
+        }
+    }
+    if let Some(mail) = &notify.mail {
+        mail.account.iter().for_each(|(_, file)| check_secret(config, file, found));
+        mail.ca_file.iter().for_each(|file| check_file(config, file, found));
+    }
+    if let Some(program) = notify.command.first().filter(|program| !is_program(program)) {
+        let text = format!("there is no program {program} that can be run");
+        found.push(warning(config, text, "put it there, and make it executable: chmod +x FILE"));
+    }
+}
+
 fn warning(config: &Config, text: String, remedy: &str) -> Finding {
     Finding::warning(Kind::Configuration, text).in_file(&config.path).remedy(remedy.to_owned())
 }
 
-fn check_ca(config: &Config, ca: &Ca, is_unprotected: bool, found: &mut Vec<Finding>) {
+fn check_ca(config: &Config, ca: &Ca, found: &mut Vec<Finding>) {
     let name = &ca.name;
     if let Place::Folder(dir, _) = &ca.place
         && !dir.is_dir()
@@ -100,9 +202,6 @@ fn check_ca(config: &Config, ca: &Ca, is_unprotected: bool, found: &mut Vec<Find
     }
     if let Some(dir) = &ca.identity {
         check_folder(config, dir, found);
-    }
-    if is_unprotected {
-        found.push(warning(config, format!("[ca.{name}]: no job has this CA"), "name it in `ca` of a job"));
     }
 }
 
@@ -171,27 +270,13 @@ fn check_guard(config: &Config, guard: &Guard, found: &mut Vec<Finding>) {
     let _ = before;
 }
 
-fn check_job(config: &Config, job: &Job, found: &mut Vec<Finding>) -> Result<(), Failure> {
+fn check_job(config: &Config, job: &Job, found: &mut Vec<Finding>) {
     for target in &job.to {
-        match target {
-            Target::Vault(name) => {
-                let vault = config.vault(name)?;
-                let missing = |ca: &&Ca| vault.key_file(&ca.own_name).is_some_and(|file| !file.is_file());
-                for ca in job.cas.iter().filter_map(|name| config.cas.get(name)).filter(missing) {
-                    let text =
-                        format!("[job.{}]: the vault {name} has no key file for {}", job.name, ca.own_name);
-                    let remedy = format!(
-                        "make the repository: certadm repository init {name}: --ca '{}' --recovery-file FILE",
-                        ca.own_name
-                    );
-                    found.push(warning(config, text, &remedy));
-                }
-            }
-            Target::Folder(folder) if !folder.is_dir() => {
-                let text = format!("[job.{}]: there is no folder {}", job.name, folder.display());
-                found.push(warning(config, text, MAKE_OR_MOUNT));
-            }
-            Target::Folder(_) => {}
+        if let Target::Folder(folder) = target
+            && !folder.is_dir()
+        {
+            let text = format!("[job.{}]: there is no folder {}", job.name, folder.display());
+            found.push(warning(config, text, MAKE_OR_MOUNT));
         }
     }
     for file in [&job.sign_key, &job.sign_passphrase_file].into_iter().flatten() {
@@ -214,5 +299,4 @@ fn check_job(config: &Config, job: &Job, found: &mut Vec<Finding>) -> Result<(),
             ));
         }
     }
-    Ok(())
 }

@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::output::{Done, Output, path_text};
+use crate::verbs::bounded::Looks;
+use crate::verbs::config::PATIENCE;
 
 pub(super) fn show(output: Output) -> Result<Done, Failure> {
     let config = Config::load()?;
@@ -19,8 +21,19 @@ pub(super) fn show(output: Output) -> Result<Done, Failure> {
     for place in address.iter().chain(&behind) {
         output.result(format!("Agent's page:  {place}"));
     }
-    for ca in config.cas.values() {
-        output.result(format!("CA {}: {}, named {} in vaults", ca.name, ca.place_text(), ca.own_name));
+    let mut looks = Looks::new(PATIENCE);
+    // A folder that hangs keeps nobody from reading the rest.
+    let own_names = config.cas.values().map(|ca| {
+        let ca = ca.clone();
+        looks.at(move || ca.own_name().to_owned())
+    });
+    let own_names: Vec<Option<String>> = own_names.collect();
+    for (ca, own_name) in config.cas.values().zip(&own_names) {
+        let named = match own_name {
+            Some(name) => format!("named {name} in vaults"),
+            None => "which does not answer and so tells no name for vaults".to_owned(),
+        };
+        output.result(format!("CA {}: {}, {named}", ca.name, ca.place_text()));
     }
     for job in config.jobs.values() {
         let to: Vec<String> = job.to.iter().map(ToString::to_string).collect();
@@ -36,7 +49,8 @@ pub(super) fn show(output: Output) -> Result<Done, Failure> {
     let cas: Vec<Value> = config
         .cas
         .values()
-        .map(|ca| json!({ "name": ca.name.as_str(), "place": ca.place_text(), "own_name": ca.own_name }))
+        .zip(&own_names)
+        .map(|(ca, own)| json!({ "name": ca.name.as_str(), "place": ca.place_text(), "own_name": own }))
         .collect();
     let jobs: Vec<Value> = config.jobs.values().map(job_to_json).collect();
     let result = json!({
