@@ -82,8 +82,9 @@ pub fn metrics(stand: &[CaStatus], unprotected: &[&Name], now: i64) -> String {
     }
     let alarms = Family::<OfAlarm, Gauge>::default();
     for status in stand {
-        // A CA that no job has is not among these, and has a figure of its own.
-        for about in About::ALL.into_iter().filter(|about| *about != About::Unprotected) {
+        // A CA that no job has is not among these, and has a figure of its own; the page is of no CA.
+        for about in About::ALL.into_iter().filter(|about| !matches!(about, About::Unprotected | About::Page))
+        {
             let is_there = status.alarms.iter().any(|alarm| alarm.about == about);
             let (backup_job, ca) = (status.job.clone(), status.ca.clone());
             let of = OfAlarm { backup_job, ca, about: about.key().to_owned() };

@@ -39,6 +39,9 @@ pub(crate) struct StatusArgs {
     /// Tell those who are to be told of alarms what they have not heard yet
     #[arg(long)]
     notify: bool,
+    /// Why the agent, which has started this, cannot show its page; an empty text where it can
+    #[arg(long, hide = true, value_name = "TEXT", allow_hyphen_values = true)]
+    page_trouble: Option<String>,
 }
 
 /// `certadm check`
@@ -66,7 +69,8 @@ pub(crate) fn run(args: &StatusArgs, output: Output) -> Result<Done, Failure> {
     interrupt::watch();
     let now = system_clock();
     // What is of no job is told first, and each CA as soon as it is known.
-    let mut teller = args.notify.then(|| Teller::of_judgement(&config));
+    let teller = args.notify.then(|| Teller::of_judgement(&config));
+    let mut teller = teller.map(|teller| teller.knowing_of_page(args.page_trouble.clone()));
     let mut is_remembered = true;
     let mut told = |stand: &[CaStatus]| {
         if let Some(teller) = &mut teller {
