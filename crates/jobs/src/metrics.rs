@@ -22,7 +22,7 @@ const FIGURES: [Figure; 13] = [
     ("newest_state_timestamp_seconds", "The newest state that can be restored", |ca| ca.newest_state),
     ("at_risk_seconds", "The time whose certificates would be lost now", |ca| ca.rpo),
     ("verified_timestamp_seconds", "When a state was proven last", |ca| ca.verified),
-    ("rehearsed_timestamp_seconds", "End of the last rehearsal", |ca| ca.rehearsed),
+    ("rehearsed_timestamp_seconds", "End of the last rehearsal that was proven", |ca| ca.rehearsal_proven),
     ("sets", "Sets that the first place holds", |ca| i64::try_from(ca.sets).ok()),
     ("sets_bytes", "Bytes of the files of these sets", |ca| i64::try_from(ca.bytes).ok()),
     ("sets_unreadable", "Sets that cannot be read", |ca| i64::try_from(ca.unreadable).ok()),

@@ -51,6 +51,8 @@ mod serve;
 #[cfg(all(unix, feature = "object-store"))]
 mod shown;
 mod signing;
+#[cfg(all(unix, feature = "repository"))]
+mod stands;
 mod support;
 mod terminal;
 #[cfg(all(unix, feature = "repository"))]
