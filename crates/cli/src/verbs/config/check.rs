@@ -1,6 +1,7 @@
 //! `certadm config check`: the configuration is read, and looked at is what it names.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use certadm_jobs::config::{Guard, Notify, ONE_OF_THEM, Place, Secret, alike_text
 use certadm_jobs::place::MAKE_OR_MOUNT;
 use certadm_jobs::{Ca, Config, Job, Name, Target};
 use certadm_repository::{Profiles, Vault};
+use certadm_rules::diagnosis::chain_of;
 use certadm_rules::finding::{Finding, Kind};
 use certadm_rules::words::counted;
 use serde_json::json;
@@ -24,6 +26,8 @@ pub(super) fn check(output: Output) -> Result<Done, Failure> {
     let config = Config::load()?;
     let mut looking = Looking { config: Arc::new(config), looks: Looks::new(PATIENCE), found: Vec::new() };
     let config = Arc::clone(&looking.config);
+    let doubts = config.doubts.iter().map(|doubt| warning(&config, doubt.text.clone(), doubt.remedy));
+    looking.found.extend(doubts);
     for ca in config.cas.values() {
         let of = ca.clone();
         looking.at(&format!("[ca.{}]", ca.name), move |config, found| check_ca(config, &of, found));
@@ -144,7 +148,13 @@ fn vaults_of(config: &Config, job: &Job) -> Result<Vec<Vault>, Failure> {
         Target::Vault(name) => Some(name),
         Target::Folder(_) => None,
     });
-    names.map(|name| Ok(config.vault(name)?)).collect()
+    let known = names.map(|name| match config.vault(name) {
+        Err(error @ certadm_repository::Error::NoVault { .. }) => {
+            Err(config.unknown_vault(job, &error).into())
+        }
+        vault => Ok(vault?),
+    });
+    known.collect()
 }
 
 /// The key of a CA's repository, in each vault.
@@ -181,15 +191,16 @@ fn warning(config: &Config, text: String, remedy: &str) -> Finding {
 
 fn check_ca(config: &Config, ca: &Ca, found: &mut Vec<Finding>) {
     let name = &ca.name;
-    if let Place::Folder(dir, _) = &ca.place
-        && !dir.is_dir()
-    {
-        let text = format!("[ca.{name}]: there is no folder {}", dir.display());
-        found.push(warning(
-            config,
-            text,
-            "correct `dir`, or restore the CA; give its `name`, which its folder cannot tell",
-        ));
+    if let Place::Folder(dir, _) = &ca.place {
+        let at = dir.display();
+        let text = match std::fs::metadata(dir) {
+            Ok(folder) if !folder.is_dir() => Some(format!("{at} is no folder")),
+            Ok(_) => certadm_store::Folder::new(dir).check().err().map(|error| chain_of(&error)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Some(format!("there is no folder {at}")),
+            Err(error) => Some(format!("{at} cannot be looked at: {error}")),
+        };
+        let remedy = "correct `dir`, or restore the CA; give its `name`, which its folder cannot tell";
+        found.extend(text.map(|text| warning(config, format!("[ca.{name}]: {text}"), remedy)));
     }
     let secrets = match &ca.place {
         Place::Server(_, account) => {
