@@ -40,6 +40,8 @@ mod old_sets;
 mod ownership;
 mod pages;
 mod paths;
+#[cfg(all(unix, feature = "repository"))]
+mod readme;
 mod rehearse;
 mod remote;
 #[cfg(all(unix, feature = "repository"))]
