@@ -38,12 +38,13 @@ pub(crate) fn refuse_alike(config: &Config, job: &Job, ca: &Ca) -> Result<(), Un
     if others.is_empty() {
         return Ok(());
     }
+    // Before the lock is taken: a folder that hangs would keep the lock from all other CAs.
+    let name = ca.own_name();
     // Without records nothing is remembered, which is told elsewhere; what the file says counts all the same.
     let _lock = lock(config);
     let path = config.state.join(FILE);
     let bytes = read::bounded(&path, MAX_FILE).unwrap_or_default();
     let mut told: BTreeMap<String, Told> = serde_json::from_slice(&bytes).unwrap_or_default();
-    let name = ca.own_name();
     for (vault, other) in others {
         let known = told.get(other.name.as_str()).filter(|told| told.place == other.place.key());
         if other.given_name().or_else(|| Some(known?.name.as_str())) == Some(name) {

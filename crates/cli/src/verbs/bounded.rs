@@ -4,6 +4,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+/// So long a folder or file has to answer somebody who waits for the whole.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// So many times less patience is there once something has hung.
 const LESS: u32 = 10;
 

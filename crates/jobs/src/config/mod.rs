@@ -392,7 +392,11 @@ impl Ca {
             passphrase_file: raw.passphrase_file.map(|path| folder.join(path)),
             is_external: raw.external_key.unwrap_or_default(),
         };
-        let own_name = OwnName::of(name, raw.name.as_deref(), &place);
+        let own_folder = match &place {
+            Place::Folder(dir, _) => Some(dir.as_path()),
+            Place::Socket(_) | Place::Server(..) => None,
+        };
+        let own_name = OwnName::of(name, raw.name.as_deref(), own_folder);
         let identity = raw.identity.map(|path| folder.join(path));
         Ok(Self { name: name.clone(), place, own_name, keys, identity })
     }

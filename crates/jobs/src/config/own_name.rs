@@ -1,11 +1,11 @@
 //! The name that a CA has of its own, by which vaults know it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use certadm_rules::names::sanitize;
 
-use super::{Name, Place};
+use super::Name;
 
 /// The name of a CA of its own, sanitized. A folder is asked for it when somebody needs the name, and not before: one that hangs must
 /// keep nobody from reading the configuration.
@@ -21,13 +21,13 @@ pub(super) struct OwnName {
 }
 
 impl OwnName {
-    /// That of a CA whose section has the name `section` and says `name`.
-    pub(super) fn of(section: &Name, name: Option<&str>, place: &Place) -> Self {
+    /// That of a CA whose section has the name `section` and says `name`; `folder` is the CA's, where it is on this machine.
+    pub(super) fn of(section: &Name, name: Option<&str>, folder: Option<&Path>) -> Self {
         let otherwise = sanitize(section.as_str());
-        let (given, folder) = match (name, place) {
+        let (given, folder) = match (name, folder) {
             (Some(own), _) => (Some(sanitize(own)), PathBuf::new()),
-            (None, Place::Folder(dir, _)) => (None, dir.clone()),
-            (None, Place::Socket(_) | Place::Server(..)) => (Some(otherwise.clone()), PathBuf::new()),
+            (None, Some(folder)) => (None, folder.to_owned()),
+            (None, None) => (Some(otherwise.clone()), PathBuf::new()),
         };
         Self { given, folder, otherwise, told: OnceLock::new() }
     }

@@ -11,6 +11,7 @@ mod page;
 mod page;
 #[cfg(windows)]
 mod service;
+mod trouble;
 
 use std::ffi::OsStr;
 use std::fs::{File, Permissions, TryLockError};
@@ -37,6 +38,7 @@ use crate::output::{Done, Output};
 use crate::verbs::protected::LOOK;
 use manager::{State, notify};
 use page::Page;
+use trouble::{RETRY, warn};
 
 /// How often the agent looks whether something is due or has ended.
 const GLANCE: Duration = Duration::from_millis(250);
@@ -48,8 +50,6 @@ const JUDGE_NEWS: Duration = Duration::from_secs(60);
 const JUDGING: Duration = Duration::from_secs(30 * 60);
 /// How long the look at one of them may take, and what is told of it.
 const A_CA: Duration = LOOK.saturating_add(Duration::from_secs(30));
-/// How soon what keeps the page from being shown, or runs from beginning, is tried again.
-const RETRY: Duration = Duration::from_secs(15);
 /// How long a run that takes too long has to stop in order.
 const TO_STOP: Duration = Duration::from_secs(300);
 /// The page and the figures, in the folder of records.
@@ -533,11 +533,6 @@ impl Agent {
     fn warn(&self, text: &str) {
         warn(self.output, text);
     }
-}
-
-fn warn(output: Output, text: &str) {
-    manager::warn(text);
-    output.toned("", "warning", Some(crate::terminal::Tone::Warn), &format!(": {text}"));
 }
 
 fn tell_not_kept(output: Output, error: &dyn std::fmt::Display) {

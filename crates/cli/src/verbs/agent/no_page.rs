@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use certadm_jobs::config::Exposure;
 
-use super::{Failure, Output};
+use crate::failure::Failure;
+use crate::output::Output;
 
 /// No page.
 pub(super) struct Page;

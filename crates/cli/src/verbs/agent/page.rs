@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use certadm_jobs::config::Exposure;
 use certadm_jobs::serve::{Showing, Shown, begin};
 
-use super::{Failure, Output, RETRY, warn};
+use super::trouble::{RETRY, warn};
+use crate::failure::Failure;
+use crate::output::Output;
 
 /// A way to the page that could not be opened by then hangs, such as on the file of a token.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -19,8 +19,7 @@ use crate::failure::{Exit, Failure};
 use crate::findings;
 use crate::output::{Done, Output, path_text};
 use crate::terminal::Tone;
-use crate::verbs::bounded::Looks;
-use crate::verbs::config::PATIENCE;
+use crate::verbs::bounded::{Looks, PATIENCE};
 
 pub(super) fn check(output: Output) -> Result<Done, Failure> {
     let config = Config::load()?;

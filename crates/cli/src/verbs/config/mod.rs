@@ -4,15 +4,10 @@ mod check;
 mod init;
 mod show;
 
-use std::time::Duration;
-
 use clap::{Args, Subcommand};
 
 use crate::failure::Failure;
 use crate::output::{Done, Output};
-
-/// So long a folder or file that the configuration names has to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// `certadm config`
 #[derive(Debug, Subcommand)]

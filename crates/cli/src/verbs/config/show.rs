@@ -8,8 +8,7 @@ use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::output::{Done, Output, path_text};
-use crate::verbs::bounded::Looks;
-use crate::verbs::config::PATIENCE;
+use crate::verbs::bounded::{Looks, PATIENCE};
 
 pub(super) fn show(output: Output) -> Result<Done, Failure> {
     let config = Config::load()?;
