@@ -89,11 +89,16 @@ fn addresses(current: &OsStr) -> Vec<CompletionCandidate> {
 #[cfg(feature = "repository")]
 mod names {
     use std::collections::{BTreeMap, BTreeSet};
+    use std::time::Duration;
 
     use certadm_jobs::config::Place;
-    use certadm_jobs::{Config, Target, place, points};
+    use certadm_jobs::{Ca, Config, Target, place, points};
     use certadm_repository::Profiles;
 
+    use crate::verbs::bounded::Looks;
+
+    /// So long a folder has to tell the name of its CA.
+    const PATIENCE: Duration = Duration::from_millis(500);
     /// So many points of a CA are offered.
     const POINTS: usize = 20;
     /// The digits of an id that are shown everywhere.
@@ -113,7 +118,15 @@ mod names {
     }
 
     pub(super) fn own_names() -> Vec<String> {
-        config().into_iter().flat_map(|config| config.cas.into_values()).map(|ca| ca.own_name).collect()
+        let mut looks = Looks::new(PATIENCE);
+        let cas = config().into_iter().flat_map(|config| config.cas.into_values());
+        cas.filter_map(|ca| own_name(&mut looks, &ca)).collect()
+    }
+
+    /// The name of a CA, as its folder tells it at once: somebody waits for his shell.
+    fn own_name(looks: &mut Looks, ca: &Ca) -> Option<String> {
+        let ca = ca.clone();
+        looks.at(move || ca.own_name().to_owned())
     }
 
     pub(super) fn servers() -> Vec<String> {
@@ -136,10 +149,11 @@ mod names {
     pub(super) fn points(vault: &str) -> Vec<(String, Option<String>)> {
         let Some(config) = config() else { return Vec::new() };
         let first = |job: &certadm_jobs::Job| job.to.first() == Some(&Target::Vault(vault.to_owned()));
-        let mut known = BTreeMap::new();
+        let (mut known, mut looks) = (BTreeMap::new(), Looks::new(PATIENCE));
         for job in config.jobs.values().filter(|job| first(job)) {
             for ca in job.cas.iter().filter_map(|name| config.cas.get(name)) {
-                known.insert(&ca.own_name, points::seen(&config, job, ca));
+                let Some(own) = own_name(&mut looks, ca) else { continue };
+                known.insert(own, points::seen(&config, job, ca));
             }
         }
         let mut all = vec![(format!("{vault}:latest"), None)];

@@ -32,11 +32,13 @@ pub enum About {
     Finding,
     /// No job has the CA, so that nothing protects it.
     Unprotected,
+    /// The agent cannot show its page and its figures.
+    Page,
 }
 
 impl About {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Late,
         Self::Failed,
         Self::Unverified,
@@ -47,6 +49,7 @@ impl About {
         Self::Disk,
         Self::Finding,
         Self::Unprotected,
+        Self::Page,
     ];
 
     /// Its name for programs.
@@ -63,6 +66,7 @@ impl About {
             Self::Disk => "disk",
             Self::Finding => "finding",
             Self::Unprotected => "unprotected",
+            Self::Page => "page",
         }
     }
 
@@ -128,6 +132,20 @@ impl Alarm {
             ca: String::new(),
             message: format!("the records cannot be written, and what was told is told again: {error}"),
             remedy: "make room where the records are (`state` in certadm.toml), or make them writable; backups may stop"
+                .to_owned(),
+        }
+    }
+
+    /// What there is an alarm about when the agent cannot show its page. It does its other work all the same.
+    #[must_use]
+    pub fn of_page(why: &str) -> Self {
+        Self {
+            about: About::Page,
+            job: String::new(),
+            ca: String::new(),
+            message: format!("the agent cannot show its page and its figures at {why}"),
+            remedy: "name a free port, a socket in a folder that is there, and files that can be used (certadm config check); the agent \
+                     tries it again by itself"
                 .to_owned(),
         }
     }

@@ -58,6 +58,7 @@ const fn kind_of_alarm(about: About, event: Turn) -> Kind {
         About::Disk => 8,
         About::Finding => 9,
         About::Unprotected => 10,
+        About::Page => 11,
     };
     match event {
         Turn::Begins if about.is_grave() => (100 + about_number, Level::Error),

@@ -3,8 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use certadm_rehearsal::Result;
 use certadm_rehearsal::evidence::{Folder, Kept};
+use certadm_rehearsal::{Proof, Result};
 
 use crate::config::{Ca, Job, Target};
 use crate::held::is_past;
@@ -64,6 +64,13 @@ fn when(kept: &Kept, now: i64) -> Option<(bool, i64)> {
 #[must_use]
 pub fn newest(all: &[Kept], now: i64) -> Option<&Kept> {
     all.iter().max_by_key(|kept| when(kept, now))
+}
+
+/// The newest of these rehearsals that has shown that the CA comes back, if with exceptions.
+#[must_use]
+pub fn newest_proven(all: &[Kept], now: i64) -> Option<&Kept> {
+    let proven = all.iter().filter(|kept| kept.evidence.verdict.proof != Proof::NotProven);
+    proven.max_by_key(|kept| when(kept, now))
 }
 
 /// When the newest rehearsal ended that counts for a job; all times are in seconds since 1970. One that a wrong clock has dated in the

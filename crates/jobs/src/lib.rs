@@ -15,6 +15,7 @@ mod known;
 pub mod lock;
 pub mod mail;
 pub mod metrics;
+mod names;
 pub mod notify;
 pub mod page;
 pub mod perform;

@@ -22,7 +22,7 @@ const FIGURES: [Figure; 13] = [
     ("newest_state_timestamp_seconds", "The newest state that can be restored", |ca| ca.newest_state),
     ("at_risk_seconds", "The time whose certificates would be lost now", |ca| ca.rpo),
     ("verified_timestamp_seconds", "When a state was proven last", |ca| ca.verified),
-    ("rehearsed_timestamp_seconds", "End of the last rehearsal", |ca| ca.rehearsed),
+    ("rehearsed_timestamp_seconds", "End of the last rehearsal that was proven", |ca| ca.rehearsal_proven),
     ("sets", "Sets that the first place holds", |ca| i64::try_from(ca.sets).ok()),
     ("sets_bytes", "Bytes of the files of these sets", |ca| i64::try_from(ca.bytes).ok()),
     ("sets_unreadable", "Sets that cannot be read", |ca| i64::try_from(ca.unreadable).ok()),
@@ -82,8 +82,9 @@ pub fn metrics(stand: &[CaStatus], unprotected: &[&Name], now: i64) -> String {
     }
     let alarms = Family::<OfAlarm, Gauge>::default();
     for status in stand {
-        // A CA that no job has is not among these, and has a figure of its own.
-        for about in About::ALL.into_iter().filter(|about| *about != About::Unprotected) {
+        // A CA that no job has is not among these, and has a figure of its own; the page is of no CA.
+        for about in About::ALL.into_iter().filter(|about| !matches!(about, About::Unprotected | About::Page))
+        {
             let is_there = status.alarms.iter().any(|alarm| alarm.about == about);
             let (backup_job, ca) = (status.job.clone(), status.ca.clone());
             let of = OfAlarm { backup_job, ca, about: about.key().to_owned() };

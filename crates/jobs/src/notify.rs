@@ -57,6 +57,8 @@ pub struct Teller<'a> {
     refused: BTreeSet<(String, String)>,
     /// The records were written here: it is known whether they can be.
     is_tried: bool,
+    /// Why the agent cannot show its page, and an empty text where it can; nothing where that is not known.
+    page: Option<String>,
 }
 
 impl<'a> Teller<'a> {
@@ -78,7 +80,14 @@ impl<'a> Teller<'a> {
             silent,
             refused,
             is_tried: false,
+            page: None,
         }
+    }
+
+    /// What the agent knows of its page: why it cannot show it, or an empty text. Nobody else knows, and ends no alarm about that.
+    #[must_use]
+    pub fn knowing_of_page(self, page: Option<String>) -> Self {
+        Self { page, ..self }
     }
 
     /// Takes over what there is an alarm about for these CAs, and for those that no job has, and tells those who have not heard of
@@ -104,8 +113,10 @@ impl<'a> Teller<'a> {
         }
         let unreadable = config.why_unreadable().map(|error| Alarm::of_configuration(&error));
         let unwritten = known.unwritten().map(Alarm::of_records);
-        let of_all: Vec<Alarm> = unreadable.into_iter().chain(unwritten).collect();
-        ledger.update((NO_JOB, NO_CA), &of_all, &BTreeSet::new(), now);
+        let page = self.page.as_deref().filter(|why| !why.is_empty()).map(Alarm::of_page);
+        let of_all: Vec<Alarm> = unreadable.into_iter().chain(unwritten).chain(page).collect();
+        let unjudged = self.page.is_none().then_some(About::Page).into_iter().collect();
+        ledger.update((NO_JOB, NO_CA), &of_all, &unjudged, now);
         let mut told = Told::default();
         let all: BTreeSet<&str> = config.jobs.keys().map(Name::as_str).chain([NO_JOB]).collect();
         for news in ledger.news(LOG, &all) {

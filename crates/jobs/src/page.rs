@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use certadm_rules::markup::{escaped, head, with_code};
-use certadm_rules::words::counted;
+use certadm_rules::words::{counted, human_bytes};
 use certadm_set::manifest::SetKind;
 
 use crate::config::Name;
@@ -76,8 +76,7 @@ fn fleet(page: &mut String, stand: &[CaStatus], unprotected: &[&Name], now: i64)
 
 /// When something was proven last. A rehearsal that has failed proves nothing, nor does what a wrong clock has dated.
 fn proven(status: &CaStatus, now: i64) -> Option<i64> {
-    let rehearsed = status.rehearsed.filter(|_| !status.is_not_proven());
-    [status.verified, rehearsed].into_iter().flatten().filter(|time| is_past(*time, now)).max()
+    [status.verified, status.rehearsal_proven].into_iter().flatten().filter(|time| is_past(*time, now)).max()
 }
 
 fn state_of(status: &CaStatus) -> (String, &'static str) {
@@ -120,6 +119,12 @@ fn section(page: &mut String, status: &CaStatus, number: usize, now: i64) {
     }
     if let Some(complete) = &status.complete {
         row("Everything there", &format!("{complete} {}", status.missing.join(", ")), "");
+    }
+    for (name, bytes) in [("Logs waiting at the CA", status.logs_waiting), ("Free at the place", status.free)]
+    {
+        if let Some(bytes) = bytes {
+            row(name, &human_bytes(bytes), "");
+        }
     }
     for (name, time) in [("CRL ends", status.crl_ends), ("Certificate ends", status.certificate_ends)] {
         if time.is_some() {
@@ -301,19 +306,32 @@ mod tests {
             verified,
             rehearsed: Some(rehearsed),
             rehearsal: Some(rehearsal.to_owned()),
+            rehearsal_proven: Some(rehearsed).filter(|_| rehearsal != "not-proven"),
             ..CaStatus::default()
         };
+        let earlier = CaStatus { rehearsal_proven: Some(NOW - 500), ..status(None, NOW - 100, "not-proven") };
         for (status, expected) in [
             (status(Some(NOW - 900), NOW - 100, "proven"), Some(NOW - 100)),
             (status(Some(NOW - 900), NOW - 100, "proven-except"), Some(NOW - 100)),
             (status(Some(NOW - 900), NOW - 100, "not-proven"), Some(NOW - 900)),
             (status(None, NOW - 100, "not-proven"), None),
+            (earlier, Some(NOW - 500)),
             (status(Some(NOW + 90_000), NOW - 100, "proven"), Some(NOW - 100)),
         ] {
             assert_eq!(proven(&status, NOW), expected);
             let page = status_page(&[status], &[], NOW);
             assert!(page.contains(&format!("<td>{}</td></tr>", short(expected))), "{page}");
         }
+    }
+
+    #[test]
+    fn what_fills_disks_is_shown_where_it_is_known() {
+        let known = CaStatus { logs_waiting: Some(3 << 20), free: Some(0), ..CaStatus::default() };
+        let page = |status: CaStatus| status_page(&[status], &[], NOW);
+        let shown = page(known);
+        assert!(shown.contains("Logs waiting at the CA</th><td>3.00 MiB</td>"), "{shown}");
+        assert!(shown.contains("Free at the place</th><td>0 B</td>"), "{shown}");
+        assert!(!page(CaStatus::default()).contains("Logs waiting"));
     }
 
     #[test]

@@ -49,7 +49,7 @@ pub const MAKE_OR_MOUNT: &str = "make it or mount it: a job makes no folder wher
 /// When a vault or a folder cannot be read.
 pub fn look(config: &Config, target: &Target, ca: &Ca, now: i64) -> Result<Held, Unseen> {
     match target {
-        Target::Vault(vault) => look_into_vault(&config.vault(vault)?.repository(Some(&ca.own_name))?, now),
+        Target::Vault(vault) => look_into_vault(&config.vault(vault)?.repository(Some(ca.own_name()))?, now),
         Target::Folder(folder) => look_into_folder(folder, ca, now),
     }
 }
@@ -195,10 +195,10 @@ pub fn newest_state(target: &Target, ca: &Ca, held: &Held) -> Vec<PathBuf> {
 #[must_use]
 pub fn address(vault: &str, ca: &Ca, point: &str) -> String {
     debug_assert!(matches!(
-        Address::parse(&format!("{vault}:{}/{point}", ca.own_name)),
+        Address::parse(&format!("{vault}:{}/{point}", ca.own_name())),
         Some(Ok(Address { point: Selector::Latest, .. }))
     ));
-    format!("{vault}:{}/{point}", ca.own_name)
+    format!("{vault}:{}/{point}", ca.own_name())
 }
 
 /// The folder of a new set, which is not there yet.

@@ -15,6 +15,7 @@ use crate::config::{Ca, Config, Job, Target};
 use crate::evidence::rehearsed_at;
 use crate::held::Held;
 use crate::lock::CaLock;
+use crate::names::refuse_alike;
 use crate::perform::{Perform, Performed};
 use crate::place::{self, trouble};
 use crate::plan::{Due, Known, after_backup, due};
@@ -156,7 +157,7 @@ impl Runner<'_> {
         let mut attempts = Attempts::read(self.config, job, ca);
         let mut stored = attempts.clone();
         let Some(first) = job.to.first() else { return };
-        let (mut held, looked) = self.look(first, ca, &attempts);
+        let (mut held, looked) = self.look(first, (job, ca), &attempts);
         if let Some(held) = &mut held {
             held.recall(&first.to_string(), attempts.proven.as_ref(), run.began);
         }
@@ -192,7 +193,7 @@ impl Runner<'_> {
             let is_done = matches!(record.outcome, Outcome::Good | Outcome::Finding);
             match due.step {
                 Step::Full | Step::Logs if is_done => {
-                    held = self.look(first, ca, &attempts).0;
+                    held = self.look(first, (job, ca), &attempts).0;
                     let mut next = after_backup(job, due.step);
                     next.retain(|due| self.may(job, due));
                     if let Some(Err(why)) = held.as_ref().map(Held::base)
@@ -254,9 +255,16 @@ impl Runner<'_> {
     }
 
     /// What the first place holds; a record where that cannot be told.
-    fn look(&self, first: &Target, ca: &Ca, attempts: &Attempts) -> (Option<Held>, Option<StepRecord>) {
+    fn look(
+        &self,
+        first: &Target,
+        (job, ca): (&Job, &Ca),
+        attempts: &Attempts,
+    ) -> (Option<Held>, Option<StepRecord>) {
         let began = (self.clock)();
-        match place::look_again(self.config, first, (ca, attempts), began) {
+        let seen = refuse_alike(self.config, job, ca)
+            .and_then(|()| place::look_again(self.config, first, (ca, attempts), began));
+        match seen {
             Ok(held) => (Some(held), None),
             Err(unseen) => {
                 let performed = Performed::failed(unseen.trouble, unseen.class);

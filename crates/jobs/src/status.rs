@@ -50,6 +50,8 @@ pub struct CaStatus {
     pub rehearsed: Option<i64>,
     /// What it has shown: `proven`, `proven-except` or `not-proven`.
     pub rehearsal: Option<String>,
+    /// The newest rehearsal that has shown that the CA comes back.
+    pub rehearsal_proven: Option<i64>,
     /// Whether everything is there that the CA needs, when that was judged last: `complete`, `incomplete`, `cannot-tell`.
     pub complete: Option<String>,
     /// What is missing then.
@@ -100,6 +102,8 @@ impl CaStatus {
                     self.rehearsed = place::seconds_of(&newest.ended);
                     self.rehearsal = Some(newest.verdict.proof.key().to_owned());
                 }
+                let proven = evidence::newest_proven(&all, now).map(|kept| kept.evidence.ended.as_str());
+                self.rehearsal_proven = proven.and_then(place::seconds_of);
             }
             Err(error) => {
                 self.unjudged.insert(About::NotProven);

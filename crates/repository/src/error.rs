@@ -320,7 +320,9 @@ impl Diagnosis for Error {
                 "write VAULT:CA/POINT, such as vault:latest or vault:Example CA/gen:1f3; a path that has a colon begins with ./"
             }
             Self::Profile { .. } => "mend the file; docs/repository.md lists its keys",
-            Self::NoVault { .. } => "write it into repositories.toml; docs/repository.md shows how",
+            Self::NoVault { .. } => {
+                "write it into repositories.toml, or as [repository.NAME] into certadm.toml; docs/repository.md shows how"
+            }
             Self::WhichCa { names, .. } if names.is_empty() => {
                 "make one with `certadm repository init VAULT: --ca NAME`"
             }

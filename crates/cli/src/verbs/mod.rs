@@ -6,6 +6,8 @@ pub(crate) mod agent;
 pub(crate) mod apply_revocations;
 pub(crate) mod attach;
 pub(crate) mod backup;
+#[cfg(feature = "repository")]
+pub(crate) mod bounded;
 pub(crate) mod ca;
 pub(crate) mod complete;
 #[cfg(feature = "repository")]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::slice;
 
 use certadm_files::durable;
-use certadm_jobs::alarm::Alarm;
+use certadm_jobs::alarm::{About, Alarm};
 use certadm_jobs::metrics::metrics;
 use certadm_jobs::notify::Teller;
 use certadm_jobs::page::status_page;
@@ -13,6 +13,7 @@ use certadm_jobs::place::moment;
 use certadm_jobs::run::system_clock;
 use certadm_jobs::status::CaStatus;
 use certadm_jobs::{Ca, Config, Job, Name, Step, span};
+use certadm_rules::words::human_bytes;
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -39,6 +40,9 @@ pub(crate) struct StatusArgs {
     /// Tell those who are to be told of alarms what they have not heard yet
     #[arg(long)]
     notify: bool,
+    /// Why the agent, which has started this, cannot show its page; an empty text where it can
+    #[arg(long, hide = true, value_name = "TEXT", allow_hyphen_values = true)]
+    page_trouble: Option<String>,
 }
 
 /// `certadm check`
@@ -66,7 +70,8 @@ pub(crate) fn run(args: &StatusArgs, output: Output) -> Result<Done, Failure> {
     interrupt::watch();
     let now = system_clock();
     // What is of no job is told first, and each CA as soon as it is known.
-    let mut teller = args.notify.then(|| Teller::of_judgement(&config));
+    let teller = args.notify.then(|| Teller::of_judgement(&config));
+    let mut teller = teller.map(|teller| teller.knowing_of_page(args.page_trouble.clone()));
     let mut is_remembered = true;
     let mut told = |stand: &[CaStatus]| {
         if let Some(teller) = &mut teller {
@@ -105,37 +110,80 @@ pub(crate) fn run(args: &StatusArgs, output: Output) -> Result<Done, Failure> {
     Ok(Done { exit, result })
 }
 
-/// One line a CA; nothing where there is none.
+/// A line a CA, and below it what else is known of it; nothing where there is no CA.
 fn table(stand: &[CaStatus], now: i64, output: Output) {
     if stand.is_empty() {
         return;
     }
     let width = stand.iter().map(|status| status.ca.len()).max().unwrap_or_default().max(2);
     output.line(format!(
-        "{:width$}  {:>8}  {:>8}  {:>8}  {:>8}  {:>8}  {:11}  {:>8}  STATE",
-        "CA", "FULL", "LOGS", "AT RISK", "VERIFIED", "REHEARSED", "COMPLETE", "NEXT"
+        "{:width$}  {:>7}  {:>7}  {:>7}  {:>8}  {:>9}  {:11}  STATE",
+        "CA", "FULL", "LOGS", "AT RISK", "VERIFIED", "REHEARSED", "COMPLETE"
     ));
     for status in stand {
         let ago = |time: Option<i64>| time.map_or_else(|| "-".to_owned(), |time| short(now - time));
-        let next = status.next.iter().map(|(_, time)| *time).min();
         let line = format!(
-            "{:width$}  {:>8}  {:>8}  {:>8}  {:>8}  {:>9}  {:11}  {:>8}  ",
+            "{:width$}  {:>7}  {:>7}  {:>7}  {:>8}  {:>9}  {:11}  ",
             status.ca,
             ago(status.last_full),
             ago(status.last_logs),
             status.rpo.map_or_else(|| "ALL".to_owned(), short),
             ago(status.verified),
-            ago(status.rehearsed),
+            ago(status.rehearsal_proven),
             status.complete.as_deref().unwrap_or("-"),
-            next.map_or_else(|| "-".to_owned(), |time| short(time - now)),
         );
         let (word, tone) = state_of(status);
         output.toned(&line, &word, Some(tone), "");
+        for parts in [resources(status, now), steps(status, now)] {
+            wrapped(&parts).into_iter().for_each(|line| output.result(line));
+        }
+        if status.is_not_proven() {
+            let when = ago(status.rehearsed);
+            output.result(format!("  the rehearsal {when} ago has not shown that the CA comes back"));
+        }
+        if !status.missing.is_empty() && !status.alarms.iter().any(|alarm| alarm.about == About::Incomplete) {
+            output.result(format!("  missing: {}", status.missing.join(", ")));
+        }
         for alarm in &status.alarms {
             output.result(format!("  {}: {}", alarm.about, alarm.message));
             output.result(format!("  what to do: {}", alarm.remedy));
         }
     }
+}
+
+/// What fills up, and what ends.
+fn resources(status: &CaStatus, now: i64) -> Vec<String> {
+    let waiting = status.logs_waiting.map(|bytes| format!("logs waiting {}", human_bytes(bytes)));
+    let free = status.free.map(|bytes| format!("free {}", human_bytes(bytes)));
+    let ends = [("CRL", status.crl_ends), ("certificate", status.certificate_ends)];
+    let ends = ends.into_iter().filter_map(|(what, ends)| match ends? - now {
+        left @ 1.. => Some(format!("{what} ends in {}", short(left))),
+        _ => Some(format!("{what} has ended")),
+    });
+    waiting.into_iter().chain(free).chain(ends).collect()
+}
+
+/// When which step comes next, the soonest first.
+fn steps(status: &CaStatus, now: i64) -> Vec<String> {
+    let mut next = status.next.clone();
+    next.sort_by_key(|(_, time)| *time);
+    let named = next.iter().map(|(step, time)| format!("{step} in {}", short(time - now)));
+    named.enumerate().map(|(at, text)| if at == 0 { format!("next {text}") } else { text }).collect()
+}
+
+/// Parts in lines of 80 columns, below the line of a CA.
+fn wrapped(parts: &[String]) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for part in parts {
+        match lines.last_mut() {
+            Some(line) if line.len() + 2 + part.len() < 80 => {
+                line.push_str(", ");
+                line.push_str(part);
+            }
+            _ => lines.push(format!("  {part}")),
+        }
+    }
+    lines
 }
 
 /// A state in a word, and its colour.
@@ -169,6 +217,7 @@ fn to_json(status: &CaStatus) -> Value {
         "newest_state",
         "verified",
         "rehearsed",
+        "rehearsal_proven",
         "crl_ends",
         "certificate_ends",
     ];
@@ -241,4 +290,32 @@ fn judged(args: &CheckArgs, output: Output) -> Result<Done, Failure> {
     output.result(format!("{text}{figure}"));
     let cas: Vec<Value> = stand.iter().map(to_json).collect();
     Ok(Done { exit, result: json!({ "state": word.to_ascii_lowercase(), "text": text, "cas": cas }) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_below_the_line_of_a_ca_fits_80_columns() {
+        let status = CaStatus {
+            logs_waiting: Some(1 << 20),
+            free: Some(45 << 30),
+            crl_ends: Some(7_000),
+            certificate_ends: Some(-1),
+            next: vec![(Step::Full, 90_000), (Step::Logs, 600), (Step::Verify, 400_000), (Step::Rehearse, 0)],
+            ..CaStatus::default()
+        };
+        let lines = wrapped(&resources(&status, 0));
+        assert_eq!(
+            lines,
+            ["  logs waiting 1.00 MiB, free 45.00 GiB, CRL ends in 116 min", "  certificate has ended"]
+        );
+        assert_eq!(
+            wrapped(&steps(&status, 0)),
+            ["  next rehearse in 0 s, logs in 10 min, full in 25 h, verify in 4 d"]
+        );
+        assert!(wrapped(&resources(&CaStatus::default(), 0)).is_empty());
+        assert!(wrapped(&vec!["logs in 119 min".to_owned(); 9]).iter().all(|line| line.len() <= 80));
+    }
 }

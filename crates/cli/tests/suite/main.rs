@@ -7,6 +7,8 @@ mod beside;
 mod capture;
 #[cfg(all(unix, feature = "repository"))]
 mod completing;
+#[cfg(all(unix, feature = "repository"))]
+mod configuration;
 mod emergency_crl;
 mod errors;
 mod events;
@@ -38,6 +40,8 @@ mod old_sets;
 mod ownership;
 mod pages;
 mod paths;
+#[cfg(all(unix, feature = "repository"))]
+mod readme;
 mod rehearse;
 mod remote;
 #[cfg(all(unix, feature = "repository"))]
@@ -49,6 +53,8 @@ mod serve;
 #[cfg(all(unix, feature = "object-store"))]
 mod shown;
 mod signing;
+#[cfg(all(unix, feature = "repository"))]
+mod stands;
 mod support;
 mod terminal;
 #[cfg(all(unix, feature = "repository"))]

@@ -236,8 +236,73 @@ fn files_that_cannot_be_used_are_told_before_anybody_calls() {
         assert!(checked.stdout.contains(why), "{what}: {checked:?}");
         assert!(!checked.stdout.contains("abc") && !checked.stdout.contains(TOKEN), "{checked:?}");
         if what != "a token for all" {
-            let refused = run(&work, "agent");
-            assert_eq!(refused.code, 2, "{what}: {refused:?}");
+            let agent = Agent::start(&work, "agent");
+            until("it is told", || {
+                said(&work).contains("cannot show its page at 127.0.0.1:0: ").then_some(())
+            });
+            agent.stop();
+            assert!(!said(&work).contains(TOKEN), "{what}: {}", said(&work));
         }
     }
+}
+
+/// What was told to the hook that [`with_hook`] names, as `event about`, without what is told of CAs.
+fn told_of_all(work: &Work) -> Vec<String> {
+    let text = fs::read_to_string(work.path("told")).unwrap_or_default();
+    let all = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let all = all.filter(|alarm| alarm["ca"] == "");
+    all.map(|alarm| format!("{} {}", alarm["event"].as_str().unwrap(), alarm["about"].as_str().unwrap()))
+        .collect()
+}
+
+/// Adds somebody who is told of alarms to the configuration.
+fn with_hook(work: &Work) {
+    let (hook, told, file) = (work.path("hook"), work.path("told"), work.path("certadm.toml"));
+    fs::write(&hook, format!("#!/bin/sh\ncat >> '{0}'\necho >> '{0}'\n", told.display())).unwrap();
+    fs::set_permissions(&hook, PermissionsExt::from_mode(0o700)).unwrap();
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("{text}\n[notify.ops]\ncommand = ['{}']\n", hook.display())).unwrap();
+}
+
+fn has_full_set(work: &Work) -> bool {
+    let sets = fs::read_dir(work.path("backups/web")).into_iter().flatten();
+    sets.map(|set| set.unwrap().path()).any(|set| set.join("manifest.json").exists())
+}
+
+#[test]
+fn an_agent_that_cannot_show_its_page_works_and_tells_and_shows_it_when_it_can() {
+    let work = with_agent("socket = 'folder/page.sock'\nlisten = '127.0.0.1:0'");
+    with_hook(&work);
+    let agent = Agent::start(&work, "agent");
+    until("a full set is there", || has_full_set(&work).then_some(()));
+    until("it is told", || (told_of_all(&work) == ["begins page"]).then_some(()));
+    let text = said(&work);
+    assert!(text.contains("cannot show its page at ") && text.contains("folder/page.sock: "), "{text}");
+    assert!(text.contains("shows itself at http://127.0.0.1:"), "the other way is open: {text}");
+    // Who judges without the agent ends nothing.
+    run(&work, "status --notify");
+    fs::create_dir(work.path("folder")).unwrap();
+    until("its end is told", || (told_of_all(&work) == ["begins page", "ends page"]).then_some(()));
+    let get = |at: &str| ask(UnixStream::connect(work.path("folder/page.sock")).unwrap(), at, "").unwrap();
+    assert!(get("/healthz").ends_with("ok\n"));
+    assert!(!get("/metrics").contains("about=\"page\""), "it is of no CA");
+    agent.stop();
+}
+
+#[test]
+fn an_agent_whose_records_cannot_be_written_tells_and_begins_when_they_can() {
+    let work = world(JOB);
+    with_hook(&work);
+    // No folder can be made there, whatever rights somebody has.
+    fs::write(work.path("state"), "").unwrap();
+    let agent = Agent::start(&work, "agent");
+    until("it is told", || told_of_all(&work).contains(&"begins failed".to_owned()).then_some(()));
+    assert!(said(&work).contains("no run begins, because the records cannot be written"), "{}", said(&work));
+    assert!(!has_full_set(&work));
+    fs::remove_file(work.path("state")).unwrap();
+    until("a full set is there", || has_full_set(&work).then_some(()));
+    let second = run(&work, "agent");
+    assert_eq!(second.code, 3, "{second:?}");
+    until("copies are kept again", || work.path("state/agent.toml").exists().then_some(()));
+    agent.stop();
 }

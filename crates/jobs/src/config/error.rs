@@ -26,6 +26,14 @@ pub enum Error {
         /// What is wrong, with line and column.
         detail: String,
     },
+    /// A job names a vault that nobody knows.
+    #[error("{}: {detail}", .path.display())]
+    UnknownVault {
+        /// The file.
+        path: PathBuf,
+        /// Which, with line and column.
+        detail: String,
+    },
     /// It has no job or CA of that name.
     #[error("there is no {what} {name}: {known}")]
     NoSuch {
@@ -48,7 +56,9 @@ fn places(paths: &[PathBuf]) -> String {
 impl Diagnosis for Error {
     fn hresult(&self) -> Hresult {
         match self {
-            Self::NotThere { .. } | Self::Wrong { .. } | Self::NoSuch { .. } => Hresult::E_INVALIDARG,
+            Self::NotThere { .. } | Self::Wrong { .. } | Self::UnknownVault { .. } | Self::NoSuch { .. } => {
+                Hresult::E_INVALIDARG
+            }
             Self::File(error) => error.hresult(),
         }
     }
@@ -59,6 +69,10 @@ impl Diagnosis for Error {
             Self::Wrong { .. } => {
                 "correct the file; certadm config check reads it again, and certadm.toml(5) tells \
                                    what it may hold"
+                    .into()
+            }
+            Self::UnknownVault { .. } => {
+                "write the vault into this file as [repository.NAME], or into repositories.toml; docs/repository.md shows how"
                     .into()
             }
             Self::NoSuch { .. } => "name one that is there: certadm config show".into(),

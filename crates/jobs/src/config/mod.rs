@@ -1,11 +1,13 @@
 //! `certadm.toml`: which CAs there are, where they are backed up to, how often, and who is told (certadm.toml(5)). It holds no
 //! secret: passwords, keys and addresses with tokens are named by their files.
 
+mod doubts;
 mod error;
 mod exposure;
 mod kept;
 mod mail;
 mod name;
+mod own_name;
 mod parts;
 mod places;
 mod raw;
@@ -17,19 +19,22 @@ use std::path::{Path, PathBuf};
 
 use certadm_files::read;
 use certadm_repository::{Address, Profile, Profiles, Vault};
-use certadm_rules::names::sanitize;
 use certadm_rules::settings::mistake;
 use toml::Spanned;
 
+use crate::span::Seconds;
 use crate::step::Step;
+use own_name::OwnName;
 use places::{program_data, variable};
 
+pub use doubts::Doubt;
 pub use error::{Error, Result};
 pub use exposure::{Exposure, Guard, Socket};
 pub use mail::{Mail, Protection};
 pub use name::Name;
 pub use parts::{Account, Ca, Job, Keys, Limits, Notify, Place, Secret, Target};
 pub use places::{default_state, is_of_the_machine};
+pub use several::{ONE_OF_THEM, alike_text};
 
 /// No configuration is longer than this, in bytes: a thousand CAs have a tenth of it.
 const MAX_FILE: u64 = 4 << 20;
@@ -71,6 +76,10 @@ pub struct Config {
     pub notify: BTreeMap<Name, Notify>,
     /// Where the agent shows itself.
     pub exposure: Exposure,
+    /// Settings that nobody can mean.
+    pub doubts: Vec<Doubt>,
+    /// Where the text names the places of a job.
+    places_at: BTreeMap<Name, Range<usize>>,
 }
 
 impl Config {
@@ -130,6 +139,7 @@ impl Config {
             let is_well_formed = toml::from_str::<toml::Table>(text).is_ok();
             mistake(text, error.span(), error.message(), is_well_formed)
         })?;
+        let doubts = doubts::of_file(text, &raw);
         let source = path;
         let of = raw.copy_of.map(|of| source.parent().unwrap_or(Path::new("/")).join(of));
         let path = of.as_deref().unwrap_or(source);
@@ -165,16 +175,18 @@ impl Config {
             text: text.to_owned(),
             is_copy: of.is_some(),
             state,
-            at_once: usize::from(raw.at_once.unwrap_or(2).max(1)),
-            time_limit: raw.time_limit.map_or(86_400, |limit| limit.0),
+            at_once: usize::from(raw.at_once.map_or(2, Spanned::into_inner).max(1)),
+            time_limit: raw.time_limit.map_or(86_400, |limit| limit.get_ref().0),
             retry_after: raw
                 .retry_after
-                .map_or_else(|| vec![10, 60], |waits| waits.iter().map(|wait| wait.0).collect()),
+                .map_or_else(|| vec![10, 60], |waits| waits.iter().map(|wait| wait.get_ref().0).collect()),
             cas,
             repositories: raw.repository.beginning_at(folder),
             jobs: BTreeMap::new(),
             notify,
             exposure,
+            doubts,
+            places_at: BTreeMap::new(),
         };
         for (name, section) in raw.job {
             let span = section.span();
@@ -253,24 +265,36 @@ impl Config {
         if let Ok(profile) = listed.vault(name) {
             return Ok(profile.clone());
         }
-        // Where neither has it, the error names those of this file, or those of the list when this has none.
-        let here = self.repositories.vault(name);
-        if self.repositories.all().next().is_none() {
-            return listed.vault(name).cloned();
+        if let Ok(profile) = self.repositories.vault(name) {
+            return Ok(profile.clone());
         }
-        here.cloned()
+        let known: BTreeSet<&str> =
+            listed.all().chain(self.repositories.all()).map(|profile| profile.name.as_str()).collect();
+        Err(certadm_repository::Error::NoVault { name: name.to_owned(), known: listed_or_none(known) })
+    }
+
+    /// What is wrong with a job one of whose vaults nobody knows: where the file names it, and what is there.
+    #[must_use]
+    pub fn unknown_vault(&self, job: &Job, error: &certadm_repository::Error) -> Error {
+        let message = format!("[job.{}]: {error}", job.name);
+        let detail = mistake(&self.text, self.places_at.get(&job.name).cloned(), &message, true);
+        Error::UnknownVault { path: self.path.clone(), detail }
     }
 
     fn job_of(
-        &self,
+        &mut self,
         name: &Name,
         raw: raw::Job,
         folder: &Path,
     ) -> std::result::Result<Job, (Option<Range<usize>>, String)> {
+        let backups = [raw.full, raw.logs].into_iter().flatten();
+        let often = backups.map(|schedule| schedule.period()).min().unwrap_or(86_400);
+        self.doubts.extend(doubts::of_job(&self.text, &raw, often));
         let missing = |what: &str| (None, format!("`{what}` is missing"));
         let cas = raw.ca.ok_or_else(|| missing("ca"))?;
         let cas = self.cas_of(&cas).map_err(|message| (Some(cas.span()), message))?;
         let to = raw.to.ok_or_else(|| missing("to"))?;
+        self.places_at.insert(name.clone(), to.span());
         let to = targets_of(&to, folder).map_err(|message| (Some(to.span()), message))?;
         if raw.full.is_none() && raw.logs.is_none() {
             return Err((None, "`full` is missing: say when a full backup is taken".to_owned()));
@@ -279,14 +303,13 @@ impl Config {
             Some(names) => self.told(names).map_err(|message| (Some(names.span()), message))?,
             None => self.notify.keys().cloned().collect(),
         };
-        let backups = [raw.full, raw.logs].into_iter().flatten();
-        let often = backups.map(|schedule| schedule.period()).min().unwrap_or(86_400);
+        let seconds = |span: Option<Spanned<Seconds>>| span.map(|span| span.into_inner().0);
         let limits = Limits {
             // Two slots that were missed, and time for the work itself.
-            rpo: raw.rpo.map_or(2 * often + 600, |rpo| rpo.0),
-            rto: raw.rto.map(|rto| rto.0),
-            crl: raw.crl.map_or(86_400, |crl| crl.0),
-            certificate: raw.certificate.map_or(90 * 86_400, |certificate| certificate.0),
+            rpo: seconds(raw.rpo).unwrap_or(2 * often + 600),
+            rto: seconds(raw.rto),
+            crl: seconds(raw.crl).unwrap_or(86_400),
+            certificate: seconds(raw.certificate).unwrap_or(90 * 86_400),
         };
         let path = |path: Option<PathBuf>| path.map(|path| folder.join(path));
         Ok(Job {
@@ -298,7 +321,7 @@ impl Config {
             verify: raw.verify,
             rehearse: raw.rehearse,
             complete: raw.complete,
-            keep: raw.keep.filter(|keep| !keep.is_empty()),
+            keep: raw.keep.map(Spanned::into_inner).filter(|keep| !keep.is_empty()),
             evidence: path(raw.evidence).unwrap_or_else(|| self.state.join("evidence")),
             shared: BTreeMap::new(),
             scratch: path(raw.scratch),
@@ -369,11 +392,11 @@ impl Ca {
             passphrase_file: raw.passphrase_file.map(|path| folder.join(path)),
             is_external: raw.external_key.unwrap_or_default(),
         };
-        let own_name = match (raw.name, &place) {
-            (Some(own), _) => sanitize(&own),
-            (None, Place::Folder(dir, _)) => own_name_in(dir).unwrap_or_else(|| sanitize(name.as_str())),
-            (None, _) => sanitize(name.as_str()),
+        let own_folder = match &place {
+            Place::Folder(dir, _) => Some(dir.as_path()),
+            Place::Socket(_) | Place::Server(..) => None,
         };
+        let own_name = OwnName::of(name, raw.name.as_deref(), own_folder);
         let identity = raw.identity.map(|path| folder.join(path));
         Ok(Self { name: name.clone(), place, own_name, keys, identity })
     }
@@ -519,14 +542,12 @@ fn targets_of(words: &Spanned<raw::Words>, folder: &Path) -> std::result::Result
 }
 
 fn known<'a>(names: impl Iterator<Item = &'a Name>) -> String {
-    let names: Vec<&str> = names.map(Name::as_str).collect();
-    if names.is_empty() { "none is configured".to_owned() } else { format!("there are {}", names.join(", ")) }
+    listed_or_none(names.map(Name::as_str))
 }
 
-/// The name of a CA of ours: that of its database. A lost CA tells none, so that `name` has to.
-fn own_name_in(dir: &Path) -> Option<String> {
-    let database = certadm_store::Folder::new(dir).database_path().ok()?;
-    Some(database.file_stem()?.to_str()?.to_owned())
+fn listed_or_none<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = names.into_iter().collect();
+    if names.is_empty() { "none is configured".to_owned() } else { format!("there are {}", names.join(", ")) }
 }
 
 #[cfg(test)]

@@ -6,19 +6,20 @@ use std::path::PathBuf;
 
 use certadm_repository::Keep;
 
+use super::own_name::OwnName;
 use super::{Mail, Name};
 use crate::schedule::Schedule;
 use crate::step::Step;
 
 /// A CA, and how it is reached.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Ca {
     /// The name of its section.
     pub name: Name,
     /// Where it is.
     pub place: Place,
-    /// Its own name, sanitized, which names its repository in a vault.
-    pub own_name: String,
+    /// Its own name.
+    pub(super) own_name: OwnName,
     /// What a rehearsal signs with.
     pub keys: Keys,
     /// Where `ca.toml` and `ca.crt` are kept, which no set holds.
@@ -26,6 +27,19 @@ pub struct Ca {
 }
 
 impl Ca {
+    /// Its own name, sanitized, which names its repository in a vault. Where the configuration does not say it, this looks into the CA's
+    /// folder, and hangs when that one hangs: it belongs behind the guard that all else of the CA has.
+    #[must_use]
+    pub fn own_name(&self) -> &str {
+        self.own_name.get()
+    }
+
+    /// The same name, where it is known without a look at the CA's folder.
+    #[must_use]
+    pub fn given_name(&self) -> Option<&str> {
+        self.own_name.given()
+    }
+
     /// Whether it has to be asked for the ends of its CRL and its certificate: no folder of this machine tells them.
     #[must_use]
     pub const fn has_to_be_asked(&self) -> bool {
@@ -42,6 +56,16 @@ pub enum Place {
     Socket(PathBuf),
     /// On the network.
     Server(String, Account),
+}
+
+impl Place {
+    /// What is the same for two sections of one CA. Nothing is looked at: a folder that hangs must not keep the file from being read.
+    pub(crate) fn key(&self) -> PathBuf {
+        match self {
+            Self::Folder(path, _) | Self::Socket(path) => path.components().collect(),
+            Self::Server(server, _) => server.to_lowercase().into(),
+        }
+    }
 }
 
 /// As whom a backup logs on; what is left out comes from `client.toml`.
@@ -118,6 +142,14 @@ pub struct Job {
 }
 
 impl Job {
+    /// The names of its vaults.
+    pub(crate) fn vaults(&self) -> impl Iterator<Item = &str> {
+        self.to.iter().filter_map(|target| match target {
+            Target::Vault(vault) => Some(vault.as_str()),
+            Target::Folder(_) => None,
+        })
+    }
+
     /// When a step is done; `None` where the job has no schedule for it.
     #[must_use]
     pub const fn schedule_of(&self, step: Step) -> Option<Schedule> {

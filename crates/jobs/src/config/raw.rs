@@ -25,11 +25,11 @@ pub(super) struct File {
     /// Where records of runs are kept.
     pub(super) state: Option<PathBuf>,
     /// How many CAs are worked on at the same time.
-    pub(super) at_once: Option<u8>,
+    pub(super) at_once: Option<Spanned<u8>>,
     /// How long a run of the agent may take.
-    pub(super) time_limit: Option<Seconds>,
+    pub(super) time_limit: Option<Spanned<Seconds>>,
     /// How long to wait before a step that was busy or unreachable is tried again, each time.
-    pub(super) retry_after: Option<Vec<Seconds>>,
+    pub(super) retry_after: Option<Vec<Spanned<Seconds>>>,
     pub(super) agent: Option<Spanned<Agent>>,
     #[serde(default)]
     pub(super) defaults: Defaults,
@@ -111,16 +111,16 @@ options! {
         verify: Schedule,
         rehearse: Schedule,
         complete: Schedule,
-        keep: Keep,
+        keep: Spanned<Keep>,
         evidence: PathBuf,
         scratch: PathBuf,
         sign_key: PathBuf,
         sign_passphrase_file: PathBuf,
         allowed_signers: PathBuf,
-        rpo: Seconds,
-        rto: Seconds,
-        crl: Seconds,
-        certificate: Seconds,
+        rpo: Spanned<Seconds>,
+        rto: Spanned<Seconds>,
+        crl: Spanned<Seconds>,
+        certificate: Spanned<Seconds>,
         bandwidth: Speed,
         sha256: bool,
         notify: Spanned<Words>,

@@ -1,9 +1,9 @@
 //! Several jobs of one CA: what they may not do, and what they have in common.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use super::{Ca, Config, Name, Place, Target};
+use super::{Ca, Config, Job, Name};
 
 impl Config {
     /// Finds the CAs whose evidence several jobs have in one folder.
@@ -31,7 +31,7 @@ impl Config {
         let mut seen: BTreeMap<PathBuf, (&Name, &Name)> = BTreeMap::new();
         for job in self.jobs.values().filter(|job| job.logs.is_some()) {
             for name in &job.cas {
-                let Some(place) = self.cas.get(name).map(|ca| where_it_is(&ca.place)) else { continue };
+                let Some(place) = self.cas.get(name).map(|ca| ca.place.key()) else { continue };
                 match seen.insert(place, (&job.name, name)) {
                     Some((other, same)) if same == name => {
                         return Err(format!(
@@ -53,37 +53,49 @@ impl Config {
         Ok(())
     }
 
-    /// A vault knows a CA by its own name, so that two of one name would have their sets mixed there. Two sections of one CA may be.
+    /// A vault knows a CA by its own name, so that two of one name would have their sets mixed there. Two sections of one CA may be. Names
+    /// that a folder tells are compared when a run needs them ([`crate::names`]).
     pub(super) fn refuse_one_name(&self) -> std::result::Result<(), String> {
-        let mut seen: BTreeMap<(&str, &str), &Ca> = BTreeMap::new();
         for job in self.jobs.values() {
-            let vaults = job.to.iter().filter_map(|target| match target {
-                Target::Vault(vault) => Some(vault.as_str()),
-                Target::Folder(_) => None,
-            });
-            for vault in vaults {
-                for ca in job.cas.iter().filter_map(|name| self.cas.get(name)) {
-                    let other = *seen.entry((vault, &ca.own_name)).or_insert(ca);
-                    if where_it_is(&other.place) != where_it_is(&ca.place) {
-                        return Err(format!(
-                            "the CAs ca.{} and ca.{} both have the name {} of their own, and their sets would be mixed in {vault}: \
-                             give one of them another vault, or say in `name` of its section how it is called there",
-                            other.name, ca.name, ca.own_name
-                        ));
-                    }
+            for ca in job.cas.iter().filter_map(|name| self.cas.get(name)) {
+                let Some(name) = ca.given_name() else { continue };
+                let others = self.in_one_vault(job, ca);
+                if let Some((vault, other)) =
+                    others.into_iter().find(|(_, other)| other.given_name() == Some(name))
+                {
+                    return Err(format!("{}: {ONE_OF_THEM}", alike_text(vault, ca, other, name)));
                 }
             }
         }
         Ok(())
     }
+
+    /// The other CAs that some job has in a vault of this job, each with that vault.
+    pub fn in_one_vault<'a>(&'a self, job: &'a Job, ca: &Ca) -> Vec<(&'a str, &'a Ca)> {
+        let here: BTreeSet<&str> = job.vaults().collect();
+        let mut others = BTreeMap::new();
+        for job in self.jobs.values() {
+            let Some(vault) = job.vaults().find(|vault| here.contains(vault)) else { continue };
+            let cas = job.cas.iter().filter_map(|name| self.cas.get(name));
+            for other in cas.filter(|other| other.place.key() != ca.place.key()) {
+                others.entry(&other.name).or_insert((vault, other));
+            }
+        }
+        others.into_values().collect()
+    }
 }
 
-/// What is the same for two sections of one CA. Nothing is looked at: a folder that hangs must not keep the file from being read.
-fn where_it_is(place: &Place) -> PathBuf {
-    match place {
-        Place::Folder(path, _) | Place::Socket(path) => path.components().collect(),
-        Place::Server(server, _) => server.to_lowercase().into(),
-    }
+/// What to do about two CAs of one name that have a vault together.
+pub const ONE_OF_THEM: &str =
+    "give one of them another vault, or say in `name` of its section how it is called there";
+
+/// What is wrong with two CAs of one name that have a vault together.
+#[must_use]
+pub fn alike_text(vault: &str, one: &Ca, other: &Ca, name: &str) -> String {
+    format!(
+        "the CAs ca.{} and ca.{} both have the name {name} of their own, and their sets would be mixed in {vault}",
+        one.name, other.name
+    )
 }
 
 #[cfg(test)]

@@ -4,8 +4,14 @@
 #[cfg(windows)]
 mod install;
 mod manager;
+#[cfg(not(feature = "object-store"))]
+#[path = "no_page.rs"]
+mod page;
+#[cfg(feature = "object-store")]
+mod page;
 #[cfg(windows)]
 mod service;
+mod trouble;
 
 use std::ffi::OsStr;
 use std::fs::{File, Permissions, TryLockError};
@@ -31,6 +37,8 @@ use crate::interrupt;
 use crate::output::{Done, Output};
 use crate::verbs::protected::LOOK;
 use manager::{State, notify};
+use page::Page;
+use trouble::{RETRY, warn};
 
 /// How often the agent looks whether something is due or has ended.
 const GLANCE: Duration = Duration::from_millis(250);
@@ -156,20 +164,32 @@ pub(crate) fn run(args: AgentArgs, output: Output) -> Result<Done, Failure> {
 
 fn work(args: &AgentArgs, output: Output) -> Result<Done, Failure> {
     let config = args.config()?;
-    let _lock = lock(&config)?;
+    let lock = match lock(&config) {
+        Ok(None) => return Err(another(&config)),
+        Ok(lock) => lock,
+        // Who is told of alarms has to hear of it, and it may pass.
+        Err(error) => {
+            warn(output, &format!("no run begins, because the records cannot be written: {error}"));
+            None
+        }
+    };
     interrupt::watch();
-    let mut agent = Agent::new(config, output)?;
-    let _showing = show(args.listen, &agent)?;
+    let mut agent = Agent::new(config, lock, output)?;
+    let mut page = page(args, &agent)?;
     notify(State::Ready);
     output.line(format!("The agent works by {}.", agent.config.path.display()));
-    while cancel::requested().is_none() {
+    let mut is_another = false;
+    while cancel::requested().is_none() && !is_another {
         agent.alive.store(system_clock(), Ordering::Relaxed);
-        agent.step();
+        is_another = !agent.step(&mut page);
         notify(State::Watchdog);
         thread::sleep(GLANCE);
     }
     notify(State::Stopping);
     agent.stop();
+    if is_another {
+        return Err(another(&agent.config));
+    }
     // What stays is read by nobody, and written over at the next start.
     agent.config.let_go().ok();
     output.line("The agent has stopped.");
@@ -177,37 +197,30 @@ fn work(args: &AgentArgs, output: Output) -> Result<Done, Failure> {
     Ok(Done { exit: Exit::Good, result: json!({ "runs": agent.runs, "failed": agent.failed }) })
 }
 
-/// One agent a folder of records.
-fn lock(config: &Config) -> Result<File, Failure> {
+/// One agent a folder of records: the lock of it, or nothing where another agent has it.
+fn lock(config: &Config) -> Result<Option<File>, certadm_files::Error> {
     durable::create_dir(&config.state)?;
     let path = config.state.join("agent.lock");
     let file = durable::open_or_create(&path)?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Failure {
-            message: format!("another agent works with {}", config.state.display()),
-            code: Hresult::ERROR_SERVICE_ALREADY_RUNNING,
-            remedy: "stop that one, or leave it: one agent does all jobs".to_owned(),
-            exit: Exit::Refused,
-            done: None,
-        }),
-        Err(TryLockError::Error(source)) => {
-            Err(certadm_files::Error::Io { action: "lock", path, source }.into())
-        }
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(source)) => Err(certadm_files::Error::Io { action: "lock", path, source }),
     }
 }
 
-/// Begins to show page and figures, where that is wished.
+fn another(config: &Config) -> Failure {
+    Failure {
+        message: format!("another agent works with {}", config.state.display()),
+        code: Hresult::ERROR_SERVICE_ALREADY_RUNNING,
+        remedy: "stop that one, or leave it: one agent does all jobs".to_owned(),
+        exit: Exit::Refused,
+    }
+}
+
+/// The page of an agent, where one is wished.
 #[cfg(feature = "object-store")]
-fn show(address: Option<SocketAddr>, agent: &Agent) -> Result<Option<certadm_jobs::serve::Showing>, Failure> {
-    let mut exposure = agent.config.exposure.clone();
-    if let Some(address) = address {
-        let remedy = "name an address of this machine, such as 127.0.0.1:9464, or the files in [agent] of certadm.toml";
-        exposure = exposure.at(address).map_err(|text| Failure::usage(text, remedy))?;
-    }
-    if exposure.listen.is_none() && exposure.socket.is_none() {
-        return Ok(None);
-    }
+fn page(args: &AgentArgs, agent: &Agent) -> Result<Page, Failure> {
     let shown = certadm_jobs::serve::Shown {
         page: agent.config.state.join(PAGE),
         figures: agent.config.state.join(FIGURES),
@@ -215,39 +228,12 @@ fn show(address: Option<SocketAddr>, agent: &Agent) -> Result<Option<certadm_job
         is_unjudged: Arc::clone(&agent.is_unjudged),
         clock: system_clock,
     };
-    let showing = certadm_jobs::serve::begin(&exposure, &shown).map_err(|error| Failure {
-        message: format!("the agent cannot show itself: {error}"),
-        code: certadm_files::io_hresult(&error),
-        remedy: "name a free port, a socket in a folder that is there, and files that can be used: certadm config check"
-            .to_owned(),
-        exit: match error.kind() {
-            std::io::ErrorKind::InvalidInput | std::io::ErrorKind::InvalidData => Exit::Usage,
-            _ => Exit::Refused,
-        },
-        done: None,
-    })?;
-    if let Some(address) = showing.address {
-        let scheme = if showing.is_guarded { "https" } else { "http" };
-        agent.output.line(format!("The agent shows itself at {scheme}://{address}/."));
-    }
-    if let Some(socket) = &showing.socket {
-        agent.output.line(format!("The agent shows itself behind the socket {}.", socket.display()));
-    }
-    Ok(Some(showing))
+    Page::new(args.listen, &agent.config.exposure, shown, agent.output)
 }
 
-/// This build has no HTTP.
 #[cfg(not(feature = "object-store"))]
-fn show(address: Option<SocketAddr>, agent: &Agent) -> Result<(), Failure> {
-    let exposure = &agent.config.exposure;
-    if address.is_none() && exposure.listen.is_none() && exposure.socket.is_none() {
-        return Ok(());
-    }
-    let text = "this build has no HTTP";
-    Err(Failure::usage(
-        text,
-        "leave --listen and [agent] out, and have `certadm status` write page and figures",
-    ))
+fn page(args: &AgentArgs, agent: &Agent) -> Result<Page, Failure> {
+    Page::new(args.listen, &agent.config.exposure, (), agent.output)
 }
 
 struct Agent {
@@ -267,10 +253,15 @@ struct Agent {
     runs: u64,
     failed: u64,
     said: Option<Value>,
+    /// What shows other agents that this one works with the records; nothing while these cannot be written.
+    lock: Option<File>,
+    tried: Instant,
+    /// Why the page is not shown.
+    page_trouble: String,
 }
 
 impl Agent {
-    fn new(mut config: Config, output: Output) -> Result<Self, Failure> {
+    fn new(mut config: Config, lock: Option<File>, output: Output) -> Result<Self, Failure> {
         let program = crate::program::own()?;
         let changed = changed(&config);
         // What runs and judgements read: a mistake in the file ends neither backups nor alarms.
@@ -295,29 +286,68 @@ impl Agent {
             runs: 0,
             failed: 0,
             said,
+            lock,
+            tried: Instant::now(),
+            page_trouble: String::new(),
         })
     }
 
-    /// Collects what has ended, and begins what is due. Nothing in here waits.
-    fn step(&mut self) {
+    /// Collects what has ended, and begins what is due. Nothing in here waits. False when another agent works with the records.
+    fn step(&mut self, page: &mut Page) -> bool {
         let now = system_clock();
-        self.reload(now);
+        if self.reload(now) {
+            page.reload(&self.config.exposure);
+        }
         self.collect(now);
+        if !self.take_lock() {
+            return false;
+        }
         for pair in self.agenda.due(now) {
-            if self.config.at_once <= self.running.len() {
+            // Without records two agents could do the same, and no run remembers anything.
+            if self.lock.is_none() || self.config.at_once <= self.running.len() {
                 break;
             }
             self.begin(pair, now);
         }
-        self.judge();
+        if let Some(trouble) = page.step() {
+            if self.page_trouble != trouble {
+                self.page_trouble = trouble;
+                self.judged = None;
+            }
+            // Until it is known whether the page is shown, nobody is told that an alarm about it has ended.
+            self.judge();
+        }
         self.say(now);
+        true
+    }
+
+    /// Tries again to get the lock that could not be had at the start. False when another agent has it.
+    fn take_lock(&mut self) -> bool {
+        if self.lock.is_some() || self.tried.elapsed() < RETRY {
+            return true;
+        }
+        self.tried = Instant::now();
+        match lock(&self.config) {
+            Ok(None) => return false,
+            Ok(lock) => {
+                self.lock = lock;
+                self.judged = None;
+                self.output.line("The records can be written, and runs begin.");
+                if let Err(error) = self.config.keep() {
+                    tell_not_kept(self.output, &error);
+                }
+            }
+            Err(error) => tracing::debug!(%error, "the records still cannot be written"),
+        }
+        true
     }
 
     /// A configuration that cannot be read leaves the one before in force. Who is told of alarms hears of it at once.
-    fn reload(&mut self, now: i64) {
+    /// Whether another one counts from now on.
+    fn reload(&mut self, now: i64) -> bool {
         let changed = changed(&self.config);
         if changed == self.changed {
-            return;
+            return false;
         }
         self.changed = changed;
         self.judged = None;
@@ -329,8 +359,12 @@ impl Agent {
                 self.output.line("The configuration has changed, and counts from now on.");
                 self.config = config;
                 self.agenda.update(&self.config, now);
+                true
             }
-            Err(error) => self.warn(&format!("the changed configuration is left out: {error}")),
+            Err(error) => {
+                self.warn(&format!("the changed configuration is left out: {error}"));
+                false
+            }
         }
     }
 
@@ -414,10 +448,11 @@ impl Agent {
             self.has_news = false;
             let [page, figures] = [PAGE, FIGURES].map(|name| self.config.state.join(name));
             let words = ["--quiet", "status", "--notify", "--html"].map(OsStr::new);
-            let words =
-                words.into_iter().chain([page.as_os_str(), OsStr::new("--prometheus"), figures.as_os_str()]);
+            let trouble = self.page_trouble.clone();
+            let files = [page.as_os_str(), OsStr::new("--prometheus"), figures.as_os_str()];
+            let of_page = ["--page-trouble", trouble.as_str()].map(OsStr::new);
             self.keep();
-            let started = self.start(words);
+            let started = self.start(words.into_iter().chain(files).chain(of_page));
             if let Err(error) = &started {
                 self.is_unjudged.store(true, Ordering::Relaxed);
                 self.warn(&format!("no judgement can be started, and an alarm may be missing: {error}"));
@@ -498,11 +533,6 @@ impl Agent {
     fn warn(&self, text: &str) {
         warn(self.output, text);
     }
-}
-
-fn warn(output: Output, text: &str) {
-    manager::warn(text);
-    output.toned("", "warning", Some(crate::terminal::Tone::Warn), &format!(": {text}"));
 }
 
 fn tell_not_kept(output: Output, error: &dyn std::fmt::Display) {
