@@ -11,6 +11,7 @@ use std::time::Duration;
 use certadm_files::cancel;
 use certadm_rules::Hresult;
 use certadm_rules::diagnosis::Class;
+use certadm_rules::finding::{Place, Spot};
 use serde_json::Value;
 
 use crate::children;
@@ -72,10 +73,11 @@ impl Performed {
         let shut = list(&result["gates"]).into_iter().filter(|gate| gate["verdict"] == "shut");
         let checks = list(&result["components"]).into_iter().flat_map(|component| list(&component["checks"]));
         let wrong = checks.filter(|check| result["contradicts"] == true && check["ok"] == false);
-        let found = shut.chain(found).chain(wrong).map(|finding| Trouble {
+        let found = shut.chain(found).chain(wrong).collect::<Vec<_>>();
+        let found = found.iter().map(|finding| Trouble {
             code: text(&finding["code"]).unwrap_or_default(),
             kind: text(&finding["kind"]).or_else(|| text(&finding["name"])).unwrap_or_default(),
-            message: text(&finding["detail"]).unwrap_or_default(),
+            message: with_place(finding),
             remedy: text(&finding["remedy"]),
         });
         let outcome = match exit_code {
@@ -113,6 +115,22 @@ impl Performed {
     fn has_code(&self, code: Hresult) -> bool {
         let code = format!("0x{:08x}", code.to_bits());
         self.trouble.iter().any(|trouble| trouble.code == code)
+    }
+}
+
+/// What was found, with its place: whoever hears of it has to know which file it is.
+fn with_place(finding: &Value) -> String {
+    let detail = finding["detail"].as_str().unwrap_or_default();
+    let number = |key: &str| finding[key].as_u64().and_then(|number| u32::try_from(number).ok());
+    let through = |first| number("through").unwrap_or(first);
+    let page = number("page").map(|page| Spot::pages(page, through(page)));
+    let spot = page.or_else(|| number("generation").map(|log| Spot::logs(log, through(log))));
+    let place = Place { file: finding["path"].as_str().map(PathBuf::from), spot };
+    match finding["path"].as_str() {
+        // What the system says names the file itself.
+        Some(path) if detail.contains(path) => detail.to_owned(),
+        _ if place.is_none() => detail.to_owned(),
+        _ => format!("{place}: {detail}"),
     }
 }
 
@@ -209,6 +227,21 @@ mod tests {
         let performed = understand(1, found);
         assert_eq!((performed.outcome, performed.trouble.len()), (Outcome::Finding, 1));
         assert_eq!(performed.trouble[0].kind, "disk-space");
+        assert_eq!(performed.trouble[0].message, "d", "it has no place");
+        let damaged = br#"{"result":{"findings":[
+            {"severity":"error","code":"0x1","kind":"file-changed","detail":"its bytes differ","path":"/b/edb00006.log","generation":6,"remedy":"r"},
+            {"severity":"error","code":"0x1","kind":"page-checksum","detail":"it is wrong","path":"v:CA/1/a.edb","page":6,"through":8,"remedy":"r"},
+            {"severity":"error","code":"0x1","kind":"unreadable","detail":"cannot open /b/x: denied","path":"/b/x","remedy":"r"}]},"error":null}"#;
+        let told: Vec<String> =
+            understand(5, damaged).trouble.into_iter().map(|trouble| trouble.message).collect();
+        assert_eq!(
+            told,
+            [
+                "/b/edb00006.log: its bytes differ",
+                "v:CA/1/a.edb: pages 6 to 8: it is wrong",
+                "cannot open /b/x: denied"
+            ]
+        );
         let unconfirmed =
             br#"{"result":{"findings":[],"end_error":"the CA is gone (0x800706ba)"},"error":null}"#;
         let performed = understand(1, unconfirmed);
