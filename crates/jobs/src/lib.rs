@@ -32,6 +32,7 @@ pub mod status;
 mod step;
 pub mod story;
 pub mod timers;
+mod trouble;
 mod unheard;
 mod way;
 

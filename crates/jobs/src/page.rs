@@ -8,6 +8,7 @@ use certadm_rules::markup::{escaped, head, with_code};
 use certadm_rules::words::counted;
 use certadm_set::manifest::SetKind;
 
+use crate::alarm::abouts;
 use crate::config::Name;
 use crate::held::is_past;
 use crate::place::moment;
@@ -81,11 +82,11 @@ fn proven(status: &CaStatus, now: i64) -> Option<i64> {
 }
 
 fn state_of(status: &CaStatus) -> (String, &'static str) {
-    let abouts: Vec<&str> = status.alarms.iter().map(|alarm| alarm.about.key()).collect();
+    let abouts = abouts(&status.alarms);
     match status.alarms.iter().any(|alarm| alarm.about.is_grave()) {
         _ if abouts.is_empty() => ("in order".to_owned(), "good"),
-        true => (abouts.join(", "), "bad"),
-        false => (abouts.join(", "), "warn"),
+        true => (abouts, "bad"),
+        false => (abouts, "warn"),
     }
 }
 
@@ -254,12 +255,14 @@ mod tests {
     fn text_from_elsewhere_stays_text() {
         let alarm = Alarm {
             about: About::Late,
+            id: String::new(),
             job: "j".to_owned(),
             ca: "c".to_owned(),
             message: "<script>alert(1)</script>".to_owned(),
             remedy: "r".to_owned(),
         };
         let trouble = Trouble {
+            id: String::new(),
             code: String::new(),
             kind: String::new(),
             message: "<img src=x>".to_owned(),

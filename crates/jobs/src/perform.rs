@@ -3,7 +3,7 @@
 
 use std::ffi::OsStr;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -60,8 +60,10 @@ impl Performed {
     #[must_use]
     pub fn of(exit_code: i32, object: &Value) -> Self {
         let text = |value: &Value| value.as_str().map(str::to_owned);
+        let error_code = text(&object["error"]["code"]).unwrap_or_default();
         let error = object["error"].as_object().map(|_| Trouble {
-            code: text(&object["error"]["code"]).unwrap_or_default(),
+            id: if exit_code == 4 { Class::Unreachable.to_string() } else { error_code.clone() },
+            code: error_code,
             kind: "failure".to_owned(),
             message: text(&object["error"]["message"]).unwrap_or_default(),
             remedy: text(&object["error"]["remedy"]),
@@ -75,6 +77,7 @@ impl Performed {
         let wrong = checks.filter(|check| result["contradicts"] == true && check["ok"] == false);
         let found = shut.chain(found).chain(wrong).collect::<Vec<_>>();
         let found = found.iter().map(|finding| Trouble {
+            id: which(finding),
             code: text(&finding["code"]).unwrap_or_default(),
             kind: text(&finding["kind"]).or_else(|| text(&finding["name"])).unwrap_or_default(),
             message: with_place(finding),
@@ -88,6 +91,7 @@ impl Performed {
         };
         // `backup` says so beside a set that is whole.
         let unconfirmed = text(&result["end_error"]).map(|error| Trouble {
+            id: "end-not-confirmed".to_owned(),
             code: format!("0x{:08x}", Hresult::E_FAIL.to_bits()),
             kind: "end-not-confirmed".to_owned(),
             message: format!("the set is whole, but the CA did not confirm its end: {error}"),
@@ -115,6 +119,20 @@ impl Performed {
     fn has_code(&self, code: Hresult) -> bool {
         let code = format!("0x{:08x}", code.to_bits());
         self.trouble.iter().any(|trouble| trouble.code == code)
+    }
+}
+
+/// Which finding it is. Each backup lies in another folder, so that only the file's own name counts; numbers in the detail change.
+fn which(finding: &Value) -> String {
+    let text = |key: &str| finding[key].as_str().unwrap_or_default();
+    // Those of a rehearsal have one; gates and checks have a name.
+    match (text("id"), text("kind"), text("name")) {
+        ("", "", name) => name.to_owned(),
+        ("", kind, _) => {
+            let file = Path::new(text("path")).file_name().unwrap_or_default();
+            format!("{kind}:{}:{}", text("code"), file.to_string_lossy())
+        }
+        (id, ..) => id.to_owned(),
     }
 }
 
@@ -228,12 +246,14 @@ mod tests {
         assert_eq!((performed.outcome, performed.trouble.len()), (Outcome::Finding, 1));
         assert_eq!(performed.trouble[0].kind, "disk-space");
         assert_eq!(performed.trouble[0].message, "d", "it has no place");
+        assert_eq!(performed.trouble[0].id, "disk-space:0x1:");
         let damaged = br#"{"result":{"findings":[
             {"severity":"error","code":"0x1","kind":"file-changed","detail":"its bytes differ","path":"/b/edb00006.log","generation":6,"remedy":"r"},
             {"severity":"error","code":"0x1","kind":"page-checksum","detail":"it is wrong","path":"v:CA/1/a.edb","page":6,"through":8,"remedy":"r"},
             {"severity":"error","code":"0x1","kind":"unreadable","detail":"cannot open /b/x: denied","path":"/b/x","remedy":"r"}]},"error":null}"#;
-        let told: Vec<String> =
-            understand(5, damaged).trouble.into_iter().map(|trouble| trouble.message).collect();
+        let performed = understand(5, damaged);
+        assert_eq!(performed.trouble[0].id, "file-changed:0x1:edb00006.log");
+        let told: Vec<String> = performed.trouble.into_iter().map(|trouble| trouble.message).collect();
         assert_eq!(
             told,
             [

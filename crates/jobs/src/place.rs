@@ -30,8 +30,10 @@ pub struct Unseen {
 impl<E: Diagnosis> From<E> for Unseen {
     fn from(error: E) -> Self {
         let class = error.class();
+        let code = format!("0x{:08x}", error.hresult().to_bits());
         let trouble = Trouble {
-            code: format!("0x{:08x}", error.hresult().to_bits()),
+            id: Trouble::id_of(class, &code),
+            code,
             kind: class.to_string(),
             message: chain_of(&error),
             remedy: Some(error.remedy().into_owned()),
@@ -214,10 +216,5 @@ pub fn new_set(folder: &Path, ca: &Ca, kind: SetKind, now: i64) -> PathBuf {
 /// A failure that is no error of another crate.
 #[must_use]
 pub fn trouble(code: Hresult, message: String, remedy: &str) -> Trouble {
-    Trouble {
-        code: format!("0x{:08x}", code.to_bits()),
-        kind: code.class().to_string(),
-        message,
-        remedy: Some(remedy.to_owned()),
-    }
+    Trouble::of_code(code, message, remedy)
 }

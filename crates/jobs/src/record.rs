@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::config::{Ca, Config, Job};
 use crate::step::Step;
+pub use crate::trouble::Trouble;
 
 /// No file of attempts is longer than this, in bytes.
 const MAX_FILE: u64 = 1 << 20;
@@ -38,19 +39,6 @@ pub enum Outcome {
     Failed,
     /// It was stopped by a signal.
     Interrupted,
-}
-
-/// What is wrong, and what to do about it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Trouble {
-    /// The HRESULT, such as `0x80070005`.
-    pub code: String,
-    /// The kind of the finding, or the class of the failure.
-    pub kind: String,
-    /// What is wrong.
-    pub message: String,
-    /// What to do about it.
-    pub remedy: Option<String>,
 }
 
 /// A step that was carried out.
@@ -145,6 +133,7 @@ impl Attempt {
         self.command.clone_from(&record.command);
         self.outcome = Some(Outcome::Failed);
         self.trouble = vec![Trouble {
+            id: "stopped".to_owned(),
             code: format!("0x{:08x}", Hresult::E_ABORT.to_bits()),
             kind: "stopped".to_owned(),
             message: format!("it was stopped {MOST_STOPS} times before it ended"),

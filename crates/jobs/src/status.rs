@@ -103,7 +103,7 @@ impl CaStatus {
             }
             Err(error) => {
                 self.unjudged.insert(About::NotProven);
-                self.trouble.push(place::Unseen::from(error).trouble);
+                self.trouble.push(place::Unseen::from(error).trouble.met_at("evidence"));
             }
         }
         // Since when there should have been one, the sets tell.
@@ -130,7 +130,7 @@ impl CaStatus {
             }
             Err(error) => {
                 self.unjudged.extend([About::Crl, About::Certificate]);
-                self.trouble.push(place::Unseen::from(error).trouble);
+                self.trouble.push(place::Unseen::from(error).trouble.met_at("ca"));
             }
         }
     }
