@@ -5,6 +5,7 @@ pub mod alarm;
 pub mod children;
 pub mod command;
 pub mod config;
+pub mod damage;
 pub mod event_log;
 pub mod evidence;
 pub mod held;

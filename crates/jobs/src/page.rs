@@ -195,8 +195,12 @@ fn time_line(page: &mut String, status: &CaStatus, now: i64) {
     for (begins, ends) in story.gaps.iter().rev().take(50) {
         row("Gap", &format!("{} until {}", moment(*begins), moment(*ends)));
     }
+    for (time, set) in story.damaged.iter().rev().take(50) {
+        row("Damaged", &format!("the set {set} of {} was found to be damaged", moment(*time)));
+    }
     for (time, set) in story.orphans.iter().rev().take(50) {
-        row("Of no use", &format!("the log set {set} of {} continues no full set", moment(*time)));
+        let text = format!("the log set {set} of {} continues no state that can be restored", moment(*time));
+        row("Of no use", &text);
     }
     page.push_str("</table></details>");
 }

@@ -182,14 +182,26 @@ pub fn note_proven(folder: &Path, ca: &Ca, set: &str, now: i64) -> certadm_files
     certadm_set::folder::note_proven(&folder_of(folder, ca), set, &moment(now))
 }
 
-/// How the newest state of a CA at a place is named for commands: an address, or its sets.
+/// How the newest state of a CA at a place that can be restored is named for commands: an address, or its sets.
 #[must_use]
 pub fn newest_state(target: &Target, ca: &Ca, held: &Held) -> Vec<PathBuf> {
+    let (newest, stored) = (held.newest_state(), held.stored_state());
+    // What a vault calls the latest lies behind a set that was found damaged.
+    let is_cut = newest.last().map(|set| &set.id) != stored.last().map(|set| &set.id);
+    let point = newest.last().filter(|_| is_cut).map_or("latest", |last| last.id.as_str());
+    named(target, ca, &newest, point)
+}
+
+/// The same of the newest state by manifests alone, whatever was found damaged.
+#[must_use]
+pub fn stored_state(target: &Target, ca: &Ca, held: &Held) -> Vec<PathBuf> {
+    named(target, ca, &held.stored_state(), "latest")
+}
+
+fn named(target: &Target, ca: &Ca, state: &[&HeldSet], point: &str) -> Vec<PathBuf> {
     match target {
-        Target::Vault(vault) => vec![PathBuf::from(address(vault, ca, "latest"))],
-        Target::Folder(folder) => {
-            held.newest_state().into_iter().map(|set| folder_of(folder, ca).join(&set.id)).collect()
-        }
+        Target::Vault(vault) => vec![PathBuf::from(address(vault, ca, point))],
+        Target::Folder(folder) => state.iter().map(|set| folder_of(folder, ca).join(&set.id)).collect(),
     }
 }
 
@@ -198,7 +210,7 @@ pub fn newest_state(target: &Target, ca: &Ca, held: &Held) -> Vec<PathBuf> {
 pub fn address(vault: &str, ca: &Ca, point: &str) -> String {
     debug_assert!(matches!(
         Address::parse(&format!("{vault}:{}/{point}", ca.own_name)),
-        Some(Ok(Address { point: Selector::Latest, .. }))
+        Some(Ok(Address { point: Selector::Latest | Selector::Id(_), .. }))
     ));
     format!("{vault}:{}/{point}", ca.own_name)
 }

@@ -39,7 +39,7 @@ pub fn of(
         }
         None => Held::default(),
     };
-    held.recall(&status.place, attempts.proven.as_ref(), now);
+    held.recall(&status.place, &attempts, now);
     status.story = Story::of(&held, &attempts, job.limits.rpo, now);
     status.add_held(&held, now);
     status.add_rehearsal(job, ca, now);

@@ -7,6 +7,8 @@ mod beside;
 mod capture;
 #[cfg(all(unix, feature = "repository"))]
 mod completing;
+#[cfg(all(unix, feature = "repository"))]
+mod damaged;
 mod emergency_crl;
 mod errors;
 mod events;
