@@ -225,6 +225,7 @@ impl Ledger {
     ) {
         let of_this = format!("{job}/{ca}/");
         let mut here = BTreeSet::new();
+        self.take_over(&of_this, alarms);
         self.find_ids(&of_this, alarms);
         for alarm in alarms {
             let key = alarm.key();
@@ -253,6 +254,32 @@ impl Ledger {
         }
         // Nobody heard of its beginning, and nobody has to hear of its end.
         self.entries.retain(|_, entry| !(entry.ended && entry.told.is_empty()));
+    }
+
+    /// What was met when the CA was looked at, such as a folder that is gone, is the same trouble when a step fails for it: the alarm goes
+    /// on as that of the step, and nobody hears twice.
+    fn take_over(&mut self, of_this: &str, alarms: &[Alarm]) {
+        let keys: BTreeSet<String> = alarms.iter().map(Alarm::key).collect();
+        let says = |message: &str, words: &str| message == words || message.ends_with(&format!(": {words}"));
+        for alarm in alarms.iter().filter(|alarm| alarm.about == About::Failed) {
+            let is_same = |known: &Alarm| {
+                known.about == alarm.about
+                    && (says(&known.message, &alarm.message) || says(&alarm.message, &known.message))
+            };
+            let gone = self.entries.iter().find(|(key, entry)| {
+                key.starts_with(of_this)
+                    && !entry.ended
+                    && !keys.contains(*key)
+                    && !entry.alarm.id.is_empty()
+                    && is_same(&entry.alarm)
+            });
+            if let Some(key) =
+                gone.map(|(key, _)| key.clone()).filter(|_| !self.entries.contains_key(&alarm.key()))
+                && let Some(entry) = self.entries.remove(&key)
+            {
+                self.entries.insert(alarm.key(), entry);
+            }
+        }
     }
 
     /// Programs of before told one alarm of each kind, the first: it is the one that is there with the same words, or the first one.
@@ -448,7 +475,12 @@ mod tests {
         let full = failed("a full/z", "b");
         let turned = [told(Turn::Ends, &verify.id), told(Turn::Begins, &full.id)];
         assert_eq!(hear(&[copy.clone(), full.clone()], 500), turned);
-        assert_eq!(hear(&[full], 600), [told(Turn::Ends, &copy.id)]);
+        assert_eq!(hear(std::slice::from_ref(&full), 600), [told(Turn::Ends, &copy.id)]);
+        // What was met at a look is what a step fails for, and it was told.
+        let (looked, failed) = (failed("ca/0x1", "it is gone"), failed("logs/0x1", "logs: it is gone"));
+        assert_eq!(hear(&[full.clone(), looked.clone()], 700), [told(Turn::Begins, &looked.id)]);
+        assert_eq!(hear(&[full.clone(), failed.clone()], 800), []);
+        assert_eq!(hear(&[full], 900), [told(Turn::Ends, &failed.id)]);
     }
 
     #[test]
