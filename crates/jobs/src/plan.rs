@@ -111,16 +111,10 @@ fn backup(job: &Job, known: &Known<'_>) -> Option<Due> {
     scheduled(Step::Logs, job.logs, newest, known)
 }
 
-/// When the newest state was proven, or any state before. A verification that has failed since is to be done again.
+/// When the newest state was proven, or any state before. A verification that has failed is to be done again, whatever proof there is.
 fn verified(known: &Known<'_>) -> Option<i64> {
-    let attempt = known.attempts.of(Step::Verify);
-    let failed = attempt.tried.filter(|_| 0 < attempt.failures);
-    known
-        .held
-        .proven
-        .as_ref()
-        .map(|(_, when)| *when)
-        .filter(|when| failed.is_none_or(|failed| failed < *when))
+    let has_failed = 0 < known.attempts.of(Step::Verify).failures;
+    known.held.proven.as_ref().map(|(_, when)| *when).filter(|_| !has_failed)
 }
 
 fn scheduled(step: Step, schedule: Option<Schedule>, last: Option<i64>, known: &Known<'_>) -> Option<Due> {
