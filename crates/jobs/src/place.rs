@@ -22,7 +22,7 @@ use crate::step::Step;
 #[derive(Debug)]
 pub struct Unseen {
     /// What is wrong.
-    pub trouble: Trouble,
+    pub trouble: Box<Trouble>,
     /// Whose fault it is.
     pub class: Class,
 }
@@ -38,7 +38,7 @@ impl<E: Diagnosis> From<E> for Unseen {
             message: chain_of(&error),
             remedy: Some(error.remedy().into_owned()),
         };
-        Self { trouble, class }
+        Self { trouble: Box::new(trouble), class }
     }
 }
 
@@ -83,7 +83,8 @@ pub fn look_again(
             "mount the disk that has it; if its sets are gone for good, make the folder by hand: {}",
             dir.display()
         );
-        return Err(Unseen { trouble: trouble(code, text, &remedy), class: Class::Refused });
+        let trouble = Box::new(trouble(code, text, &remedy));
+        return Err(Unseen { trouble, class: Class::Refused });
     }
     Ok(held)
 }

@@ -147,7 +147,7 @@ impl Runner<'_> {
         match CaLock::wait(self.config, ca, self.patience) {
             Ok(Some(lock)) => self.locked(&mut run, (job, ca), wish, &lock),
             Ok(None) => run.left_alone = true,
-            Err(error) => run.trouble.push(place::Unseen::from(error).trouble),
+            Err(error) => run.trouble.push(*place::Unseen::from(error).trouble),
         }
         run.ended = (self.clock)();
         run
@@ -228,12 +228,12 @@ impl Runner<'_> {
         if let (Target::Vault(_), Some(held)) = (first, &held)
             && let Err(error) = points::note(self.config, job, ca, held)
         {
-            run.trouble.push(place::Unseen::from(error).trouble);
+            run.trouble.push(*place::Unseen::from(error).trouble);
         }
         if attempts != stored
             && let Err(error) = attempts.write(self.config, job, ca)
         {
-            run.trouble.push(place::Unseen::from(error).trouble);
+            run.trouble.push(*place::Unseen::from(error).trouble);
             run.unwritten = Some(attempts);
         }
     }
@@ -270,7 +270,7 @@ impl Runner<'_> {
                 (Some(held), None)
             }
             Err(unseen) => {
-                let performed = Performed::failed(unseen.trouble, unseen.class);
+                let performed = Performed::failed(*unseen.trouble, unseen.class);
                 let record = StepRecord {
                     step: Step::Look,
                     place: first.to_string(),
@@ -383,7 +383,7 @@ impl Runner<'_> {
         if let Target::Folder(folder) = first
             && let Err(error) = place::note_proven(folder, ca, &last.id, when)
         {
-            run.trouble.push(place::Unseen::from(error).trouble);
+            run.trouble.push(*place::Unseen::from(error).trouble);
         }
     }
 }
