@@ -88,6 +88,10 @@ impl fmt::Display for About {
 pub struct Alarm {
     /// What it is about.
     pub about: About,
+    /// Which one of those it is, such as the step that has failed and why. It stays the same while the alarm goes on, though numbers in
+    /// the message change. Empty where there is only one of the kind, or where a program of before has noted it.
+    #[serde(default)]
+    pub id: String,
     /// The job; empty where no job has the CA.
     pub job: String,
     /// The CA; empty where it is about the configuration or the records.
@@ -104,6 +108,7 @@ impl Alarm {
     pub fn of_unprotected(ca: &Name) -> Self {
         Self {
             about: About::Unprotected,
+            id: String::new(),
             job: String::new(),
             ca: ca.to_string(),
             message: "no job has this CA, so nothing protects it".to_owned(),
@@ -116,6 +121,7 @@ impl Alarm {
     pub fn of_configuration(error: &Error) -> Self {
         Self {
             about: About::Failed,
+            id: "configuration".to_owned(),
             job: String::new(),
             ca: String::new(),
             message: format!("the configuration cannot be read, and the one before stays in force: {error}"),
@@ -128,6 +134,7 @@ impl Alarm {
     pub fn of_records(error: &certadm_files::Error) -> Self {
         Self {
             about: About::Failed,
+            id: "records".to_owned(),
             job: String::new(),
             ca: String::new(),
             message: format!("the records cannot be written, and what was told is told again: {error}"),
@@ -143,6 +150,7 @@ impl Alarm {
             about: About::Page,
             job: String::new(),
             ca: String::new(),
+            id: String::new(),
             message: format!("the agent cannot show its page and its figures at {why}"),
             remedy: "name a free port, a socket in a folder that is there, and files that can be used (certadm config check); the agent \
                      tries it again by itself"
@@ -150,9 +158,10 @@ impl Alarm {
         }
     }
 
-    /// By what it is known: there is one about each CA of each job.
+    /// By what it is known: what is about the same job and CA and is the same trouble is one alarm.
     pub(crate) fn key(&self) -> String {
-        format!("{}/{}/{}", self.job, self.ca, self.about)
+        let kind = format!("{}/{}/{}", self.job, self.ca, self.about);
+        if self.id.is_empty() { kind } else { format!("{kind}/{}", self.id) }
     }
 
     /// The CA, or what else it is about: what all of them share.
@@ -170,6 +179,18 @@ impl Alarm {
         let job = if self.job.is_empty() { "no job" } else { &self.job };
         format!("{} ({job})", self.ca)
     }
+}
+
+/// What alarms are about, each kind once, for a person.
+#[must_use]
+pub fn abouts(alarms: &[Alarm]) -> String {
+    let mut kinds: Vec<&str> = Vec::new();
+    for alarm in alarms {
+        if !kinds.contains(&alarm.about.key()) {
+            kinds.push(alarm.about.key());
+        }
+    }
+    kinds.join(", ")
 }
 
 /// Whether an alarm begins or ends.
@@ -221,10 +242,12 @@ impl Ledger {
         unjudged: &BTreeSet<About>,
         now: i64,
     ) {
+        let of_this = format!("{job}/{ca}/");
         let mut here = BTreeSet::new();
+        self.take_over(&of_this, alarms);
+        self.find_ids(&of_this, alarms);
         for alarm in alarms {
-            // Of several of a kind the first counts: one message tells that there is something to look into.
-            let key = format!("{job}/{ca}/{}", alarm.about);
+            let key = alarm.key();
             if !here.insert(key.clone()) {
                 continue;
             }
@@ -243,7 +266,6 @@ impl Ledger {
                 }
             }
         }
-        let of_this = format!("{job}/{ca}/");
         for (key, entry) in &mut self.entries {
             if key.starts_with(&of_this) && !here.contains(key) && !unjudged.contains(&entry.alarm.about) {
                 entry.ended = true;
@@ -251,6 +273,47 @@ impl Ledger {
         }
         // Nobody heard of its beginning, and nobody has to hear of its end.
         self.entries.retain(|_, entry| !(entry.ended && entry.told.is_empty()));
+    }
+
+    /// What was met when the CA was looked at, such as a folder that is gone, is the same trouble when a step fails for it: the alarm goes
+    /// on as that of the step, and nobody hears twice.
+    fn take_over(&mut self, of_this: &str, alarms: &[Alarm]) {
+        let keys: BTreeSet<String> = alarms.iter().map(Alarm::key).collect();
+        let says = |message: &str, words: &str| message == words || message.ends_with(&format!(": {words}"));
+        for alarm in alarms.iter().filter(|alarm| alarm.about == About::Failed) {
+            let is_same = |known: &Alarm| {
+                known.about == alarm.about
+                    && (says(&known.message, &alarm.message) || says(&alarm.message, &known.message))
+            };
+            let gone = self.entries.iter().find(|(key, entry)| {
+                key.starts_with(of_this)
+                    && !entry.ended
+                    && !keys.contains(*key)
+                    && !entry.alarm.id.is_empty()
+                    && is_same(&entry.alarm)
+            });
+            if let Some(key) =
+                gone.map(|(key, _)| key.clone()).filter(|_| !self.entries.contains_key(&alarm.key()))
+                && let Some(entry) = self.entries.remove(&key)
+            {
+                self.entries.insert(alarm.key(), entry);
+            }
+        }
+    }
+
+    /// Programs of before told one alarm of each kind, the first: it is the one that is there with the same words, or the first one.
+    fn find_ids(&mut self, of_this: &str, alarms: &[Alarm]) {
+        for about in About::ALL {
+            let key = format!("{of_this}{about}");
+            let Some(before) = self.entries.get(&key).map(|entry| &entry.alarm) else { continue };
+            let mut of_kind = alarms.iter().filter(|alarm| alarm.about == about && !alarm.id.is_empty());
+            let same = of_kind.clone().find(|alarm| alarm.message == before.message);
+            if let Some(alarm) = same.or_else(|| of_kind.next())
+                && let Some(entry) = self.entries.remove(&key)
+            {
+                self.entries.entry(alarm.key()).or_insert(entry);
+            }
+        }
     }
 
     /// Ends the alarms about a CA of a job that are not in the configuration any more.
@@ -266,14 +329,17 @@ impl Ledger {
     pub fn news(&self, who: &str, jobs: &BTreeSet<&str>) -> Vec<News> {
         let entries =
             self.entries.values().filter(|entry| entry.ended || jobs.contains(entry.alarm.job.as_str()));
-        entries
+        let mut news: Vec<News> = entries
             .filter(|entry| entry.ended == entry.told.contains(who))
             .map(|entry| News {
                 event: if entry.ended { Turn::Ends } else { Turn::Begins },
                 since: entry.since,
                 alarm: entry.alarm.clone(),
             })
-            .collect()
+            .collect();
+        // Whoever counts kinds alone does not take the end of one alarm for that of another one which has begun.
+        news.sort_by_key(|news| news.event == Turn::Begins);
+        news
     }
 
     /// Whether an alarm of these jobs is in force.
@@ -332,6 +398,7 @@ mod tests {
     fn alarm(about: About) -> Alarm {
         Alarm {
             about,
+            id: String::new(),
             job: "nightly".to_owned(),
             ca: "web".to_owned(),
             message: "m".to_owned(),
@@ -398,6 +465,66 @@ mod tests {
         assert_eq!(news(&ledger), [(Turn::Ends, About::Crl), (Turn::Begins, About::Failed)]);
         ledger.update(of, &[], &BTreeSet::new(), 300);
         assert_eq!(news(&ledger), [(Turn::Ends, About::Crl), (Turn::Ends, About::Late)]);
+    }
+
+    /// A failure that went on kept every further one of the CA from being told.
+    #[test]
+    fn another_failure_is_told_when_it_begins_and_each_ends_by_itself() {
+        let (of, jobs) = (("nightly", "web"), BTreeSet::from(["nightly"]));
+        let failed = |id: &str, message: &str| Alarm {
+            id: id.to_owned(),
+            message: message.to_owned(),
+            ..alarm(About::Failed)
+        };
+        let mut ledger = Ledger::default();
+        let mut hear = |alarms: &[Alarm], now| -> Vec<_> {
+            ledger.update(of, alarms, &BTreeSet::new(), now);
+            let news = ledger.news("ops", &jobs);
+            news.iter().for_each(|news| ledger.heard("ops", news));
+            news.into_iter().map(|news| (news.event, news.alarm.id)).collect()
+        };
+        let told = |event, id: &str| (event, id.to_owned());
+        let (copy, verify) = (failed("copy into off:/x", "2 tries"), failed("verify/y", "a"));
+        assert_eq!(hear(std::slice::from_ref(&copy), 100), [told(Turn::Begins, &copy.id)]);
+        // The same one, in other words.
+        assert_eq!(hear(&[failed(&copy.id, "3 tries")], 200), []);
+        assert_eq!(hear(&[copy.clone(), verify.clone()], 300), [told(Turn::Begins, &verify.id)]);
+        assert_eq!(hear(&[copy.clone(), verify.clone()], 400), []);
+        // Its step fails otherwise now.
+        let full = failed("a full/z", "b");
+        let turned = [told(Turn::Ends, &verify.id), told(Turn::Begins, &full.id)];
+        assert_eq!(hear(&[copy.clone(), full.clone()], 500), turned);
+        assert_eq!(hear(std::slice::from_ref(&full), 600), [told(Turn::Ends, &copy.id)]);
+        // What was met at a look is what a step fails for, and it was told.
+        let (looked, failed) = (failed("ca/0x1", "it is gone"), failed("logs/0x1", "logs: it is gone"));
+        assert_eq!(hear(&[full.clone(), looked.clone()], 700), [told(Turn::Begins, &looked.id)]);
+        assert_eq!(hear(&[full.clone(), failed.clone()], 800), []);
+        assert_eq!(hear(&[full], 900), [told(Turn::Ends, &failed.id)]);
+    }
+
+    #[test]
+    fn what_a_program_of_before_has_told_is_told_no_more_and_ends() {
+        let jobs = BTreeSet::from(["nightly"]);
+        let before = r#"{"entries":{"nightly/web/failed":{"alarm":{"about":"failed","job":"nightly","ca":"web","message":"b",
+            "remedy":"r"},"since":100,"ended":false,"told":["ops"]},"nightly/web/late":{"alarm":{"about":"late","job":"nightly",
+            "ca":"web","message":"2 hours","remedy":"r"},"since":100,"ended":false,"told":["ops"]}},"silent":{}}"#;
+        let of = |about, id: &str, message: &str| Alarm {
+            id: id.to_owned(),
+            message: message.to_owned(),
+            ..alarm(about)
+        };
+        let (one, other) = (of(About::Failed, "copy/1", "a"), of(About::Failed, "verify/2", "b"));
+        let late = of(About::Late, "age", "3 hours");
+        let mut ledger: Ledger = serde_json::from_str(before).unwrap();
+        ledger.update(("nightly", "web"), &[one, other, late], &BTreeSet::new(), 200);
+        let news = ledger.news("ops", &jobs);
+        assert_eq!(news.iter().map(|news| news.alarm.id.as_str()).collect::<Vec<_>>(), ["copy/1"]);
+        ledger.heard("ops", &news[0]);
+        ledger.update(("nightly", "web"), &[], &BTreeSet::new(), 300);
+        let ends = ledger.news("ops", &jobs);
+        let ends: Vec<_> = ends.iter().map(|news| (news.event, news.since, news.alarm.id.as_str())).collect();
+        let at = |since, id| (Turn::Ends, since, id);
+        assert_eq!(ends, [at(200, "copy/1"), at(100, "verify/2"), at(100, "age")]);
     }
 
     #[test]

@@ -56,7 +56,9 @@ pub fn of(job: &Job, ca: &Ca, (step, at): (Step, usize), held: &Held, now: i64) 
     let first = job.to.first()?;
     let target = job.to.get(at)?;
     let state = place::newest_state(first, ca, held);
-    let is_empty = held.newest_state().is_empty();
+    let (is_stored, is_empty) = (!held.stored_state().is_empty(), held.newest_state().is_empty());
+    // Behind a damaged set no restore can use them: they stay at the CA.
+    let truncates = !held.has_damaged_base();
     match step {
         Step::Look => None,
         Step::Ask => {
@@ -65,18 +67,19 @@ pub fn of(job: &Job, ca: &Ca, (step, at): (Step, usize), held: &Held, now: i64) 
             words.add("--no-prepare");
             Some(words)
         }
-        Step::Full => Some(backup(job, ca, first, SetKind::Full, now)),
-        Step::Logs => Some(backup(job, ca, first, SetKind::Logs, now)),
-        _ if is_empty => None,
-        Step::Copy => copy(ca, first, target, held),
-        Step::Prune => prune(job, ca, target),
-        Step::Verify => {
+        Step::Full => Some(backup(job, ca, first, (SetKind::Full, truncates), now)),
+        Step::Logs => Some(backup(job, ca, first, (SetKind::Logs, truncates), now)),
+        Step::Verify if is_stored => {
             let mut words = Words::new("verify");
-            words.0.extend(state.into_iter().map(OsString::from));
+            words.0.extend(place::stored_state(first, ca, held).into_iter().map(OsString::from));
             words.option("--allowed-signers", job.allowed_signers.as_ref());
             words.option("--scratch", job.scratch.as_ref());
             Some(words)
         }
+        Step::Verify => None,
+        _ if is_empty => None,
+        Step::Copy => copy(ca, first, target, held),
+        Step::Prune => prune(job, ca, target),
         Step::Complete => {
             let mut words = Words::new("complete");
             words.0.extend(state.into_iter().map(OsString::from));
@@ -95,7 +98,7 @@ pub fn of(job: &Job, ca: &Ca, (step, at): (Step, usize), held: &Held, now: i64) 
     }
 }
 
-fn backup(job: &Job, ca: &Ca, target: &Target, kind: SetKind, now: i64) -> Words {
+fn backup(job: &Job, ca: &Ca, target: &Target, (kind, truncates): (SetKind, bool), now: i64) -> Words {
     let mut words = Words::new("backup");
     reach(&mut words, ca);
     let to = match target {
@@ -104,8 +107,11 @@ fn backup(job: &Job, ca: &Ca, target: &Target, kind: SetKind, now: i64) -> Words
     };
     words.add("--to").add(to);
     if kind == SetKind::Logs {
+        words.add("--type").add("logs");
         // Otherwise each log set holds all logs since the full set, and the sets grow with the square of their number.
-        words.add("--type").add("logs").add("--truncate");
+        if truncates {
+            words.add("--truncate");
+        }
     }
     words.option("--bandwidth", job.bandwidth.map(|speed| speed.to_string()));
     if job.sha256 {

@@ -1,11 +1,13 @@
-//! What a target holds of a CA: its sets, oldest first, and what is proven. What is due is decided from this alone, so that
-//! nothing else has to be kept or can be lost.
+//! What a target holds of a CA: its sets, oldest first, and what is proven. What is due is decided from this, and
+//! from what the records know of damage and of failures.
+
+use std::collections::BTreeSet;
 
 use certadm_rules::is_ahead;
 use certadm_set::manifest::SetKind;
 use certadm_set::stored::{Stored, newest_first};
 
-use crate::record::Proof;
+use crate::record::Attempts;
 
 /// Whether a date, in seconds since 1970, can be right at `now`: one that [`is_ahead`] is of a wrong clock.
 pub(crate) const fn is_past(date: i64, now: i64) -> bool {
@@ -39,6 +41,8 @@ pub struct Held {
     pub proven: Option<(String, i64)>,
     /// Sets that could not be read, each with what is wrong.
     pub unreadable: Vec<(String, String)>,
+    /// Sets that were found damaged, by their ids.
+    pub damaged: BTreeSet<String>,
 }
 
 /// Why log sets cannot follow at a target.
@@ -60,6 +64,11 @@ pub enum NoBase {
         /// The log set.
         set: String,
     },
+    /// A set that the next log set would lean on was found damaged.
+    Damaged {
+        /// The set.
+        set: String,
+    },
 }
 
 impl std::fmt::Display for NoBase {
@@ -76,6 +85,7 @@ impl std::fmt::Display for NoBase {
                 f,
                 "the log set {set} begins with generation {begins:#x}, and generation {expected:#x} is missing"
             ),
+            Self::Damaged { set } => write!(f, "the set {set} was found to be damaged"),
             Self::OtherStream { set } => {
                 write!(f, "the log set {set} is of another stream of logs than the full set before it")
             }
@@ -91,12 +101,19 @@ impl Held {
         Self { sets: sorted.into_iter().rev().cloned().collect(), ..Self::default() }
     }
 
-    /// Adds what is remembered of a proof of the place of that name. The set that it is about has to be there still, and a later note of the
-    /// place itself wins.
-    pub(crate) fn recall(&mut self, place: &str, proof: Option<&Proof>, now: i64) {
-        let is_here =
-            |proof: &&Proof| proof.place == place && self.sets.iter().any(|set| set.id == proof.set);
-        let recalled = proof.filter(is_here).map(|proof| (proof.set.clone(), proof.when));
+    /// Adds what is remembered of a proof and of damage at the place of that name. The set that it is about has to be there still, and a
+    /// later note of a proof that the place itself has wins.
+    pub(crate) fn recall(&mut self, place: &str, attempts: &Attempts, now: i64) {
+        let here = |of: &str, id: &str| self.sets.iter().find(|set| of == place && set.id == id);
+        let proof = attempts.proven.as_ref().filter(|proof| here(&proof.place, &proof.set).is_some());
+        let recalled = proof.map(|proof| (proof.set.clone(), proof.when));
+        // A set that is newer than the note is another one with the name.
+        let is_meant = |set: &HeldSet, when| !is_ahead(set.time, when) || is_ahead(set.time, now);
+        let damaged = attempts
+            .damaged
+            .iter()
+            .filter(|damage| here(&damage.place, &damage.set).is_some_and(|set| is_meant(set, damage.when)));
+        self.damaged = damaged.map(|damage| damage.set.clone()).collect();
         // One from the future does not hide those that came after it.
         let noted = self.proven.take();
         self.proven = noted.into_iter().chain(recalled).max_by_key(|(_, when)| (is_past(*when, now), *when));
@@ -120,12 +137,24 @@ impl Held {
         self.sets.iter().rev().find(|set| set.kind == SetKind::Logs)
     }
 
-    /// The newest state that can be restored: a full set and the log sets that continue it without a gap.
+    /// The newest state that can be restored: a full set and the log sets that continue it without a gap. It ends before a set that was
+    /// found damaged.
     #[must_use]
     pub fn newest_state(&self) -> Vec<&HeldSet> {
+        self.newest(&|set| self.is_sound(set))
+    }
+
+    /// The newest state by manifests alone, whatever was found damaged: what a verification reads, so that it sees when somebody has
+    /// put a file back.
+    #[must_use]
+    pub fn stored_state(&self) -> Vec<&HeldSet> {
+        self.newest(&|_| true)
+    }
+
+    fn newest(&self, counts: &dyn Fn(&HeldSet) -> bool) -> Vec<&HeldSet> {
         // A later full set alone wins over an earlier one with logs that end before it.
         let fulls = self.sets.iter().filter(|set| set.kind == SetKind::Full);
-        let chains = fulls.map(|full| self.continued(full).0);
+        let chains = fulls.map(|full| self.continued(full, counts).0);
         chains.max_by_key(|chain| chain.last().map(|last| self.place(last))).unwrap_or_default()
     }
 
@@ -135,7 +164,7 @@ impl Held {
     /// Why there is none.
     pub fn base(&self) -> Result<&HeldSet, NoBase> {
         let full = self.last_full().ok_or(NoBase::NoFull)?;
-        match self.continued(full).1 {
+        match self.continued(full, &|set| self.is_sound(set)).1 {
             None => Ok(full),
             Some(why) => Err(why),
         }
@@ -143,11 +172,30 @@ impl Held {
 
     /// The sets that can be restored from a full set on: it, and the log sets that continue it without a gap.
     pub(crate) fn chain_of<'a>(&'a self, full: &'a HeldSet) -> Vec<&'a HeldSet> {
-        self.continued(full).0
+        self.continued(full, &|set| self.is_sound(set)).0
     }
 
-    /// The chain from a full set on, and what ends it before the newest log set that was taken after it.
-    fn continued<'a>(&'a self, full: &'a HeldSet) -> (Vec<&'a HeldSet>, Option<NoBase>) {
+    /// Whether the next log set would lean on one that was found damaged.
+    pub(crate) fn has_damaged_base(&self) -> bool {
+        matches!(self.base(), Err(NoBase::Damaged { .. }))
+    }
+
+    fn is_sound(&self, set: &HeldSet) -> bool {
+        !self.damaged.contains(&set.id)
+    }
+
+    /// The chain from a full set on of the sets that count, and what ends it before the newest log set that was taken after it.
+    fn continued<'a>(
+        &'a self,
+        full: &'a HeldSet,
+        counts: &dyn Fn(&HeldSet) -> bool,
+    ) -> (Vec<&'a HeldSet>, Option<NoBase>) {
+        let damaged = |set: &HeldSet| NoBase::Damaged { set: set.id.clone() };
+        if !counts(full) {
+            return (Vec::new(), Some(damaged(full)));
+        }
+        // The first set that would lead on, and does not count: a later one may hold the same logs.
+        let mut lost: Option<&HeldSet> = None;
         let mut chain = vec![full];
         let mut covered = full.generations.1;
         for set in self.sets.iter().skip(self.place(full) + 1).filter(|set| set.kind == SetKind::Logs) {
@@ -158,15 +206,20 @@ impl Held {
             let expected = covered.saturating_add(1);
             // The numbers of a CA that was made anew begin again, and old sets of a Windows CA do not say whose they are.
             let begins_again = full.stream.1.is_empty() && ends < full.generations.1;
+            if expected < begins && lost.is_some_and(|lost| covered < lost.generations.1) {
+                continue;
+            }
             if expected < begins || begins_again {
                 return (chain, Some(NoBase::Gap { set: set.id.clone(), expected, begins }));
             }
-            if covered < ends {
+            if covered < ends && counts(set) {
                 covered = ends;
                 chain.push(set);
+            } else if covered < ends && lost.is_none_or(|lost| lost.generations.1 <= covered) {
+                lost = Some(set);
             }
         }
-        (chain, None)
+        (chain, lost.filter(|lost| covered < lost.generations.1).map(damaged))
     }
 
     fn place(&self, of: &HeldSet) -> usize {
@@ -274,7 +327,10 @@ pub(crate) mod tests {
         let proven = |noted: Option<i64>, place: &str, id: &str, when| {
             let noted = noted.map(|when| ("noted".to_owned(), when));
             let mut held = Held { proven: noted, ..Held::new(&sets, 100) };
-            held.recall("v:", Some(&Proof { place: place.to_owned(), set: id.to_owned(), when }), 100);
+            let proof = crate::record::Proof { place: place.to_owned(), set: id.to_owned(), when };
+            let mut attempts = Attempts::default();
+            attempts.proven = Some(proof);
+            held.recall("v:", &attempts, 100);
             held.proven.map(|(_, when)| when)
         };
         assert_eq!(proven(None, "v:", "20", 30), Some(30));
@@ -284,6 +340,56 @@ pub(crate) mod tests {
         assert_eq!(proven(Some(35), "v:", "20", 30), Some(35));
         assert_eq!(proven(Some(90_000), "v:", "20", 30), Some(30), "a clock was wrong");
         assert_eq!(proven(Some(25), "v:", "20", 90_000), Some(25));
+    }
+
+    #[test]
+    fn a_chain_ends_before_a_damaged_set_unless_a_later_one_holds_the_same() {
+        use SetKind::{Full, Logs};
+        let mut sets =
+            vec![set(10, Full, (1, 5)), set(20, Logs, (6, 6)), set(30, Logs, (7, 8)), set(40, Logs, (9, 9))];
+        let held = |sets: &[HeldSet], damaged: &[&str]| Held {
+            damaged: damaged.iter().map(|id| (*id).to_owned()).collect(),
+            ..Held::new(sets, 100)
+        };
+        let damaged = |id: &str| Err(NoBase::Damaged { set: id.to_owned() });
+        let cut = held(&sets, &["30"]);
+        assert_eq!((ids(&cut.newest_state()), cut.base()), (vec!["10".into(), "20".into()], damaged("30")));
+        assert_eq!(ids(&cut.stored_state()), ["10", "20", "30", "40"]);
+        assert!(cut.has_damaged_base() && cut.base().unwrap_err().to_string().contains("set 30 was found"));
+        // The last set, and the first one.
+        let last = held(&sets, &["40"]);
+        assert_eq!((ids(&last.newest_state()).len(), last.base()), (3, damaged("40")));
+        let first = held(&sets, &["10"]);
+        assert_eq!((ids(&first.newest_state()).len(), first.base()), (0, damaged("10")));
+        // An earlier full set is still one.
+        sets.insert(0, set(5, Full, (1, 3)));
+        assert_eq!(ids(&held(&sets, &["10"]).newest_state()), ["5"]);
+        // Logs that were not deleted are in the next set, too.
+        let overlapping = [sets.as_slice(), &[set(50, Logs, (7, 10))]].concat();
+        let whole = held(&overlapping, &["30"]);
+        assert_eq!(ids(&whole.newest_state()), ["10", "20", "50"]);
+        assert_eq!(whole.base().unwrap().time, 10);
+        // A full set that was taken after it.
+        sets.push(set(60, Full, (10, 11)));
+        let renewed = held(&sets, &["30"]);
+        assert_eq!((renewed.base().unwrap().time, ids(&renewed.newest_state())), (60, vec!["60".into()]));
+    }
+
+    #[test]
+    fn damage_is_recalled_where_it_was_found_and_of_that_set() {
+        let sets = [set(10, SetKind::Full, (1, 5)), set(20_000, SetKind::Logs, (6, 7))];
+        let damaged = |place: &str, id: &str, when| {
+            let damage = crate::damage::Damage { place: place.to_owned(), set: id.to_owned(), when };
+            let mut held = Held::new(&sets, 30_000);
+            let mut attempts = Attempts::default();
+            attempts.damaged.push(damage);
+            held.recall("v:", &attempts, 30_000);
+            held.damaged.len()
+        };
+        assert_eq!(damaged("v:", "20000", 25_000), 1);
+        assert_eq!(damaged("other:", "20000", 25_000), 0, "each place is judged by itself");
+        assert_eq!(damaged("v:", "15", 25_000), 0, "it is gone");
+        assert_eq!(damaged("v:", "20000", 11), 0, "another set has its name");
     }
 
     /// A full set from years ahead was the newest state for years, whatever was taken after it.

@@ -78,7 +78,8 @@ pub(crate) fn sentence(news: &News) -> String {
         Turn::Begins => {
             format!("alarm begins: {}: {}: {}", alarm.whose(), alarm.about, alarm.message)
         }
-        Turn::Ends => format!("alarm ends: {}: {}", alarm.whose(), alarm.about),
+        // Of several of a kind, which one.
+        Turn::Ends => format!("alarm ends: {}: {}; it was: {}", alarm.whose(), alarm.about, alarm.message),
     }
 }
 
@@ -116,6 +117,7 @@ mod tests {
     fn news(event: Turn, message: &str) -> News {
         let alarm = Alarm {
             about: About::Late,
+            id: "age".to_owned(),
             job: "nightly".to_owned(),
             ca: "web".to_owned(),
             message: message.to_owned(),
@@ -139,10 +141,10 @@ mod tests {
         assert!(said.starts_with("MESSAGE=alarm begins: web (nightly): late: a PRIORITY=7\n"), "{said}");
         assert!(said.contains("\nPRIORITY=2\n") && said.contains("\nCERTADM_CA=web\n"), "{said}");
         assert_eq!(said.lines().filter(|line| line.starts_with("PRIORITY=")).count(), 1);
-        to_syslog(&path, &news(Turn::Ends, "")).unwrap();
+        to_syslog(&path, &news(Turn::Ends, "b")).unwrap();
         let said = hear();
         assert!(said.starts_with("<29>") && said.contains(" certadm["), "{said}");
-        assert!(said.ends_with("alarm ends: web (nightly): late; what to do: look"), "{said}");
+        assert!(said.ends_with("alarm ends: web (nightly): late; it was: b; what to do: look"), "{said}");
         to_journal(&path, &news(Turn::Begins, &"ü".repeat(100_000))).unwrap();
         assert!(hear().len() < 10_000);
         drop(socket);

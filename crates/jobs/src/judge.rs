@@ -1,5 +1,7 @@
 //! What there is an alarm about: a pure function of how a CA stands.
 
+use std::collections::BTreeSet;
+
 use certadm_rules::words::human_bytes;
 
 use crate::alarm::{About, Alarm};
@@ -13,17 +15,30 @@ use crate::step::Step;
 
 /// A step may take this long beyond its slot, in seconds.
 const GRACE: i64 = 600;
+/// No more sets that cannot be read are told one by one.
+const MOST_UNREADABLE: usize = 20;
+/// Which alarm it is where something is too long ago.
+const OLD: &str = "age";
 
 /// What there is an alarm about.
 #[must_use]
 pub fn judge(job: &Job, status: &CaStatus, held: &Held, attempts: &Attempts, now: i64) -> Vec<Alarm> {
     let mut alarms = Vec::new();
-    let mut raise = |about, message: String, remedy: String| {
-        alarms.push(Alarm { about, job: status.job.clone(), ca: status.ca.clone(), message, remedy });
+    let mut raise = |about, id: &str, message: String, remedy: String| {
+        let (job, ca) = (status.job.clone(), status.ca.clone());
+        alarms.push(Alarm { about, id: id.to_owned(), job, ca, message, remedy });
     };
     let by_hand = |step: Step| format!("certadm run {} --ca {} --now {step}", status.job, status.ca);
-    if let Some(trouble) = status.trouble.first() {
-        raise(About::Failed, trouble.message.clone(), trouble.remedy.clone().unwrap_or_default());
+    // What is told as the failure of a step is told once, and until that step was done: whatever it met may be gone before.
+    let has_failed_for = |message: &str| {
+        attempts.all().any(|(step, _, attempt)| {
+            let first = attempt.trouble.first().filter(|_| attempt.outcome == Some(Outcome::Failed));
+            step != Step::Look && first.is_some_and(|trouble| trouble.message == message)
+        })
+    };
+    for trouble in status.trouble.iter().filter(|trouble| !has_failed_for(&trouble.message)) {
+        let remedy = trouble.remedy.clone().unwrap_or_default();
+        raise(About::Failed, &trouble.which(), trouble.message.clone(), remedy);
     }
     match status.rpo {
         // What cannot be looked at is told above. How old it is by now, the records know.
@@ -39,16 +54,16 @@ pub fn judge(job: &Job, status: &CaStatus, held: &Held, attempts: &Attempts, now
                 );
                 let remedy =
                     format!("see why {} cannot be looked at, then: {}", status.place, by_hand(Step::Full));
-                raise(About::Late, text, remedy);
+                raise(About::Late, OLD, text, remedy);
             }
         }
         None => {
             let text = format!("no state of the CA can be restored from {}", status.place);
-            raise(About::Late, text, format!("take a full backup: {}", by_hand(Step::Full)));
+            raise(About::Late, "nothing", text, format!("take a full backup: {}", by_hand(Step::Full)));
         }
         Some(rpo) if job.limits.rpo < rpo => {
             let text = format!("{} would be lost now, and {} may be", about(rpo), span_text(job.limits.rpo));
-            raise(About::Late, text, format!("find out why no backup runs: {}", by_hand(Step::Full)));
+            raise(About::Late, OLD, text, format!("find out why no backup runs: {}", by_hand(Step::Full)));
         }
         Some(_) => {}
     }
@@ -59,19 +74,25 @@ pub fn judge(job: &Job, status: &CaStatus, held: &Held, attempts: &Attempts, now
         match (attempt.outcome, attempt.trouble.first()) {
             // What is told above is told once.
             (Some(Outcome::Failed), Some(trouble))
-                if status.trouble.iter().any(|told| told.message == trouble.message) => {}
+                if step == Step::Look
+                    && status.trouble.iter().any(|told| told.message == trouble.message) => {}
             (Some(Outcome::Failed), Some(trouble)) => {
                 let remedy = trouble.remedy.clone().unwrap_or_else(|| format!("run {}", by_hand(step)));
-                raise(About::Failed, format!("{what}: {}", trouble.message), remedy);
+                let id = format!("{what}/{}", trouble.which());
+                raise(About::Failed, &id, format!("{what}: {}", trouble.message), remedy);
             }
-            (Some(Outcome::Finding), Some(trouble)) => {
-                let remedy = trouble.remedy.clone().unwrap_or_else(|| format!("run {}", by_hand(step)));
-                raise(About::Finding, format!("{what}: {}", trouble.message), remedy);
+            (Some(Outcome::Finding), Some(_)) => {
+                let mut told = BTreeSet::new();
+                for trouble in attempt.trouble.iter().filter(|trouble| told.insert(trouble.which())) {
+                    let remedy = trouble.remedy.clone().unwrap_or_else(|| format!("run {}", by_hand(step)));
+                    let id = format!("{what}/{}", trouble.which());
+                    raise(About::Finding, &id, format!("{what}: {}", trouble.message), remedy);
+                }
             }
             // Whatever a command leaves unsaid.
             (Some(Outcome::Failed), None) => {
                 let remedy = format!("do it again, and read what it says: {}", by_hand(step));
-                raise(About::Failed, format!("{what}: it has failed, and did not say why"), remedy);
+                raise(About::Failed, what, format!("{what}: it has failed, and did not say why"), remedy);
             }
             _ => {}
         }
@@ -84,24 +105,26 @@ pub fn judge(job: &Job, status: &CaStatus, held: &Held, attempts: &Attempts, now
     };
     if let Some(age) = overdue(job.verify, status.verified) {
         let text = format!("no state was proven for {}", about(age));
-        raise(About::Unverified, text, format!("read everything back: {}", by_hand(Step::Verify)));
+        raise(About::Unverified, "", text, format!("read everything back: {}", by_hand(Step::Verify)));
     }
     if status.is_not_proven() {
         let text = "the last rehearsal has not shown that the CA comes back".to_owned();
         raise(
             About::NotProven,
+            "shown",
             text,
             format!("rehearse again, and read what it says: {}", by_hand(Step::Rehearse)),
         );
     } else if let Some(age) = overdue(job.rehearse, status.rehearsed) {
         let text = format!("there was no rehearsal for {}", about(age));
-        raise(About::NotProven, text, format!("rehearse: {}", by_hand(Step::Rehearse)));
+        raise(About::NotProven, OLD, text, format!("rehearse: {}", by_hand(Step::Rehearse)));
     }
     match status.complete.as_deref().filter(|_| job.complete.is_some()) {
         Some("incomplete") => {
             let text = format!("not everything is there that the CA needs: {}", listed(&status.missing));
             raise(
                 About::Incomplete,
+                &format!("missing:{}", listed(&status.missing)),
                 text,
                 format!("see what is missing and attach it: {}", by_hand(Step::Complete)),
             );
@@ -110,7 +133,8 @@ pub fn judge(job: &Job, status: &CaStatus, held: &Held, attempts: &Attempts, now
             let (untold, remedy) = attempts.of(Step::Complete).untold();
             let text = format!("nothing tells whether all is there that the CA needs: {}", listed(&untold));
             let remedy = remedy.unwrap_or_else(|| "see what certadm complete says, and attach it".to_owned());
-            raise(About::Incomplete, text, format!("{remedy}; then: {}", by_hand(Step::Complete)));
+            let id = format!("untold:{}", listed(&untold));
+            raise(About::Incomplete, &id, text, format!("{remedy}; then: {}", by_hand(Step::Complete)));
         }
         _ => {}
     }
@@ -125,9 +149,9 @@ pub fn judge(job: &Job, status: &CaStatus, held: &Held, attempts: &Attempts, now
         ),
     ] {
         match ends.map(|ends| ends - now) {
-            Some(left) if left <= 0 => raise(kind, format!("the {what} has ended"), remedy.to_owned()),
+            Some(left) if left <= 0 => raise(kind, "", format!("the {what} has ended"), remedy.to_owned()),
             Some(left) if left <= limit => {
-                raise(kind, format!("the {what} ends in {}", about(left)), remedy.to_owned());
+                raise(kind, "", format!("the {what} ends in {}", about(left)), remedy.to_owned());
             }
             _ => {}
         }
@@ -140,16 +164,17 @@ pub fn judge(job: &Job, status: &CaStatus, held: &Held, attempts: &Attempts, now
             human_bytes(free),
             human_bytes(needed)
         );
-        raise(About::Disk, text, "make room there, or have fewer sets kept".to_owned());
+        raise(About::Disk, "", text, "make room there, or have fewer sets kept".to_owned());
     }
-    if let Some((set, why)) = held.unreadable.first() {
-        let text = format!("{} sets cannot be read; {set}: {why}", held.unreadable.len());
-        raise(About::Finding, text, "run certadm verify on it, and remove what is no set".to_owned());
+    for (set, why) in held.unreadable.iter().take(MOST_UNREADABLE) {
+        let text = format!("the set {set} cannot be read: {why}");
+        let remedy = "run certadm verify on it, and remove what is no set".to_owned();
+        raise(About::Finding, &format!("unreadable/{set}"), text, remedy);
     }
     // Once a backup followed it, a wrong date is history.
     if held.newest_state().last().is_some_and(|set| !is_past(set.time, now)) {
         let text = "the newest set is dated in the future: a clock is or was wrong".to_owned();
-        raise(About::Finding, text, "set the clock, and take a full backup".to_owned());
+        raise(About::Finding, "clock", text, "set the clock, and take a full backup".to_owned());
     }
     alarms
 }
@@ -231,6 +256,45 @@ mod tests {
         // A clock that was ahead has taken it: it does not hide the one before.
         attempts.note(&record(Step::Logs, Outcome::Good, 900_000));
         assert_eq!((late(&attempts, 13_600), late(&attempts, 13_601)), (0, 1));
+    }
+
+    /// A finding that stays open, such as a key that nobody gives, kept every other one from being told.
+    #[test]
+    fn each_finding_and_each_failure_has_an_alarm_of_its_own() {
+        let text = "[ca]\nweb = { dir = '/a' }\n[job.j]\nca = 'web'\nto = ['/b', 'v2:']\nfull = 'daily 02:30'\nrehearse = 'hourly'";
+        let config = Config::parse(text, "/etc/certadm/certadm.toml".as_ref()).unwrap();
+        let finding = |id: &str, message: &str| crate::record::Trouble {
+            id: id.to_owned(),
+            code: String::new(),
+            kind: "step".to_owned(),
+            message: message.to_owned(),
+            remedy: Some("r".to_owned()),
+        };
+        let mut attempts = Attempts::default();
+        let found = vec![finding("step:key", "no key was given"), finding("a", "1"), finding("a", "2")];
+        attempts.note(&StepRecord { trouble: found, ..record(Step::Rehearse, Outcome::Finding, 900) });
+        for (step, place) in [(Step::Full, "/b"), (Step::Copy, "v2:")] {
+            let (place, trouble) = (place.to_owned(), vec![finding("0x1", "x")]);
+            attempts.note(&StepRecord { place, trouble, ..record(step, Outcome::Failed, 900) });
+        }
+        let unreadable = [("s1", "w"), ("s2", "w")].map(|(set, why)| (set.to_owned(), why.to_owned()));
+        let held = Held { unreadable: unreadable.to_vec(), ..Held::default() };
+        let trouble = ["evidence", "ca"].map(|what| finding("0x2", "y").met_at(what)).to_vec();
+        let status = CaStatus { rpo: Some(0), trouble, ..CaStatus::default() };
+        let alarms = judge(config.job("j").unwrap(), &status, &held, &attempts, 1_000);
+        let ids: Vec<String> = alarms.iter().map(|alarm| format!("{} {}", alarm.about, alarm.id)).collect();
+        let expected = [
+            "failed evidence/0x2",
+            "failed ca/0x2",
+            "failed full/0x1",
+            "failed copy into v2/0x1",
+            "finding rehearse/step:key",
+            "finding rehearse/a",
+            "finding unreadable/s1",
+            "finding unreadable/s2",
+        ];
+        assert_eq!(ids, expected, "{alarms:#?}");
+        assert!(alarms.iter().map(Alarm::key).collect::<BTreeSet<_>>().len() == alarms.len());
     }
 
     #[test]

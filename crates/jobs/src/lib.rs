@@ -5,6 +5,7 @@ pub mod alarm;
 pub mod children;
 pub mod command;
 pub mod config;
+pub mod damage;
 pub mod event_log;
 pub mod evidence;
 pub mod held;
@@ -33,6 +34,7 @@ pub mod status;
 mod step;
 pub mod story;
 pub mod timers;
+mod trouble;
 mod unheard;
 mod way;
 

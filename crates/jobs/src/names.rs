@@ -50,7 +50,7 @@ pub(crate) fn refuse_alike(config: &Config, job: &Job, ca: &Ca) -> Result<(), Un
         if other.given_name().or_else(|| Some(known?.name.as_str())) == Some(name) {
             let text = alike_text(vault, other, ca, name);
             let trouble = trouble(Hresult::E_INVALIDARG, text, ONE_OF_THEM);
-            return Err(Unseen { trouble, class: Class::Usage });
+            return Err(Unseen { trouble: Box::new(trouble), class: Class::Usage });
         }
     }
     let told_now = Told { place: ca.place.key(), name: name.to_owned() };

@@ -8,6 +8,7 @@ use certadm_rules::markup::{escaped, head, with_code};
 use certadm_rules::words::{counted, human_bytes};
 use certadm_set::manifest::SetKind;
 
+use crate::alarm::abouts;
 use crate::config::Name;
 use crate::held::is_past;
 use crate::place::moment;
@@ -80,11 +81,11 @@ fn proven(status: &CaStatus, now: i64) -> Option<i64> {
 }
 
 fn state_of(status: &CaStatus) -> (String, &'static str) {
-    let abouts: Vec<&str> = status.alarms.iter().map(|alarm| alarm.about.key()).collect();
+    let abouts = abouts(&status.alarms);
     match status.alarms.iter().any(|alarm| alarm.about.is_grave()) {
         _ if abouts.is_empty() => ("in order".to_owned(), "good"),
-        true => (abouts.join(", "), "bad"),
-        false => (abouts.join(", "), "warn"),
+        true => (abouts, "bad"),
+        false => (abouts, "warn"),
     }
 }
 
@@ -199,8 +200,12 @@ fn time_line(page: &mut String, status: &CaStatus, now: i64) {
     for (begins, ends) in story.gaps.iter().rev().take(50) {
         row("Gap", &format!("{} until {}", moment(*begins), moment(*ends)));
     }
+    for (time, set) in story.damaged.iter().rev().take(50) {
+        row("Damaged", &format!("the set {set} of {} was found to be damaged", moment(*time)));
+    }
     for (time, set) in story.orphans.iter().rev().take(50) {
-        row("Of no use", &format!("the log set {set} of {} continues no full set", moment(*time)));
+        let text = format!("the log set {set} of {} continues no state that can be restored", moment(*time));
+        row("Of no use", &text);
     }
     page.push_str("</table></details>");
 }
@@ -259,12 +264,14 @@ mod tests {
     fn text_from_elsewhere_stays_text() {
         let alarm = Alarm {
             about: About::Late,
+            id: String::new(),
             job: "j".to_owned(),
             ca: "c".to_owned(),
             message: "<script>alert(1)</script>".to_owned(),
             remedy: "r".to_owned(),
         };
         let trouble = Trouble {
+            id: String::new(),
             code: String::new(),
             kind: String::new(),
             message: "<img src=x>".to_owned(),

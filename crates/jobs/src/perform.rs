@@ -3,7 +3,7 @@
 
 use std::ffi::OsStr;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use std::time::Duration;
 use certadm_files::cancel;
 use certadm_rules::Hresult;
 use certadm_rules::diagnosis::Class;
+use certadm_rules::finding::{Place, Spot};
 use serde_json::Value;
 
 use crate::children;
@@ -59,8 +60,10 @@ impl Performed {
     #[must_use]
     pub fn of(exit_code: i32, object: &Value) -> Self {
         let text = |value: &Value| value.as_str().map(str::to_owned);
+        let error_code = text(&object["error"]["code"]).unwrap_or_default();
         let error = object["error"].as_object().map(|_| Trouble {
-            code: text(&object["error"]["code"]).unwrap_or_default(),
+            id: if exit_code == 4 { Class::Unreachable.to_string() } else { error_code.clone() },
+            code: error_code,
             kind: "failure".to_owned(),
             message: text(&object["error"]["message"]).unwrap_or_default(),
             remedy: text(&object["error"]["remedy"]),
@@ -72,10 +75,12 @@ impl Performed {
         let shut = list(&result["gates"]).into_iter().filter(|gate| gate["verdict"] == "shut");
         let checks = list(&result["components"]).into_iter().flat_map(|component| list(&component["checks"]));
         let wrong = checks.filter(|check| result["contradicts"] == true && check["ok"] == false);
-        let found = shut.chain(found).chain(wrong).map(|finding| Trouble {
+        let found = shut.chain(found).chain(wrong).collect::<Vec<_>>();
+        let found = found.iter().map(|finding| Trouble {
+            id: which(finding),
             code: text(&finding["code"]).unwrap_or_default(),
             kind: text(&finding["kind"]).or_else(|| text(&finding["name"])).unwrap_or_default(),
-            message: text(&finding["detail"]).unwrap_or_default(),
+            message: with_place(finding),
             remedy: text(&finding["remedy"]),
         });
         let outcome = match exit_code {
@@ -86,6 +91,7 @@ impl Performed {
         };
         // `backup` says so beside a set that is whole.
         let unconfirmed = text(&result["end_error"]).map(|error| Trouble {
+            id: "end-not-confirmed".to_owned(),
             code: format!("0x{:08x}", Hresult::E_FAIL.to_bits()),
             kind: "end-not-confirmed".to_owned(),
             message: format!("the set is whole, but the CA did not confirm its end: {error}"),
@@ -113,6 +119,36 @@ impl Performed {
     fn has_code(&self, code: Hresult) -> bool {
         let code = format!("0x{:08x}", code.to_bits());
         self.trouble.iter().any(|trouble| trouble.code == code)
+    }
+}
+
+/// Which finding it is. Each backup lies in another folder, so that only the file's own name counts; numbers in the detail change.
+fn which(finding: &Value) -> String {
+    let text = |key: &str| finding[key].as_str().unwrap_or_default();
+    // Those of a rehearsal have one; gates and checks have a name.
+    match (text("id"), text("kind"), text("name")) {
+        ("", "", name) => name.to_owned(),
+        ("", kind, _) => {
+            let file = Path::new(text("path")).file_name().unwrap_or_default();
+            format!("{kind}:{}:{}", text("code"), file.to_string_lossy())
+        }
+        (id, ..) => id.to_owned(),
+    }
+}
+
+/// What was found, with its place: whoever hears of it has to know which file it is.
+fn with_place(finding: &Value) -> String {
+    let detail = finding["detail"].as_str().unwrap_or_default();
+    let number = |key: &str| finding[key].as_u64().and_then(|number| u32::try_from(number).ok());
+    let through = |first| number("through").unwrap_or(first);
+    let page = number("page").map(|page| Spot::pages(page, through(page)));
+    let spot = page.or_else(|| number("generation").map(|log| Spot::logs(log, through(log))));
+    let place = Place { file: finding["path"].as_str().map(PathBuf::from), spot };
+    match finding["path"].as_str() {
+        // What the system says names the file itself.
+        Some(path) if detail.contains(path) => detail.to_owned(),
+        _ if place.is_none() => detail.to_owned(),
+        _ => format!("{place}: {detail}"),
     }
 }
 
@@ -209,6 +245,23 @@ mod tests {
         let performed = understand(1, found);
         assert_eq!((performed.outcome, performed.trouble.len()), (Outcome::Finding, 1));
         assert_eq!(performed.trouble[0].kind, "disk-space");
+        assert_eq!(performed.trouble[0].message, "d", "it has no place");
+        assert_eq!(performed.trouble[0].id, "disk-space:0x1:");
+        let damaged = br#"{"result":{"findings":[
+            {"severity":"error","code":"0x1","kind":"file-changed","detail":"its bytes differ","path":"/b/edb00006.log","generation":6,"remedy":"r"},
+            {"severity":"error","code":"0x1","kind":"page-checksum","detail":"it is wrong","path":"v:CA/1/a.edb","page":6,"through":8,"remedy":"r"},
+            {"severity":"error","code":"0x1","kind":"unreadable","detail":"cannot open /b/x: denied","path":"/b/x","remedy":"r"}]},"error":null}"#;
+        let performed = understand(5, damaged);
+        assert_eq!(performed.trouble[0].id, "file-changed:0x1:edb00006.log");
+        let told: Vec<String> = performed.trouble.into_iter().map(|trouble| trouble.message).collect();
+        assert_eq!(
+            told,
+            [
+                "/b/edb00006.log: its bytes differ",
+                "v:CA/1/a.edb: pages 6 to 8: it is wrong",
+                "cannot open /b/x: denied"
+            ]
+        );
         let unconfirmed =
             br#"{"result":{"findings":[],"end_error":"the CA is gone (0x800706ba)"},"error":null}"#;
         let performed = understand(1, unconfirmed);

@@ -22,7 +22,7 @@ use crate::step::Step;
 #[derive(Debug)]
 pub struct Unseen {
     /// What is wrong.
-    pub trouble: Trouble,
+    pub trouble: Box<Trouble>,
     /// Whose fault it is.
     pub class: Class,
 }
@@ -30,13 +30,15 @@ pub struct Unseen {
 impl<E: Diagnosis> From<E> for Unseen {
     fn from(error: E) -> Self {
         let class = error.class();
+        let code = format!("0x{:08x}", error.hresult().to_bits());
         let trouble = Trouble {
-            code: format!("0x{:08x}", error.hresult().to_bits()),
+            id: Trouble::id_of(class, &code),
+            code,
             kind: class.to_string(),
             message: chain_of(&error),
             remedy: Some(error.remedy().into_owned()),
         };
-        Self { trouble, class }
+        Self { trouble: Box::new(trouble), class }
     }
 }
 
@@ -81,7 +83,8 @@ pub fn look_again(
             "mount the disk that has it; if its sets are gone for good, make the folder by hand: {}",
             dir.display()
         );
-        return Err(Unseen { trouble: trouble(code, text, &remedy), class: Class::Refused });
+        let trouble = Box::new(trouble(code, text, &remedy));
+        return Err(Unseen { trouble, class: Class::Refused });
     }
     Ok(held)
 }
@@ -180,14 +183,26 @@ pub fn note_proven(folder: &Path, ca: &Ca, set: &str, now: i64) -> certadm_files
     certadm_set::folder::note_proven(&folder_of(folder, ca), set, &moment(now))
 }
 
-/// How the newest state of a CA at a place is named for commands: an address, or its sets.
+/// How the newest state of a CA at a place that can be restored is named for commands: an address, or its sets.
 #[must_use]
 pub fn newest_state(target: &Target, ca: &Ca, held: &Held) -> Vec<PathBuf> {
+    let (newest, stored) = (held.newest_state(), held.stored_state());
+    // What a vault calls the latest lies behind a set that was found damaged.
+    let is_cut = newest.last().map(|set| &set.id) != stored.last().map(|set| &set.id);
+    let point = newest.last().filter(|_| is_cut).map_or("latest", |last| last.id.as_str());
+    named(target, ca, &newest, point)
+}
+
+/// The same of the newest state by manifests alone, whatever was found damaged.
+#[must_use]
+pub fn stored_state(target: &Target, ca: &Ca, held: &Held) -> Vec<PathBuf> {
+    named(target, ca, &held.stored_state(), "latest")
+}
+
+fn named(target: &Target, ca: &Ca, state: &[&HeldSet], point: &str) -> Vec<PathBuf> {
     match target {
-        Target::Vault(vault) => vec![PathBuf::from(address(vault, ca, "latest"))],
-        Target::Folder(folder) => {
-            held.newest_state().into_iter().map(|set| folder_of(folder, ca).join(&set.id)).collect()
-        }
+        Target::Vault(vault) => vec![PathBuf::from(address(vault, ca, point))],
+        Target::Folder(folder) => state.iter().map(|set| folder_of(folder, ca).join(&set.id)).collect(),
     }
 }
 
@@ -196,7 +211,7 @@ pub fn newest_state(target: &Target, ca: &Ca, held: &Held) -> Vec<PathBuf> {
 pub fn address(vault: &str, ca: &Ca, point: &str) -> String {
     debug_assert!(matches!(
         Address::parse(&format!("{vault}:{}/{point}", ca.own_name())),
-        Some(Ok(Address { point: Selector::Latest, .. }))
+        Some(Ok(Address { point: Selector::Latest | Selector::Id(_), .. }))
     ));
     format!("{vault}:{}/{point}", ca.own_name())
 }
@@ -214,10 +229,5 @@ pub fn new_set(folder: &Path, ca: &Ca, kind: SetKind, now: i64) -> PathBuf {
 /// A failure that is no error of another crate.
 #[must_use]
 pub fn trouble(code: Hresult, message: String, remedy: &str) -> Trouble {
-    Trouble {
-        code: format!("0x{:08x}", code.to_bits()),
-        kind: code.class().to_string(),
-        message,
-        remedy: Some(remedy.to_owned()),
-    }
+    Trouble::of_code(code, message, remedy)
 }

@@ -55,13 +55,18 @@ pub fn due(job: &Job, known: &Known<'_>) -> Vec<Due> {
     let newest = known.held.newest_state().last().map(|set| (set.id.clone(), set.time));
     if newest.is_some() {
         due.extend(again(job, Step::Copy, known));
-        due.extend(again(job, Step::Prune, known));
+        // What is known to be damaged may be all that the rules keep: it waits for the full backup.
+        due.extend(again(job, Step::Prune, known).filter(|_| !known.held.has_damaged_base()));
     }
     if known.has_to_ask {
         due.extend(scheduled(Step::Ask, Some(ASK), known.attempts.of(Step::Ask).succeeded, known));
     }
-    if newest.is_some() || !due.is_empty() {
+    let has_state = newest.is_some() || !due.is_empty();
+    // Somebody may have put a file back.
+    if has_state || !known.held.stored_state().is_empty() {
         due.extend(scheduled(Step::Verify, job.verify, verified(known), known));
+    }
+    if has_state {
         let completed = known.attempts.of(Step::Complete).succeeded;
         due.extend(scheduled(Step::Complete, job.complete, completed, known));
         due.extend(scheduled(Step::Rehearse, job.rehearse, known.rehearsed, known));
@@ -106,9 +111,10 @@ fn backup(job: &Job, known: &Known<'_>) -> Option<Due> {
     scheduled(Step::Logs, job.logs, newest, known)
 }
 
-/// When the newest state was proven, or any state before.
+/// When the newest state was proven, or any state before. A verification that has failed is to be done again, whatever proof there is.
 fn verified(known: &Known<'_>) -> Option<i64> {
-    known.held.proven.as_ref().map(|(_, when)| *when)
+    let has_failed = 0 < known.attempts.of(Step::Verify).failures;
+    known.held.proven.as_ref().map(|(_, when)| *when).filter(|_| !has_failed)
 }
 
 fn scheduled(step: Step, schedule: Option<Schedule>, last: Option<i64>, known: &Known<'_>) -> Option<Due> {
@@ -125,6 +131,7 @@ fn scheduled(step: Step, schedule: Option<Schedule>, last: Option<i64>, known: &
         return None;
     }
     let why = match last {
+        None if 0 < attempt.failures => format!("the last {step} has failed"),
         None => format!("{schedule}: it was never done"),
         Some(_) => format!("{schedule}: its time has come"),
     };
@@ -287,6 +294,40 @@ mod tests {
         assert!(text.starts_with("full: ") && text.ends_with("generation 0x6 is missing"), "{text}");
         world.sets.pop();
         assert!(why(&world, 1_002_000).starts_with("logs: every 15m"));
+    }
+
+    /// What is damaged is no base, and what waits after a failure is not tried faster for that.
+    #[test]
+    fn behind_a_damaged_set_there_is_a_full_backup_and_no_logs() {
+        let (zone, job) =
+            (TimeZone::UTC, job("full = 'monthly 1 02:30'\nlogs = 'every 15m'\nverify = 'monthly 31 03:00'"));
+        let sets = [set(1_000_000, SetKind::Full, 5), set(1_000_900, SetKind::Logs, 6)];
+        let mut attempts = Attempts::default();
+        attempts.note(&StepRecord {
+            place: "v1:".to_owned(),
+            ..record(Step::Verify, Outcome::Failed, 1_001_000)
+        });
+        attempts.note(&StepRecord { place: "v1:".to_owned(), ..record(Step::Prune, Outcome::Failed, 1_000) });
+        // Somebody has verified another state by hand since.
+        let proven = Some((sets[1].id.clone(), 1_001_050));
+        let steps = |attempts: &Attempts, damaged: &[&str], now| -> Vec<String> {
+            let damaged = damaged.iter().map(|id| (*id).to_owned()).collect();
+            let held = Held { proven: proven.clone(), damaged, ..Held::new(&sets, now) };
+            let known = Known { held: &held, rehearsed: None, attempts, now, zone: &zone, has_to_ask: false };
+            due(&job, &known).into_iter().map(|due| format!("{}: {}", due.step, due.why)).collect()
+        };
+        let why = "full: there is no base for log sets: the set 1000900 was found to be damaged";
+        assert_eq!(steps(&attempts, &["1000900"], 1_001_100), [why], "verify waits");
+        // It goes on failing: neither full nor logs until its wait is over. Somebody may have put the file back.
+        attempts.note(&record(Step::Full, Outcome::Failed, 1_001_100));
+        let again = "verify: the last verify has failed";
+        assert_eq!(steps(&attempts, &["1000900"], 1_001_399), [again]);
+        assert_eq!(steps(&attempts, &["1000000"], 1_001_399), [again], "nothing is left of it");
+        assert_eq!(steps(&attempts, &["1000900"], 1_001_400), [why, again]);
+        // Sound again, or records that were lost: manifests alone count.
+        let sound = steps(&attempts, &[], 1_001_850);
+        assert_eq!(sound[1], "prune: the last prune has failed there");
+        assert_eq!(steps(&Attempts::default(), &[], 1_001_850), ["logs: every 15m: its time has come"]);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! What became of the steps of a job: the report of a run, and a small file a CA beside it. That file only says how long to
-//! wait after a failure, what to tell people, and what was proven where a vault keeps no note of it. Without it, more is done than
+//! wait after a failure, what to tell people, which sets were found damaged, and what was proven where a vault keeps no note of it. Without it, more is done than
 //! needed, and nothing less.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use certadm_files::{durable, read};
@@ -11,7 +11,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::config::{Ca, Config, Job};
+use crate::damage::Damage;
+use crate::held::{Held, HeldSet};
 use crate::step::Step;
+pub use crate::trouble::Trouble;
 
 /// No file of attempts is longer than this, in bytes.
 const MAX_FILE: u64 = 1 << 20;
@@ -38,19 +41,6 @@ pub enum Outcome {
     Failed,
     /// It was stopped by a signal.
     Interrupted,
-}
-
-/// What is wrong, and what to do about it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Trouble {
-    /// The HRESULT, such as `0x80070005`.
-    pub code: String,
-    /// The kind of the finding, or the class of the failure.
-    pub kind: String,
-    /// What is wrong.
-    pub message: String,
-    /// What to do about it.
-    pub remedy: Option<String>,
 }
 
 /// A step that was carried out.
@@ -145,6 +135,7 @@ impl Attempt {
         self.command.clone_from(&record.command);
         self.outcome = Some(Outcome::Failed);
         self.trouble = vec![Trouble {
+            id: "stopped".to_owned(),
             code: format!("0x{:08x}", Hresult::E_ABORT.to_bits()),
             kind: "stopped".to_owned(),
             message: format!("it was stopped {MOST_STOPS} times before it ended"),
@@ -183,6 +174,8 @@ pub struct Attempts {
     places: BTreeMap<String, BTreeMap<Step, Attempt>>,
     /// What was proven last. It counts where a place has no note of it: a server of restic's protocol keeps none.
     pub proven: Option<Proof>,
+    /// Sets that were found damaged, until a verification finds them sound or they are gone.
+    pub damaged: Vec<Damage>,
 }
 
 impl Attempts {
@@ -199,7 +192,9 @@ impl Attempts {
     /// Forgets what the job does no more: nobody would do it again, and its failure would be told for ever.
     /// So is what it has done at a first place that it had before: a verdict, or a failure.
     fn keep_what_is_done(&mut self, config: &Config, job: &Job, ca: &Ca) {
-        let first = job.to.first().map(ToString::to_string).unwrap_or_default();
+        let places: Vec<String> = job.to.iter().map(ToString::to_string).collect();
+        self.damaged.retain(|damage| places.contains(&damage.place));
+        let first = places.first().cloned().unwrap_or_default();
         let is_here = |attempt: &Attempt| attempt.place.is_empty() || attempt.place == first;
         // The place does not matter to a CA that is asked.
         self.steps.retain(|step, attempt| *step == Step::Ask || is_here(attempt));
@@ -270,6 +265,23 @@ impl Attempts {
     pub fn wait_ends(&self, since: i64) -> Option<i64> {
         let waits = self.all().filter_map(|(.., attempt)| attempt.wait());
         waits.filter(|(tried, end)| (*tried..*end).contains(&since)).map(|(_, end)| end).min()
+    }
+
+    /// Notes what a verification of these sets at a place has found damaged; the sets before the first of those were found sound.
+    pub(crate) fn note_damage(&mut self, place: &str, state: &[&HeldSet], damaged: &[String], when: i64) {
+        let sound = state.iter().take_while(|set| !damaged.contains(&set.id));
+        let read: BTreeSet<&str> =
+            sound.map(|set| set.id.as_str()).chain(damaged.iter().map(String::as_str)).collect();
+        self.damaged.retain(|known| known.place != place || !read.contains(known.set.as_str()));
+        let noted = |set: &String| Damage { place: place.to_owned(), set: set.clone(), when };
+        self.damaged.extend(damaged.iter().map(noted));
+    }
+
+    /// Forgets damage of sets that a place does not hold any more. One that cannot be read may be there still.
+    pub(crate) fn keep_damage_of(&mut self, place: &str, held: &Held) {
+        let is_there = |set: &str| held.sets().iter().any(|held| held.id == set);
+        self.damaged
+            .retain(|known| known.place != place || !held.unreadable.is_empty() || is_there(&known.set));
     }
 
     /// Forgets a step that is told only when it fails.

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::command;
 use crate::config::{Ca, Config, Job, Target};
+use crate::damage;
 use crate::evidence::rehearsed_at;
 use crate::held::Held;
 use crate::lock::CaLock;
@@ -147,7 +148,7 @@ impl Runner<'_> {
         match CaLock::wait(self.config, ca, self.patience) {
             Ok(Some(lock)) => self.locked(&mut run, (job, ca), wish, &lock),
             Ok(None) => run.left_alone = true,
-            Err(error) => run.trouble.push(place::Unseen::from(error).trouble),
+            Err(error) => run.trouble.push(*place::Unseen::from(error).trouble),
         }
         run.ended = (self.clock)();
         run
@@ -158,9 +159,6 @@ impl Runner<'_> {
         let mut stored = attempts.clone();
         let Some(first) = job.to.first() else { return };
         let (mut held, looked) = self.look(first, (job, ca), &attempts);
-        if let Some(held) = &mut held {
-            held.recall(&first.to_string(), attempts.proven.as_ref(), run.began);
-        }
         if let Some(record) = looked {
             (self.watch)(&Event::Ended { job, ca, record: &record });
             attempts.note(&record);
@@ -180,7 +178,8 @@ impl Runner<'_> {
             }
             (self.watch)(&Event::Begins { job, ca, due: &due });
             let owing = self.owe_copies((job, ca), &due, &mut attempts, &mut stored);
-            let record = self.carry_out(job, ca, &due, sets, lock);
+            let mut record = self.carry_out(job, ca, &due, sets, lock);
+            let damaged = damaged_by(sets, &mut record);
             (self.watch)(&Event::Ended { job, ca, record: &record });
             if record.outcome == Outcome::Failed {
                 // There is nothing new to copy.
@@ -196,15 +195,10 @@ impl Runner<'_> {
                     held = self.look(first, (job, ca), &attempts).0;
                     let mut next = after_backup(job, due.step);
                     next.retain(|due| self.may(job, due));
-                    if let Some(Err(why)) = held.as_ref().map(Held::base)
-                        && due.step == Step::Logs
-                    {
-                        // What was stored does not continue what is there: only a full backup mends it.
-                        next.insert(
-                            0,
-                            Due::first(Step::Full, format!("there is no base for log sets: {why}")),
-                        );
-                    }
+                    // What was stored does not continue what is there: only a full backup mends it.
+                    let after_logs = held.as_ref().filter(|_| due.step == Step::Logs);
+                    let full = after_logs.and_then(|held| full_instead(held, &attempts, (self.clock)()));
+                    next.splice(0..0, full);
                     put_first(&mut queue, next);
                 }
                 Step::Logs if record.lacks_full() => {
@@ -214,19 +208,33 @@ impl Runner<'_> {
                 Step::Verify | Step::Rehearse if is_done => {
                     self.note_proven(run, &mut attempts, (first, ca), sets, &record);
                 }
+                Step::Verify if !damaged.is_empty() => {
+                    let (place, now) = (first.to_string(), (self.clock)());
+                    let is_scheduled = job.full.is_some() || job.logs.is_some();
+                    attempts.note_damage(&place, &sets.stored_state(), &damaged, now);
+                    let mut known = sets.clone();
+                    known.recall(&place, &attempts, now);
+                    let next =
+                        full_instead(&known, &attempts, now).filter(|_| wish == Wish::Due && is_scheduled);
+                    put_first(&mut queue, next.into_iter().collect());
+                    held = Some(known);
+                }
                 _ => {}
             }
             run.steps.push(record);
         }
+        if let Some(held) = &held {
+            attempts.keep_damage_of(&first.to_string(), held);
+        }
         if let (Target::Vault(_), Some(held)) = (first, &held)
             && let Err(error) = points::note(self.config, job, ca, held)
         {
-            run.trouble.push(place::Unseen::from(error).trouble);
+            run.trouble.push(*place::Unseen::from(error).trouble);
         }
         if attempts != stored
             && let Err(error) = attempts.write(self.config, job, ca)
         {
-            run.trouble.push(place::Unseen::from(error).trouble);
+            run.trouble.push(*place::Unseen::from(error).trouble);
             run.unwritten = Some(attempts);
         }
     }
@@ -265,9 +273,12 @@ impl Runner<'_> {
         let seen = refuse_alike(self.config, job, ca)
             .and_then(|()| place::look_again(self.config, first, (ca, attempts), began));
         match seen {
-            Ok(held) => (Some(held), None),
+            Ok(mut held) => {
+                held.recall(&first.to_string(), attempts, began);
+                (Some(held), None)
+            }
             Err(unseen) => {
-                let performed = Performed::failed(unseen.trouble, unseen.class);
+                let performed = Performed::failed(*unseen.trouble, unseen.class);
                 let record = StepRecord {
                     step: Step::Look,
                     place: first.to_string(),
@@ -367,19 +378,44 @@ impl Runner<'_> {
         held: &Held,
         record: &StepRecord,
     ) {
-        let is_proven = match record.step {
-            Step::Verify => record.result["restorable"] == true,
-            _ => true,
+        let (is_proven, state) = match record.step {
+            Step::Verify => (record.result["restorable"] == true, held.stored_state()),
+            _ => (true, held.newest_state()),
         };
-        let Some(last) = held.newest_state().pop().filter(|_| is_proven) else { return };
+        let Some(last) = state.last().filter(|_| is_proven) else { return };
         let (place, set, when) = (first.to_string(), last.id.clone(), (self.clock)());
+        if record.step == Step::Verify {
+            attempts.note_damage(&place, &state, &[], when);
+        }
         attempts.proven = Some(Proof { place, set, when });
         if let Target::Folder(folder) = first
             && let Err(error) = place::note_proven(folder, ca, &last.id, when)
         {
-            run.trouble.push(place::Unseen::from(error).trouble);
+            run.trouble.push(*place::Unseen::from(error).trouble);
         }
     }
+}
+
+/// The full backup that is due at once because no log set can follow, unless one has failed and waits.
+fn full_instead(held: &Held, attempts: &Attempts, now: i64) -> Option<Due> {
+    let why = held.base().err()?;
+    (!attempts.of(Step::Full).waits(now))
+        .then(|| Due::first(Step::Full, format!("there is no base for log sets: {why}")))
+}
+
+/// What a verification has found damaged. An alarm about it is that about the first of these sets.
+fn damaged_by(held: &Held, record: &mut StepRecord) -> Vec<String> {
+    // While a set cannot be read, nobody knows which one is the newest, and the others were not looked at.
+    if record.step != Step::Verify || !held.unreadable.is_empty() && record.result.is_null() {
+        return Vec::new();
+    }
+    let damaged = damage::found(&held.stored_state(), record);
+    if let (Some(set), Some(trouble)) = (damaged.first(), record.trouble.first_mut())
+        && record.result.is_null()
+    {
+        trouble.id = format!("{}:{set}", trouble.id);
+    }
+    damaged
 }
 
 /// Puts steps before those that wait. What waits already, because it has failed before, is not done twice.

@@ -33,13 +33,13 @@ pub fn of(
             held
         }
         Some(Err(unseen)) => {
-            status.trouble.push(unseen.trouble);
+            status.trouble.push(unseen.trouble.met_at(Step::Look.key()));
             status.unjudged.extend([About::Late, About::Unverified, About::Disk, About::Finding]);
             Held::default()
         }
         None => Held::default(),
     };
-    held.recall(&status.place, attempts.proven.as_ref(), now);
+    held.recall(&status.place, &attempts, now);
     status.story = Story::of(&held, &attempts, job.limits.rpo, now);
     status.add_held(&held, now);
     status.add_rehearsal(job, ca, now);
@@ -87,7 +87,7 @@ pub fn unanswered(
         ca.place_text()
     );
     let remedy = format!("see what hangs there: certadm status {}", job.name);
-    status.trouble.push(place::trouble(Hresult::RPC_S_SERVER_UNAVAILABLE, text, &remedy));
+    status.trouble.push(place::trouble(Hresult::RPC_S_SERVER_UNAVAILABLE, text, &remedy).met_at("answer"));
     // What was told of it before may be so still.
     status.unjudged.extend(About::ALL.into_iter().filter(|about| *about != About::Failed));
     status.next = slots(job, now, zone);

@@ -34,6 +34,8 @@ pub struct CaStatus {
     pub bytes: u64,
     /// Sets in it that cannot be read.
     pub unreadable: usize,
+    /// Sets in it that were found damaged, by their ids.
+    pub damaged: Vec<String>,
     /// The first set.
     pub first: Option<i64>,
     /// The newest full set.
@@ -83,6 +85,7 @@ impl CaStatus {
         self.sets = held.sets().len();
         self.bytes = held.sets().iter().map(|set| set.bytes).fold(0, u64::saturating_add);
         self.unreadable = held.unreadable.len();
+        self.damaged = held.damaged.iter().cloned().collect();
         self.first = held.sets().iter().map(|set| set.time).find(|time| is_past(*time, now));
         self.last_full = held.last_full().map(|set| set.time);
         self.last_logs = held.last_logs().map(|set| set.time);
@@ -107,7 +110,7 @@ impl CaStatus {
             }
             Err(error) => {
                 self.unjudged.insert(About::NotProven);
-                self.trouble.push(place::Unseen::from(error).trouble);
+                self.trouble.push(place::Unseen::from(error).trouble.met_at("evidence"));
             }
         }
         // Since when there should have been one, the sets tell.
@@ -134,7 +137,7 @@ impl CaStatus {
             }
             Err(error) => {
                 self.unjudged.extend([About::Crl, About::Certificate]);
-                self.trouble.push(place::Unseen::from(error).trouble);
+                self.trouble.push(place::Unseen::from(error).trouble.met_at("ca"));
             }
         }
     }

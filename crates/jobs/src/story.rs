@@ -20,7 +20,9 @@ pub struct Story {
     pub moments: Vec<(i64, SetKind)>,
     /// Times without one that are longer than may be lost: from a moment to the next, or to now.
     pub gaps: Vec<(i64, i64)>,
-    /// Log sets that continue no full set, and are of no use.
+    /// Sets that were found damaged.
+    pub damaged: Vec<(i64, String)>,
+    /// Log sets that continue no state which can be restored, and are of no use.
     pub orphans: Vec<(i64, String)>,
     /// Rehearsals: when, and what each has shown.
     pub rehearsals: Vec<(i64, String, bool)>,
@@ -45,10 +47,12 @@ impl Story {
         let past = || moments.iter().map(|(time, _)| *time).filter(|time| is_past(*time, now));
         let gaps = past().zip(past().skip(1).chain([now]));
         let gaps = gaps.filter(|(from, until)| limit < until - from).collect();
-        let is_of_use =
-            |set: &&HeldSet| chained.contains_key(&(set.time, set.generations.1, set.id.as_str()));
-        let orphans = held.sets().iter().filter(|set| !is_of_use(set));
-        let orphans = orphans.map(|set| (set.time, set.id.clone())).collect();
+        let is_of_no_use =
+            |set: &&HeldSet| !chained.contains_key(&(set.time, set.generations.1, set.id.as_str()));
+        let (damaged, others): (Vec<&HeldSet>, Vec<&HeldSet>) =
+            held.sets().iter().partition(|set| held.damaged.contains(&set.id));
+        let told = |set: &HeldSet| (set.time, set.id.clone());
+        let orphans = others.into_iter().filter(is_of_no_use).map(told).collect();
         let tried = attempts
             .all()
             .filter_map(|(step, place, attempt)| Some((step.at(place), attempt.tried?, attempt.outcome?)));
@@ -59,6 +63,7 @@ impl Story {
         Self {
             moments,
             gaps,
+            damaged: damaged.into_iter().map(told).collect(),
             orphans,
             rehearsals: Vec::new(),
             runs: tried.collect(),

@@ -352,7 +352,7 @@ impl Diagnosis for Error {
             }
             Self::Damaged { .. } => {
                 "run `certadm repository check --read all` to see which sets are concerned, bring what is missing back from a copy of \
-                 the vault, or run `certadm repository repair --read` and take a full backup; the CA's logs are still there"
+                 the vault, or run `certadm repository repair --read` and take a full backup"
             }
             Self::NoPoint { .. } => "`certadm repository info` lists what is kept",
             Self::NotStored { .. } => {
@@ -411,5 +411,17 @@ impl From<Error> for certadm_set::Error {
             Error::File(error) => error.into(),
             other => Self::Kept(Box::new(other)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Damage is found by reading, long after the CA has deleted the logs that are in the set.
+    #[test]
+    fn what_to_do_about_damage_promises_no_logs_at_the_ca() {
+        let damaged = Error::Damaged { place: "vault:CA".to_owned(), detail: "a pack is missing".to_owned() };
+        assert!(!damaged.remedy().contains("log"), "{}", damaged.remedy());
     }
 }

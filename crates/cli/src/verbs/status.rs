@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::slice;
 
 use certadm_files::durable;
-use certadm_jobs::alarm::{About, Alarm};
+use certadm_jobs::alarm::{About, Alarm, abouts};
 use certadm_jobs::metrics::metrics;
 use certadm_jobs::notify::Teller;
 use certadm_jobs::page::status_page;
@@ -190,10 +190,7 @@ fn wrapped(parts: &[String]) -> Vec<String> {
 fn state_of(status: &CaStatus) -> (String, Tone) {
     match (status.alarms.iter().any(|alarm| alarm.about.is_grave()), status.alarms.as_slice()) {
         (_, []) => ("ok".to_owned(), Tone::Good),
-        (is_grave, alarms) => {
-            let abouts: Vec<&str> = alarms.iter().map(|alarm| alarm.about.key()).collect();
-            (abouts.join(", "), if is_grave { Tone::Bad } else { Tone::Warn })
-        }
+        (is_grave, alarms) => (abouts(alarms), if is_grave { Tone::Bad } else { Tone::Warn }),
     }
 }
 

@@ -392,20 +392,30 @@ fn what_a_job_does_not_do_is_refused_and_its_old_failures_are_no_alarm() {
         }
     }
     assert_eq!(run(&work, "check").code, 0);
-    let set = fs::read_dir(work.path("backups/web")).unwrap().map(|entry| entry.unwrap().path());
-    let set = set.into_iter().find(|set| set.join("manifest.json").exists()).unwrap();
-    let database = set.join("DataBase/Test-CA.db");
-    let whole = fs::read(&database).unwrap();
-    fs::write(&database, &whole[1..]).unwrap();
+    let newest = || {
+        let sets = fs::read_dir(work.path("backups/web")).unwrap().map(|entry| entry.unwrap().path());
+        sets.filter(|set| set.join("manifest.json").exists()).max().unwrap()
+    };
+    let damage = |set: &std::path::Path| {
+        let database = set.join("DataBase/Test-CA.db");
+        let whole = fs::read(&database).unwrap();
+        fs::write(&database, &whole[1..]).unwrap();
+        (database, whole)
+    };
+    let set = newest();
+    damage(&set);
+    next_second();
     // By a schedule: it goes with the schedule.
     let file = work.path("state/attempts/nightly/web.json");
     fs::remove_file(work.path("backups/web/.proven").join(set.file_name().unwrap())).unwrap();
     fs::remove_file(&file).unwrap();
-    assert_eq!(steps(&run(&work, "--json run nightly").json()["result"]), ["verify failed"]);
+    let ran = run(&work, "--json run nightly").json();
+    assert_eq!(steps(&ran["result"]), ["verify failed", "full good"], "{ran:#}");
     assert_eq!(run(&work, "check").code, 2);
     configure(&work, "to = 'backups'\nfull = 'monthly 1 00:00'");
     assert_eq!(run(&work, "check").code, 0);
     // By hand: it stays until it is done again.
+    let (database, whole) = damage(&newest());
     assert_eq!(run(&work, "run nightly --now verify").code, 5);
     assert_eq!(run(&work, "check").code, 2);
     fs::write(&database, whole).unwrap();

@@ -9,6 +9,8 @@ mod capture;
 mod completing;
 #[cfg(all(unix, feature = "repository"))]
 mod configuration;
+#[cfg(all(unix, feature = "repository"))]
+mod damaged;
 mod emergency_crl;
 mod errors;
 mod events;

@@ -215,6 +215,7 @@ fn another(config: &Config) -> Failure {
         code: Hresult::ERROR_SERVICE_ALREADY_RUNNING,
         remedy: "stop that one, or leave it: one agent does all jobs".to_owned(),
         exit: Exit::Refused,
+        done: None,
     }
 }
 

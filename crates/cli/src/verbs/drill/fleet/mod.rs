@@ -142,15 +142,6 @@ impl Fleet {
         Ok(())
     }
 
-    /// One step, as a person asks for it.
-    fn by_hand(&mut self, at: usize, step: Step) -> Result<(), Failure> {
-        let pair = self.pair(at)?;
-        let run = run(&self.world, &pair, Wish::Now(step))
-            .ok_or_else(|| Failure::internal("the drill has no such CA"))?;
-        self.took_place(&run)?;
-        self.judge(Some(&pair))
-    }
-
     fn took_place(&mut self, run: &CaRun) -> Result<(), Failure> {
         for step in &run.steps {
             self.report.step(&run.ca, step);
@@ -163,12 +154,6 @@ impl Fleet {
             self.world.members[at].backed_up();
         }
         self.world.date_notes(at, self.begun, system_clock())
-    }
-
-    fn pair(&self, at: usize) -> Result<Pair, Failure> {
-        let config = &self.world.config;
-        let job = config.job(JOB)?.name.clone();
-        Ok((job, config.ca(&self.world.members[at].name)?.name.clone()))
     }
 
     /// Judges one CA or all, and tells what is new; of all, page and figures are written as well.
@@ -238,10 +223,9 @@ impl Fleet {
                 self.report.check(Check::new(check, is_damaged, "a byte in it was turned"));
                 self.report.expect(&damaged, "failed", "a set of logs is damaged", now, 18 * HOUR);
             }
-            Happening::Mend => {
+            Happening::Prove => {
                 self.state_before_is_good()?;
-                self.by_hand(self.damaged, Step::Full)?;
-                self.by_hand(self.damaged, Step::Verify)?;
+                self.world.date_notes(self.damaged, self.begun, system_clock())?;
                 self.report.expect_end("a set of logs is damaged", now, HOUR);
             }
             Happening::Look { when, failed, late } => {
@@ -261,20 +245,18 @@ impl Fleet {
         Ok(())
     }
 
-    /// The state before the damaged set can be restored: what is behind it is damaged, and nothing else.
+    /// The agent has taken a new base by itself. The state before the damaged set can be restored: what is behind it is damaged, and
+    /// nothing else.
     fn state_before_is_good(&mut self) -> Result<(), Failure> {
         let points = self.world.points(self.damaged)?;
-        let newest = points.last().map(|point| self.world.verify(self.damaged, point).outcome);
-        let mut whole = 0;
-        for point in points.iter().rev().skip(1).take(4) {
-            if self.world.verify(self.damaged, point).outcome == Outcome::Good {
-                whole += 1;
-                break;
-            }
-        }
-        let is_right = newest == Some(Outcome::Failed) && 0 < whole;
-        let detail = format!("the newest state: {newest:?}; {whole} before it is whole");
-        let name = "the state before the damaged set can be restored, and the newest one cannot";
+        let outcome = |point: &String| self.world.verify(self.damaged, point).outcome;
+        let mut newest_first = points.iter().rev();
+        let [base, behind] = [newest_first.next(), newest_first.next()].map(|point| point.map(outcome));
+        let whole = newest_first.take(4).position(|point| outcome(point) == Outcome::Good);
+        let is_right = (base, behind) == (Some(Outcome::Good), Some(Outcome::Failed)) && whole.is_some();
+        let detail =
+            format!("the new base: {base:?}; the state before it: {behind:?}; whole: {whole:?} before that");
+        let name = "the agent takes a new base, and what lies before the damaged set can be restored";
         self.report.check(Check::new(name, is_right, detail));
         Ok(())
     }

@@ -346,6 +346,7 @@ mod tests {
         assert_eq!(alarms_of_figures(figures), late);
         let alarm = certadm_jobs::alarm::Alarm {
             about: About::Late,
+            id: String::new(),
             job: "j".to_owned(),
             ca: "a".to_owned(),
             message: "m".to_owned(),

@@ -43,8 +43,8 @@ pub(super) enum Happening {
     Note,
     /// What it has stored since is damaged.
     Damage,
-    /// Somebody does what the alarm says.
-    Mend,
+    /// The agent has read it: it is looked what it has done, and what can be restored.
+    Prove,
     /// Somebody looks at page and figures.
     Look { when: &'static str, failed: Whose, late: bool },
 }
@@ -53,13 +53,12 @@ impl Happening {
     /// What a person is told of it.
     pub(super) fn text(self, lost: &str, damaged: &str) -> Option<String> {
         match self {
-            Self::Issue { .. } | Self::Note | Self::Look { .. } => None,
+            Self::Issue { .. } | Self::Note | Self::Prove | Self::Look { .. } => None,
             Self::Unplug => Some("the vault cannot be reached".to_owned()),
             Self::Plug => Some("the vault can be reached again".to_owned()),
             Self::Lose => Some(format!("{lost} is lost, with its folder")),
             Self::BringBack => Some(format!("{lost} is restored from its newest state")),
             Self::Damage => Some(format!("the newest set of logs of {damaged} is damaged")),
-            Self::Mend => Some(format!("somebody backs {damaged} up anew, as the alarm says")),
         }
     }
 }
@@ -86,8 +85,9 @@ pub(super) fn timeline(begin: i64) -> Vec<(i64, Happening)> {
         (at(9, 10, 0), Happening::BringBack),
         (at(10, 11, 55), Happening::Note),
         (at(10, 12, 30), Happening::Damage),
-        (at(11, 8, 0), look("while a set of logs is damaged", Whose::Damaged, false)),
-        (at(11, 9, 0), Happening::Mend),
+        // The verification of 05:00 fails, and is done again five minutes later.
+        (at(11, 5, 1), look("while a set of logs is damaged", Whose::Damaged, false)),
+        (at(11, 5, 2), Happening::Prove),
         (at(14, 8, 0), look("at the end", Whose::Nobody, false)),
     ];
     for day in 0..14 {

@@ -1,0 +1,59 @@
+//! What is wrong, and which trouble it is: an alarm about it goes on as long as it is the same one.
+
+use certadm_rules::Hresult;
+use certadm_rules::diagnosis::Class;
+use serde::{Deserialize, Serialize};
+
+/// What is wrong, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    /// Which one it is. It stays the same while it goes on, though numbers in the message change. Empty where a program of before has
+    /// noted it.
+    #[serde(default)]
+    pub id: String,
+    /// The HRESULT, such as `0x80070005`.
+    pub code: String,
+    /// The kind of the finding, or the class of the failure.
+    pub kind: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub remedy: Option<String>,
+}
+
+impl Trouble {
+    /// Which failure it is that has this code. The system has many codes for what cannot be reached, and that is one trouble.
+    #[must_use]
+    pub fn id_of(class: Class, code: &str) -> String {
+        if class == Class::Unreachable { class.to_string() } else { code.to_owned() }
+    }
+
+    /// Which one it is, also where a program of before has noted it.
+    #[must_use]
+    pub fn which(&self) -> String {
+        match (self.id.as_str(), self.kind.as_str()) {
+            ("", "failure") => self.code.clone(),
+            ("", kind) => format!("{kind}:{}", self.code),
+            (id, _) => id.to_owned(),
+        }
+    }
+
+    /// The same, met with when this was looked at.
+    #[must_use]
+    pub fn met_at(self, what: &str) -> Self {
+        Self { id: format!("{what}/{}", self.which()), ..self }
+    }
+
+    /// A failure with a code, which tells its class.
+    #[must_use]
+    pub fn of_code(code: Hresult, message: String, remedy: &str) -> Self {
+        let text = format!("0x{:08x}", code.to_bits());
+        Self {
+            id: Self::id_of(code.class(), &text),
+            code: text,
+            kind: code.class().to_string(),
+            message,
+            remedy: Some(remedy.to_owned()),
+        }
+    }
+}
