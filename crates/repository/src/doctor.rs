@@ -24,7 +24,7 @@ pub struct Step {
 #[must_use]
 pub fn steps(vault: &Vault) -> Vec<&'static str> {
     let way = storage::way(&vault.profile.place).into_iter().map(|(name, _)| name);
-    way.chain(["storage", "key", "repository", "packs", "lock", "clock", "space"]).collect()
+    way.chain(["storage", "key", "repository", "packs", "lock", "clock", "space", "passwords"]).collect()
 }
 
 /// Walks the steps to the repository of a CA; of the only one that the vault keeps where none is named. `show` hears of each.
@@ -61,12 +61,14 @@ pub fn examine(vault: &Vault, ca: Option<&str>, show: &mut dyn FnMut(&Step)) -> 
         }
     };
     let key = format!("there is one in {}", repository.secret_file().display());
-    let more: [(&str, &dyn Fn() -> Result<String>); 5] = [
+    let more: [(&str, &dyn Fn() -> Result<String>); 6] = [
         ("repository", &|| opened(&repository)),
         ("packs", &|| packs(&repository)),
         ("lock", &|| lock(&repository)),
         ("clock", &|| clock(&repository)),
         ("space", &|| room(&repository)),
+        // The last one: backups go on without them, and nothing comes back when the key file is lost.
+        ("passwords", &|| passwords(&repository)),
     ];
     if walk("key", Ok(key)) {
         // Stops at the first that fails.
@@ -100,6 +102,18 @@ fn clock(repository: &CaRepository) -> Result<String> {
         }
         Ok(ahead) => Ok(format!("the clock of the storage is {ahead} s ahead of this one")),
         Err(error) => Err(error),
+    }
+}
+
+fn passwords(repository: &CaRepository) -> Result<String> {
+    let keys = repository.keys()?;
+    // What concerns all of them says what is to be done first.
+    match repository.dead_keys(&keys).pop() {
+        None => Ok(match keys.len() {
+            1 => "the key of the one password is as it was stored".to_owned(),
+            several => format!("the keys of all {several} passwords are as they were stored"),
+        }),
+        Some(error) => Err(error),
     }
 }
 

@@ -10,9 +10,9 @@ use rustic_core::{
     RusticResult,
 };
 
-use crate::bridge::{Bridge, Changed, is_changed};
+use crate::bridge::{Bridge, Changed, id_of, is_changed};
 use crate::error::{Error, Result};
-use crate::objects::ObjectError;
+use crate::objects::{ObjectError, Objects};
 use crate::probe;
 use crate::secret::Secret;
 
@@ -77,6 +77,9 @@ pub(crate) fn twice<T>(mut read: impl FnMut() -> Result<T>) -> Result<T> {
 pub(crate) fn of_storage(place: String, source: ObjectError) -> Error {
     let damage = [std::io::ErrorKind::NotFound, std::io::ErrorKind::UnexpectedEof];
     match is_changed(&source) || damage.contains(&source.source.kind()) {
+        true if is_changed(&source) && id_of(&source.name).is_some() && source.name.starts_with("keys/") => {
+            Error::DeadKey { place, detail: source.to_string() }
+        }
         true => Error::Damaged { place, detail: source.to_string() },
         false => Error::Storage { place, source },
     }
@@ -119,18 +122,26 @@ pub(crate) fn is_opened_by(bridge: &Bridge, password: &Secret) -> Result<bool> {
     }
 }
 
+/// Refuses what is no repository.
+///
+/// # Errors
+/// [`Error::NoRepository`], [`Error::Storage`].
+pub(crate) fn refuse_absent(objects: &dyn Objects) -> Result<()> {
+    match objects.len("config") {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => Err(Error::NoRepository { place: objects.place() }),
+        Err(source) => Err(Error::Storage { place: objects.place(), source }),
+    }
+}
+
 /// Opens the repository.
 ///
 /// # Errors
-/// [`Error::NoRepository`], [`Error::NoKeyFits`], [`Error::Storage`]; [`Error::Damaged`] when the configuration is damaged, or a
-/// key that a password may be for.
+/// [`Error::NoRepository`], [`Error::NoKeyFits`], [`Error::Storage`]; [`Error::Damaged`] when the configuration is damaged, and
+/// [`Error::DeadKey`] when a key is that a password may be for.
 pub(crate) fn open(bridge: &Bridge, secret: &Secret) -> Result<Repository<OpenStatus>> {
     let place = bridge.objects().place();
-    match bridge.objects().len("config") {
-        Ok(Some(_)) => {}
-        Ok(None) => return Err(Error::NoRepository { place }),
-        Err(source) => return Err(Error::Storage { place, source }),
-    }
+    refuse_absent(bridge.objects().as_ref())?;
     let credentials = secret.credentials();
     bridge.take_configured();
     let opened = call(bridge, "open", Unexplained::Mistake, || repository(bridge)?.open(&credentials));

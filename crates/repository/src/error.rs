@@ -116,6 +116,20 @@ pub enum Error {
         /// What was found.
         detail: String,
     },
+    /// The object of a key has changed: its password opens nothing any more.
+    #[error("{place} is damaged: {detail}: that password opens nothing any more")]
+    DeadKey {
+        /// The place.
+        place: String,
+        /// Which object it is, and what was found.
+        detail: String,
+    },
+    /// No key of a password is as it was stored.
+    #[error("no password opens {place} any more: the folder keys holds no key that is as it was stored")]
+    NoPassword {
+        /// The place.
+        place: String,
+    },
     /// No set is kept under that address.
     #[error("{place} keeps no such set: {detail}")]
     NoPoint {
@@ -286,9 +300,11 @@ impl Diagnosis for Error {
             Self::RepositoryExists { .. } | Self::OtherThings { .. } => Hresult::ERROR_ALREADY_EXISTS,
             Self::ContinuesNothing { .. } => Hresult::MISSING_FULL_BACKUP,
             Self::NoKeyFits { .. } => Hresult::E_ACCESSDENIED,
-            Self::Secret { .. } | Self::Damaged { .. } | Self::NotStored { .. } => {
-                Hresult::ERROR_INVALID_DATA
-            }
+            Self::Secret { .. }
+            | Self::Damaged { .. }
+            | Self::DeadKey { .. }
+            | Self::NoPassword { .. }
+            | Self::NotStored { .. } => Hresult::ERROR_INVALID_DATA,
             Self::Storage { source, .. } => io_hresult(&source.source),
             Self::NoSpace { .. } => Hresult::ERROR_DISK_FULL,
             Self::Engine { .. } => Hresult::ERROR_INTERNAL_ERROR,
@@ -352,6 +368,14 @@ impl Diagnosis for Error {
                 "run `certadm repository check --read all` to see which sets are concerned, bring what is missing back from a copy of \
                  the vault, or run `certadm repository repair --read` and take a full backup; the CA's logs are still there"
             }
+            Self::DeadKey { .. } => {
+                "bring that file back from a copy of the vault, or by `certadm repository undelete` from a bucket with versions; or put another \
+                 password in its place where the key file is, by `certadm repository key rotate`"
+            }
+            Self::NoPassword { .. } => {
+                "add one now, where the key file is, by `certadm repository key add`: without that file nothing could be restored; or bring the \
+                 folder keys back from a copy of the vault, or by `certadm repository undelete` from a bucket with versions"
+            }
             Self::NoPoint { .. } => "`certadm repository info` lists what is kept",
             Self::NotStored { .. } => {
                 "start again; no log was deleted at the CA. If it happens again, run `certadm repository check`"
@@ -399,6 +423,13 @@ impl Diagnosis for Error {
             Self::Set(error) => return error.remedy(),
             Self::File(error) => return error.remedy(),
         })
+    }
+}
+
+impl Error {
+    /// Whether something that was stored is missing or has changed.
+    pub(crate) const fn is_damage(&self) -> bool {
+        matches!(self, Self::Damaged { .. } | Self::DeadKey { .. } | Self::NoPassword { .. })
     }
 }
 

@@ -12,7 +12,6 @@ use rustic_core::FileType;
 
 use crate::address::{folder_of, written};
 use crate::bridge::Bridge;
-use crate::check::{Checked, Part, check};
 use crate::engine::{self, Unexplained, call};
 use crate::error::{Error, Result};
 use crate::generation;
@@ -249,7 +248,7 @@ pub struct CaRepository {
     /// Whether something may be deleted from this machine.
     pub(crate) maintenance: bool,
     /// How much of a set is read back.
-    depth: Depth,
+    pub(crate) depth: Depth,
     /// Looks sets up that may be there already.
     pub(crate) kept: Kept,
 }
@@ -424,13 +423,5 @@ impl CaRepository {
             self.address(),
             (options, self.depth.clone()),
         )
-    }
-
-    /// Checks the structure of the repository, and the bytes of `part` of its packs.
-    ///
-    /// # Errors
-    /// [`Error::NoRepository`], [`Error::NoKeyFits`], [`Error::Storage`]. Damage is in the result.
-    pub fn check(&self, part: Part, progress: &mut dyn Progress) -> Result<Checked> {
-        check(&self.objects, &self.secret, &self.readable()?, (part, self.depth.notes()), progress)
     }
 }

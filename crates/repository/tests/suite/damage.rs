@@ -136,7 +136,7 @@ fn what_opens_a_repository_is_damaged_and_not_the_password_wrong() {
     };
     let key = format!("keys/{}", ids[0]);
     let error = with(&key, &one).unwrap_err();
-    assert!(matches!(error, Error::Damaged { .. }) && error.to_string().contains(&key), "{error}");
+    assert!(matches!(error, Error::DeadKey { .. }) && error.to_string().contains(&key), "{error}");
     assert!(with(&key, &other).unwrap().is_empty());
     let error = with("config", &other).unwrap_err();
     assert!(matches!(error, Error::Damaged { .. }) && error.to_string().contains("config"), "{error}");

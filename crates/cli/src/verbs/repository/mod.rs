@@ -179,6 +179,7 @@ fn check(args: &CheckArgs, output: Output) -> Result<Done, Failure> {
                 .remedy("bring what is missing back from a copy of the vault, or run `certadm repository repair --read` and take a full backup")
         })
         .collect();
+    found.extend(keys::dead(&repository, &checked.keys));
     let is_sound = found.is_empty();
     found.extend(ends.iter().flat_map(|ends| locks::neglected(ends, &repository.address())));
     found.extend(untold.clone());
