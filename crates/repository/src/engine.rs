@@ -1,6 +1,7 @@
 //! The one way into the engine: its panics become errors, and what the storage said stands before what the engine says.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::Arc;
 
 use bytesize::ByteSize;
@@ -117,31 +118,37 @@ fn repository(bridge: &Bridge) -> RusticResult<Repository<()>> {
 pub(crate) fn is_opened_by(bridge: &Bridge, password: &Secret) -> Result<bool> {
     match open(bridge, password) {
         Ok(_) => Ok(true),
-        Err(Error::NoKeyFits { .. } | Error::NoRepository { .. }) => Ok(false),
+        Err(Error::NoKeyFits { .. } | Error::NoRepository { .. } | Error::NoVaultFolder { .. }) => Ok(false),
         Err(error) => Err(error),
     }
 }
 
-/// Refuses what is no repository.
+/// Refuses what is no repository. `voucher` is a file of a key that says that it was made: then it is not mounted, or gone, and whoever is
+/// told to make it would back up into a folder below the disk.
 ///
 /// # Errors
-/// [`Error::NoRepository`], [`Error::Storage`].
-pub(crate) fn refuse_absent(objects: &dyn Objects) -> Result<()> {
-    match objects.len("config") {
-        Ok(Some(_)) => Ok(()),
-        Ok(None) => Err(Error::NoRepository { place: objects.place() }),
-        Err(source) => Err(Error::Storage { place: objects.place(), source }),
+/// [`Error::NoRepository`], [`Error::Gone`], [`Error::NoVaultFolder`], [`Error::Storage`].
+pub(crate) fn refuse_absent(objects: &dyn Objects, voucher: Option<&Path>) -> Result<()> {
+    let place = objects.place();
+    let failed = |source| Error::Storage { place: objects.place(), source };
+    if objects.len("config").map_err(failed)?.is_some() {
+        return Ok(());
     }
+    Err(match voucher {
+        Some(key_file) => Error::Gone { place, key_file: key_file.to_owned() },
+        None if objects.vault_is_there().map_err(failed)? => Error::NoRepository { place },
+        None => Error::NoVaultFolder { place },
+    })
 }
 
 /// Opens the repository.
 ///
 /// # Errors
-/// [`Error::NoRepository`], [`Error::NoKeyFits`], [`Error::Storage`]; [`Error::Damaged`] when the configuration is damaged, and
+/// As [`refuse_absent`]; [`Error::NoKeyFits`]; [`Error::Damaged`] when the configuration is damaged, and
 /// [`Error::DeadKey`] when a key is that a password may be for.
 pub(crate) fn open(bridge: &Bridge, secret: &Secret) -> Result<Repository<OpenStatus>> {
     let place = bridge.objects().place();
-    refuse_absent(bridge.objects().as_ref())?;
+    refuse_absent(bridge.objects().as_ref(), secret.voucher())?;
     let credentials = secret.credentials();
     bridge.take_configured();
     let opened = call(bridge, "open", Unexplained::Mistake, || repository(bridge)?.open(&credentials));

@@ -58,6 +58,32 @@ pub enum Error {
         /// The place.
         place: String,
     },
+    /// The key of a repository is here, and the repository is not: it was made, and is away or gone.
+    #[error(
+        "{place} has no repository, and its key is here in {key_file}: the repository is not mounted, or gone"
+    )]
+    Gone {
+        /// The place.
+        place: String,
+        /// Its key file.
+        key_file: PathBuf,
+    },
+    /// The folder of the vault is not there.
+    #[error("{place} has no repository, and the folder of the vault is not there")]
+    NoVaultFolder {
+        /// The place of the repository.
+        place: String,
+    },
+    /// A repository is to be made, and its key is here already: it was made before.
+    #[error(
+        "{place} has no repository, and its key is here in {key_file}: a new one would take the place of one that is not mounted, or gone"
+    )]
+    KeyIsHere {
+        /// The place.
+        place: String,
+        /// Its key file.
+        key_file: PathBuf,
+    },
     /// There is a repository already.
     #[error("{place} has a repository already")]
     RepositoryExists {
@@ -295,9 +321,14 @@ impl Diagnosis for Error {
             Self::NoKey { .. } => Hresult::ERROR_FILE_NOT_FOUND,
             Self::KeyNeeded { .. } => Hresult::ERROR_SHARING_VIOLATION,
             Self::Clock { .. } => Hresult::ERROR_TIME_SKEW,
-            Self::NoRepository { .. } | Self::NextIsGone { .. } => Hresult::ERROR_PATH_NOT_FOUND,
+            Self::NoRepository { .. }
+            | Self::Gone { .. }
+            | Self::NoVaultFolder { .. }
+            | Self::NextIsGone { .. } => Hresult::ERROR_PATH_NOT_FOUND,
             Self::NoPoint { .. } => Hresult::ERROR_FILE_NOT_FOUND,
-            Self::RepositoryExists { .. } | Self::OtherThings { .. } => Hresult::ERROR_ALREADY_EXISTS,
+            Self::RepositoryExists { .. } | Self::KeyIsHere { .. } | Self::OtherThings { .. } => {
+                Hresult::ERROR_ALREADY_EXISTS
+            }
             Self::ContinuesNothing { .. } => Hresult::MISSING_FULL_BACKUP,
             Self::NoKeyFits { .. } => Hresult::E_ACCESSDENIED,
             Self::Secret { .. }
@@ -315,7 +346,7 @@ impl Diagnosis for Error {
 
     fn class(&self) -> Class {
         match self {
-            Self::Storage { .. } => Class::Unreachable,
+            Self::Storage { .. } | Self::Gone { .. } | Self::NoVaultFolder { .. } => Class::Unreachable,
             Self::NoRepository { .. }
             | Self::NextIsGone { .. }
             | Self::NoPoint { .. }
@@ -345,6 +376,20 @@ impl Diagnosis for Error {
             }
             Self::NoRepository { .. } => {
                 "check the CA's name and the url in repositories.toml; `certadm repository init VAULT: --ca NAME` makes one"
+            }
+            Self::Gone { .. } => {
+                "mount the disk that has it; what was deleted in a bucket with versions comes back by `certadm repository undelete`; or bring it \
+                 back from a copy of the vault. If this vault never had it, because another one has the same key files, or if it is lost for \
+                 good: `certadm repository init --reuse-key`. No log was deleted at the CA"
+            }
+            Self::NoVaultFolder { .. } => {
+                "mount the disk that has it, or check the url in repositories.toml; if the vault is new, `certadm repository init VAULT: --ca NAME` \
+                 makes it. No log was deleted at the CA"
+            }
+            Self::KeyIsHere { .. } => {
+                "mount the disk that has it; what was deleted in a bucket with versions comes back by `certadm repository undelete`; or bring it \
+                 back from a copy of the vault. Add --reuse-key where this vault never had it, because another one has the same key files, \
+                 where its making was cut off, or where it is lost for good. Nothing was changed"
             }
             Self::NextIsGone { .. } => {
                 "bring it back from a copy of the vault or by `certadm repository undelete`; if its making was cut off, run `certadm repository init --next` again; if it was deleted on purpose, move its key file away; if another vault has the same key files, run `certadm repository init --next` for this one, too, and name the old one as VAULT:CA!n1 until then"

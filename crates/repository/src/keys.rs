@@ -48,10 +48,10 @@ impl CaRepository {
     /// The keys that are there, by their id. A repository that is not there has none, which is an error and no empty list.
     ///
     /// # Errors
-    /// [`Error::NoRepository`], [`Error::Storage`].
+    /// [`Error::NoRepository`], [`Error::Gone`], [`Error::NoVaultFolder`], [`Error::Storage`].
     pub fn keys(&self) -> Result<Vec<Key>> {
         let storage = |source| Error::Storage { place: self.objects.place(), source };
-        engine::refuse_absent(self.objects.as_ref())?;
+        engine::refuse_absent(self.objects.as_ref(), self.secret.voucher())?;
         let mut keys = Vec::new();
         for (name, _) in self.objects.list(FileType::Key.dirname()).map_err(storage)? {
             let Some(id) = id_of(&name) else { continue };

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::repository::{run, with_repository, world};
+use crate::repository::{run, with_repository};
 use crate::support::{Run, Work};
 
 fn entries(work: &Work, folder: &str) -> Vec<PathBuf> {
@@ -65,4 +65,51 @@ fn a_recovery_code_that_opens_nothing_any_more_is_found_by_check_and_doctor() {
     for line in ways {
         assert_told(&work, line, 5, &["no password opens", "certadm repository key add"]);
     }
+}
+
+/// A disk that is not mounted, or whose mount point is empty: nobody is told to make the vault, no log goes, and nothing is stored on
+/// the disk below.
+#[test]
+fn a_vault_that_is_not_mounted_is_named_and_nothing_is_made_in_its_place() {
+    let work = with_repository();
+    good(&work, "backup --dir {ca} --to vault: --type full");
+    work.issue("ca", "one");
+    let logs = entries(&work, "ca/log");
+    fs::rename(work.path("vault"), work.path("unmounted")).unwrap();
+    for is_empty in [false, true] {
+        if is_empty {
+            fs::create_dir(work.path("vault")).unwrap();
+        }
+        for line in [
+            "backup --dir {ca} --to vault: --type logs --truncate",
+            "verify vault:Test-CA/",
+            "repository check vault:Test-CA/",
+            "repository info vault:Test-CA/",
+            "repository key list vault:Test-CA/",
+            "restore --from vault:Test-CA/latest --dir {new} --dry-run",
+        ] {
+            let gone = assert_told(&work, line, 4, &["Test-CA.vaultkey", "mount", "undelete"]);
+            assert!(!gone.stderr.contains("--ca NAME"), "{line}: {gone:?}");
+        }
+        for line in ["repository info vault:", "verify vault:", "doctor vault:"] {
+            assert_told(&work, line, 4, &["mount"]);
+        }
+        let init = "repository init vault: --ca Test-CA --recovery-file {code2}";
+        assert_told(&work, init, 3, &["Test-CA.vaultkey", "--reuse-key", "mount"]);
+        assert!(!work.path("code2").exists(), "a code that opens nothing does not stay");
+        assert_eq!(work.path("vault").is_dir(), is_empty);
+        assert!(!work.path("vault/Test-CA").exists());
+        let still = entries(&work, "ca/log");
+        assert!(logs.iter().all(|log| still.contains(log)), "a log is gone");
+    }
+    // A vault that is new: the folder is not there, and neither is a key.
+    fs::rename(work.path("Test-CA.vaultkey"), work.path("key")).unwrap();
+    assert_told(&work, "verify vault:Test-CA/", 3, &["has no repository", "certadm repository init"]);
+    fs::remove_dir(work.path("vault")).unwrap();
+    assert_told(&work, "verify vault:Test-CA/", 4, &["mount", "certadm repository init"]);
+    fs::rename(work.path("key"), work.path("Test-CA.vaultkey")).unwrap();
+    // The vault is lost for good.
+    good(&work, "repository init vault: --ca Test-CA --recovery-file {code2} --reuse-key");
+    good(&work, "backup --dir {ca} --to vault:");
+    good(&work, "verify vault:");
 }

@@ -133,6 +133,15 @@ pub trait Objects: Send + Sync + Debug {
         Ok(None)
     }
 
+    /// Whether the place is there that the repository's own folder lies in, or would be made in. Storages without folders, and those
+    /// that cannot tell, say yes.
+    ///
+    /// # Errors
+    /// Whatever the storage says.
+    fn vault_is_there(&self) -> Result<bool, ObjectError> {
+        Ok(true)
+    }
+
     /// What the storage does not promise although a backup needs it, and the profile accepts that.
     fn caveat(&self) -> Option<String> {
         None

@@ -29,7 +29,7 @@ fn another_key_opens_nothing() {
 fn where_no_repository_is_none_is_made() {
     let memory = crate::objects::Memory::default();
     let nothing = over(Arc::new(memory.clone()), &Secret::generate(Path::new("a test")));
-    assert!(matches!(nothing.points().unwrap_err(), Error::NoRepository { .. }));
+    assert!(matches!(nothing.points().unwrap_err(), Error::Gone { .. }));
     assert!(memory.all().is_empty());
 }
 
