@@ -7,8 +7,8 @@ use std::sync::Arc;
 use bytesize::ByteSize;
 use rustic_core::repofile::Chunker;
 use rustic_core::{
-    ConfigOptions, Credentials, KeyOptions, OpenStatus, Repository, RepositoryBackends, RepositoryOptions,
-    RusticResult,
+    ConfigOptions, Credentials, FileType, KeyOptions, OpenStatus, Repository, RepositoryBackends,
+    RepositoryOptions, RusticResult,
 };
 
 use crate::bridge::{Bridge, Changed, id_of, is_changed};
@@ -118,7 +118,12 @@ fn repository(bridge: &Bridge) -> RusticResult<Repository<()>> {
 pub(crate) fn is_opened_by(bridge: &Bridge, password: &Secret) -> Result<bool> {
     match open(bridge, password) {
         Ok(_) => Ok(true),
-        Err(Error::NoKeyFits { .. } | Error::NoRepository { .. } | Error::NoVaultFolder { .. }) => Ok(false),
+        Err(
+            Error::NoKeyFits { .. }
+            | Error::NoPassword { .. }
+            | Error::NoRepository { .. }
+            | Error::NoVaultFolder { .. },
+        ) => Ok(false),
         Err(error) => Err(error),
     }
 }
@@ -145,7 +150,8 @@ pub(crate) fn refuse_absent(objects: &dyn Objects, voucher: Option<&Path>) -> Re
 ///
 /// # Errors
 /// As [`refuse_absent`]; [`Error::NoKeyFits`]; [`Error::Damaged`] when the configuration is damaged, and
-/// [`Error::DeadKey`] when a key is that a password may be for.
+/// [`Error::DeadKey`] when a key is that a password may be for; [`Error::NoPassword`] where passwords have no keys at all;
+/// [`Error::Overwritten`] where nothing is as it was stored that would tell a wrong key from a right one.
 pub(crate) fn open(bridge: &Bridge, secret: &Secret) -> Result<Repository<OpenStatus>> {
     let place = bridge.objects().place();
     refuse_absent(bridge.objects().as_ref(), secret.voucher())?;
@@ -153,6 +159,15 @@ pub(crate) fn open(bridge: &Bridge, secret: &Secret) -> Result<Repository<OpenSt
     bridge.take_configured();
     let opened = call(bridge, "open", Unexplained::Mistake, || repository(bridge)?.open(&credentials));
     opened.map_err(|error| match error {
+        // Nobody's password is wrong where there is none.
+        Error::Engine { .. } if secret.password().is_some() && has_no_keys(bridge) => {
+            Error::NoPassword { place }
+        }
+        Error::DeadKey { .. } => match probe::all_changed(bridge.objects().as_ref()) {
+            // A key alone may have changed by itself.
+            Ok(Some(name)) if !name.starts_with("keys/") => Error::Overwritten { place, name },
+            _ => error,
+        },
         Error::Engine { .. } => {
             // A password has opened a key before the configuration is read. A key file is tried at something else.
             let key_fits = match secret.password() {
@@ -162,13 +177,21 @@ pub(crate) fn open(bridge: &Bridge, secret: &Secret) -> Result<Repository<OpenSt
                         .unwrap_or(false)
                 }
             };
-            match key_fits {
-                true => Error::Damaged { place, detail: format!("config: {Changed}") },
-                false => Error::NoKeyFits { place, secret: secret.told() },
+            if key_fits {
+                return Error::Damaged { place, detail: format!("config: {Changed}") };
+            }
+            match probe::all_changed(bridge.objects().as_ref()) {
+                Ok(Some(name)) => Error::Overwritten { place, name },
+                Ok(None) => Error::NoKeyFits { place, secret: secret.told() },
+                Err(source) => Error::Storage { place, source },
             }
         }
         other => other,
     })
+}
+
+fn has_no_keys(bridge: &Bridge) -> bool {
+    bridge.objects().list(FileType::Key.dirname()).is_ok_and(|keys| keys.is_empty())
 }
 
 /// Makes the repository: keys are there before, and everything that cannot be changed later is set.

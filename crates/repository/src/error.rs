@@ -156,6 +156,16 @@ pub enum Error {
         /// The place.
         place: String,
     },
+    /// Nothing is as it was stored that a key could be tried at: somebody has written over the repository, or its medium has failed.
+    #[error(
+        "{place} is damaged: {name} has other bytes than were stored, and so has all else that tells whether a key fits"
+    )]
+    Overwritten {
+        /// The place.
+        place: String,
+        /// One of the objects.
+        name: String,
+    },
     /// No set is kept under that address.
     #[error("{place} keeps no such set: {detail}")]
     NoPoint {
@@ -335,6 +345,7 @@ impl Diagnosis for Error {
             | Self::Damaged { .. }
             | Self::DeadKey { .. }
             | Self::NoPassword { .. }
+            | Self::Overwritten { .. }
             | Self::NotStored { .. } => Hresult::ERROR_INVALID_DATA,
             Self::Storage { source, .. } => io_hresult(&source.source),
             Self::NoSpace { .. } => Hresult::ERROR_DISK_FULL,
@@ -411,7 +422,7 @@ impl Diagnosis for Error {
             }
             Self::Damaged { .. } => {
                 "run `certadm repository check --read all` to see which sets are concerned, bring what is missing back from a copy of \
-                 the vault, or run `certadm repository repair --read` and take a full backup; the CA's logs are still there"
+                 the vault, or by `certadm repository undelete` from a bucket with versions, or run `certadm repository repair --read` and take a full backup; the CA's logs are still there"
             }
             Self::DeadKey { .. } => {
                 "bring that file back from a copy of the vault, or by `certadm repository undelete` from a bucket with versions; or put another \
@@ -420,6 +431,10 @@ impl Diagnosis for Error {
             Self::NoPassword { .. } => {
                 "add one now, where the key file is, by `certadm repository key add`: without that file nothing could be restored; or bring the \
                  folder keys back from a copy of the vault, or by `certadm repository undelete` from a bucket with versions"
+            }
+            Self::Overwritten { .. } => {
+                "somebody may have written over the repository: bring it back by `certadm repository undelete` from a bucket with versions, or from \
+                 a copy of the vault, and give the machine new credentials for the storage; the CA's logs are still there"
             }
             Self::NoPoint { .. } => "`certadm repository info` lists what is kept",
             Self::NotStored { .. } => {
@@ -474,7 +489,10 @@ impl Diagnosis for Error {
 impl Error {
     /// Whether something that was stored is missing or has changed.
     pub(crate) const fn is_damage(&self) -> bool {
-        matches!(self, Self::Damaged { .. } | Self::DeadKey { .. } | Self::NoPassword { .. })
+        matches!(
+            self,
+            Self::Damaged { .. } | Self::DeadKey { .. } | Self::NoPassword { .. } | Self::Overwritten { .. }
+        )
     }
 }
 

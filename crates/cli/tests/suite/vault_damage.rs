@@ -113,3 +113,32 @@ fn a_vault_that_is_not_mounted_is_named_and_nothing_is_made_in_its_place() {
     good(&work, "backup --dir {ca} --to vault:");
     good(&work, "verify vault:");
 }
+
+/// Ransomware writes over every object. The key is right, and whoever looks for another one loses the time in which versions are kept.
+#[test]
+fn a_vault_that_was_written_over_is_damaged_and_its_key_not_wrong() {
+    let work = with_repository();
+    good(&work, "backup --dir {ca} --to vault:");
+    let mut folders = vec![work.path("vault/Test-CA")];
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            match path.is_dir() {
+                true => folders.push(path),
+                false => fs::write(
+                    &path,
+                    fs::read(&path).unwrap().iter().map(|byte| byte ^ 0x5a).collect::<Vec<u8>>(),
+                )
+                .unwrap(),
+            }
+        }
+    }
+    for line in [
+        "verify vault:",
+        "repository check vault:",
+        "doctor vault:",
+        "backup --dir {ca} --to vault: --truncate",
+    ] {
+        let told = assert_told(&work, line, 5, &["has other bytes than were stored", "undelete"]);
+        assert!(!told.stderr.contains("no key fits"), "{line}: {told:?}");
+    }
+}

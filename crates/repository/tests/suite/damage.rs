@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::common::{Ca, over, repository};
-use crate::objects::{Fault, Faulty};
+use crate::objects::{Fault, Faulty, Memory};
 
 #[test]
 fn another_key_opens_nothing() {
@@ -142,6 +142,50 @@ fn what_opens_a_repository_is_damaged_and_not_the_password_wrong() {
     assert!(matches!(error, Error::Damaged { .. }) && error.to_string().contains("config"), "{error}");
     let error = with("config", &wrong).unwrap_err();
     assert!(matches!(error, Error::NoKeyFits { .. }), "{error}");
+}
+
+/// Every object written over, as ransomware does: nobody is told that the key is wrong, and everybody what brings it back.
+#[test]
+fn a_repository_that_was_written_over_is_damaged_and_not_the_key_wrong() {
+    let ca = Ca::create();
+    let (memory, key_file, sound) = repository();
+    let password = Secret::from_password("one", Path::new("a file"));
+    let unused = memory.copy();
+    sound.add_key(&password, Label { host: "tests", user: "somebody" }).unwrap();
+    let without_sets = memory.copy();
+    ca.back_up(&sound, BackupType::Full).unwrap();
+    let opened = |memory: &Memory, secret: &Secret| over(Arc::new(memory.copy()), secret).points();
+    // All but what begins so is written over.
+    let ransomed = |memory: &Memory, but: &str| {
+        let ransomed = memory.copy();
+        for (name, content) in
+            memory.all().iter().filter(|(name, _)| but.is_empty() || !name.starts_with(but))
+        {
+            ransomed.overwrite(name, content.iter().map(|byte| byte ^ 0x5a).collect());
+        }
+        ransomed
+    };
+    let wrong = Secret::generate(Path::new("another file"));
+    for secret in [&key_file, &password, &wrong] {
+        for (memory, told) in [(&memory, "index/"), (&without_sets, "keys/")] {
+            let error = opened(&ransomed(memory, ""), secret).unwrap_err();
+            assert_eq!(error.class(), Class::Damaged, "{error}");
+            assert!(error.to_string().contains(told) && error.remedy().contains("undelete"), "{error}");
+        }
+    }
+    // One thing that is sound tells a right key from a wrong one.
+    for but in ["index/", "snapshots/"] {
+        let damaged = ransomed(&memory, but);
+        let error = opened(&damaged, &key_file).unwrap_err();
+        assert!(matches!(error, Error::Damaged { .. }) && error.to_string().contains("config"), "{error}");
+        assert!(matches!(opened(&damaged, &wrong), Err(Error::NoKeyFits { .. })), "{but}");
+    }
+    for memory in [&memory, &without_sets, &unused] {
+        assert!(matches!(opened(memory, &wrong), Err(Error::NoKeyFits { .. })), "nothing is damaged");
+    }
+    // Without a key in it, no password is wrong either.
+    let error = opened(&unused, &password).unwrap_err();
+    assert!(matches!(error, Error::NoPassword { .. }) && error.class() == Class::Damaged, "{error}");
 }
 
 /// What a cut upload leaves is named by no index. It does no harm, and nothing leans on it (trap 3).
