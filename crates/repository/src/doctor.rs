@@ -3,6 +3,7 @@
 use std::io;
 
 use certadm_rules::words::{counted, human_bytes};
+use rustic_core::FileType;
 
 use crate::engine::PACK;
 use crate::error::{Error, Result};
@@ -90,9 +91,22 @@ fn packs(repository: &CaRepository) -> Result<String> {
 }
 
 fn lock(repository: &CaRepository) -> Result<String> {
-    repository
-        .lock_told()
-        .unwrap_or_else(|| Ok("no lock is asked for: whoever may write may delete".to_owned()))
+    repository.lock_told().unwrap_or_else(|| Ok(who_may_delete(repository).to_owned()))
+}
+
+/// Whether what this account may write it may also delete, where no lock is asked for. A server of restic's protocol is asked to delete what
+/// is not there: one that only appends refuses that, too.
+fn who_may_delete(repository: &CaRepository) -> &'static str {
+    if repository.objects.has_notes() {
+        return "no lock is asked for: whoever may write may delete";
+    }
+    match repository.objects.delete(&format!("{}/{}", FileType::Snapshot.dirname(), "0".repeat(64))) {
+        Ok(()) => "the server does not only append: whoever may write may delete",
+        Err(error) if error.is_denied() => {
+            "the server only appends: whoever may write can delete and replace nothing"
+        }
+        Err(_) => "the server does not tell whether it only appends",
+    }
 }
 
 fn clock(repository: &CaRepository) -> Result<String> {

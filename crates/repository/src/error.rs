@@ -413,6 +413,10 @@ impl Diagnosis for Error {
                 "write key-file = \"/etc/certadm/{ca}.key\" into the vault's table, with {ca} in it: each repository then has a key file of its own"
             }
             Self::Secret { .. } => "name the file that `certadm repository init` wrote",
+            Self::Storage { source, .. } if source.is_no_bucket() => {
+                "check the bucket's name in the url, endpoint and region in repositories.toml, or make the bucket; where sets were in it, somebody \
+                 has deleted it: do not make it anew before you know that the provider cannot bring it back. No log was deleted at the CA"
+            }
             Self::Storage { source, .. } if source.source.kind() == io::ErrorKind::NotFound => {
                 "check that the storage is there and mounted, then start again; no log was deleted at the CA"
             }

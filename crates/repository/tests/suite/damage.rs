@@ -211,6 +211,40 @@ fn packs_that_no_index_names_are_told_and_do_no_harm() {
     }
 }
 
+/// What a killed backup has sent is not lost: a repair takes it into the index, and the next backup does not send it again.
+#[test]
+fn a_repair_takes_up_what_a_killed_backup_has_sent() {
+    let mut ca = Ca::create();
+    ca.issue(3_000);
+    let (memory, secret, sound) = repository();
+    ca.back_up(&sound, BackupType::Full).unwrap();
+    // The state before index and snapshot.
+    for name in [memory.names("index/"), memory.names("snapshots/")].concat() {
+        memory.remove(&name);
+    }
+    let bytes = |memory: &Memory| -> usize {
+        memory.all().iter().filter(|(name, _)| name.starts_with("data/")).map(|(_, pack)| pack.len()).sum()
+    };
+    let sends = |is_repaired: bool| {
+        let memory = memory.copy();
+        let repository = over(Arc::new(memory.clone()), &secret);
+        assert!(0 < repository.check(Part::NONE, &mut Silent).unwrap().unnamed_packs);
+        if is_repaired {
+            let repaired = repository.repair(&RepairOptions::default(), &mut Silent).unwrap();
+            assert!(0 < repaired.taken_in && repaired.lost.is_empty(), "{repaired:?}");
+        }
+        let before = bytes(&memory);
+        let kind =
+            certadm_set::TakeOptions { truncate: false, ..certadm_set::TakeOptions::new(BackupType::Full) };
+        let sink = repository.sink(crate::common::options(None)).unwrap();
+        certadm_set::take_into(&mut ca.source(), Box::new(sink), &kind, &mut Silent).unwrap();
+        assert_eq!(crate::common::assert_whole(&repository, ca.beside()), 1);
+        bytes(&memory) - before
+    };
+    let (again, after_repair) = (sends(false), sends(true));
+    assert!(after_repair * 4 < again * 3, "{after_repair} of {again}");
+}
+
 /// What was stored just now is read back, or not, as it was asked for; logs always are.
 #[test]
 fn how_much_is_read_back_is_asked_for() {

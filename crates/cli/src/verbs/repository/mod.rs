@@ -189,7 +189,9 @@ fn check(args: &CheckArgs, output: Output) -> Result<Done, Failure> {
             "{} packs {}",
             checked.unnamed_packs,
             match is_sound {
-                true => "belong to no set: backups that were cut off left them. They do no harm.",
+                true =>
+                    "belong to no set: backups that were cut off left them. They do no harm. After `certadm repository repair` the next backup uses \
+                     what is in them and does not send it again.",
                 false => "are named by no index. A repair takes in what the sets need of them.",
             }
         ));
