@@ -312,7 +312,7 @@ fn named(repository: &CaRepository) -> BTreeSet<String> {
 
 fn assert_damaged<T>(read: Result<T>, name: &str, told: &str) {
     match read {
-        Err(error @ Error::Damaged { .. }) => {
+        Err(error) if error.is_damage() => {
             assert_eq!(error.class(), Class::Damaged);
             assert!(error.to_string().contains(name), "{told}: {error}");
         }
