@@ -1,7 +1,9 @@
 //! Making the repositories of a vault: the key first, and never in the place of one that is not mounted.
 
+use std::path::Path;
 use std::sync::Arc;
 
+use certadm_files::durable;
 use rustic_core::FileType;
 
 use crate::bridge::Bridge;
@@ -9,6 +11,8 @@ use crate::engine::{self, Unexplained, call};
 use crate::error::{Error, Result};
 use crate::generation;
 use crate::label::Label;
+use crate::objects::Objects;
+use crate::place::Place;
 use crate::secret::Secret;
 use crate::vault::{CaRepository, Vault};
 
@@ -85,6 +89,8 @@ impl Vault {
         if exists && has_keys {
             return Err(Error::RepositoryExists { place: objects.place() });
         }
+        // The key that this call has written.
+        let mut written = None;
         let secret = match self.profile.key_file(&ca) {
             Some(key_file) if key_file.exists() && !exists && !reuse && !self.key_is_of_several() => {
                 return Err(Error::KeyIsHere { place: objects.place(), key_file });
@@ -93,6 +99,7 @@ impl Vault {
             Some(file) => {
                 let secret = Secret::generate(&file);
                 secret.write_key_file(&file)?;
+                written = Some(file);
                 secret
             }
             None => self.profile.secret(&ca)?,
@@ -111,11 +118,25 @@ impl Vault {
         let bridge = Bridge::new(Arc::clone(&objects));
         let opened = match exists {
             true => engine::open(&bridge, &secret)?,
-            false => engine::init(&bridge, &secret)?,
+            false => engine::init(&bridge, &secret).inspect_err(|_| {
+                self.forget_unused_key(written.as_deref(), objects.as_ref());
+            })?,
         };
         call(&bridge, "add the recovery key", Unexplained::Mistake, || {
             opened.add_key(recovery, &label.options())
         })?;
         Ok(CaRepository { name: ca.clone(), ..CaRepository::over(objects, secret, &self.profile.name, base) })
+    }
+
+    /// Removes the key of a repository that could not be made, so that the next call does not take it for one that is gone. What was sent to a
+    /// service may still arrive there, and then its key is needed.
+    fn forget_unused_key(&self, written: Option<&Path>, objects: &dyn Objects) {
+        let is_done_at_once = matches!(self.profile.place, Place::Folder(_) | Place::Host(_));
+        if let Some(key_file) = written.filter(|_| is_done_at_once)
+            && matches!(objects.len("config"), Ok(None))
+        {
+            // One that stays is told by the next call.
+            durable::remove_if_present(key_file).ok();
+        }
     }
 }

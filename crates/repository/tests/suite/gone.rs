@@ -73,6 +73,23 @@ fn a_vault_that_is_not_mounted_is_not_made_again() {
     assert!(matches!(twice, Error::RepositoryExists { .. }), "{twice}");
 }
 
+/// A repository that could not be made is not one that is gone: the next `init` needs no word about its key.
+#[cfg(unix)]
+#[test]
+fn a_repository_that_could_not_be_made_leaves_no_key() {
+    let ca = Ca::named("ca");
+    let root = ca.beside().to_owned();
+    let vault = vault(&root, "{ca}.key");
+    fs::create_dir(root.join("vault")).unwrap();
+    // What has the name of its folder is a link that leads nowhere, so that nothing can be made below it.
+    std::os::unix::fs::symlink(root.join("vault/nowhere/at/all"), root.join("vault/ca")).unwrap();
+    let error = vault.create("ca", "a code", LABEL).unwrap_err();
+    assert!(!matches!(error, Error::KeyIsHere { .. }), "{error}");
+    assert!(!root.join("ca.key").exists(), "{error}");
+    fs::remove_file(root.join("vault/ca")).unwrap();
+    ca.back_up(&vault.create("ca", "a code", LABEL).unwrap(), BackupType::Full).unwrap();
+}
+
 /// One key file of all CAs does not say of a CA that its repository was made, unless no other one is there either.
 #[test]
 fn a_key_of_several_cas_says_nothing_of_one_of_them() {
