@@ -37,7 +37,7 @@ use crate::beside::{Beside, is_beside};
 use crate::bridge::{Bridge, id_of, name_of};
 use crate::check::Part;
 use crate::engine::{self, Unexplained, call};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::objects::{ObjectError, Objects};
 use crate::point::Point;
 use crate::reader::Reader;
