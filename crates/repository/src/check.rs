@@ -13,11 +13,13 @@ use rustic_core::{CheckOptions, FileType, Id};
 use crate::bridge::{is_named_after, name_of};
 use crate::engine::{Unexplained, call};
 use crate::error::{Error, Result};
+use crate::keys::Key;
 use crate::lately::Lately;
 use crate::objects::Objects;
 use crate::point::Readable;
 use crate::reader::Reader;
 use crate::secret::Secret;
+use crate::vault::CaRepository;
 
 /// Which packs are read: the `number`th of `of` parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +68,8 @@ pub struct Checked {
     pub problems: Vec<Problem>,
     /// Packs that no index names. A backup that was cut off has left them, and they do no harm, unless a set lacks something.
     pub unnamed_packs: u64,
+    /// The keys of its passwords, all of them: they are few and small. [`CaRepository::dead_keys`] judges them.
+    pub keys: Vec<Key>,
 }
 
 /// One thing that is wrong.
@@ -81,7 +85,19 @@ pub struct Problem {
     pub is_pack: bool,
 }
 
-pub(crate) fn check(
+impl CaRepository {
+    /// Checks the structure of the repository, the keys of its passwords, and the bytes of `part` of its packs.
+    ///
+    /// # Errors
+    /// [`Error::NoRepository`], [`Error::NoKeyFits`], [`Error::Storage`]. Damage is in the result.
+    pub fn check(&self, part: Part, progress: &mut dyn Progress) -> Result<Checked> {
+        let with = (part, self.depth.notes());
+        let checked = check(&self.objects, &self.secret, &self.readable()?, with, progress)?;
+        Ok(Checked { keys: self.keys()?, ..checked })
+    }
+}
+
+fn check(
     objects: &Arc<dyn Objects>,
     secret: &Secret,
     Readable { points, unreadable }: &Readable,

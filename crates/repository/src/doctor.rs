@@ -3,6 +3,7 @@
 use std::io;
 
 use certadm_rules::words::{counted, human_bytes};
+use rustic_core::FileType;
 
 use crate::engine::PACK;
 use crate::error::{Error, Result};
@@ -24,7 +25,7 @@ pub struct Step {
 #[must_use]
 pub fn steps(vault: &Vault) -> Vec<&'static str> {
     let way = storage::way(&vault.profile.place).into_iter().map(|(name, _)| name);
-    way.chain(["storage", "key", "repository", "packs", "lock", "clock", "space"]).collect()
+    way.chain(["storage", "key", "repository", "packs", "lock", "clock", "space", "passwords"]).collect()
 }
 
 /// Walks the steps to the repository of a CA; of the only one that the vault keeps where none is named. `show` hears of each.
@@ -61,12 +62,14 @@ pub fn examine(vault: &Vault, ca: Option<&str>, show: &mut dyn FnMut(&Step)) -> 
         }
     };
     let key = format!("there is one in {}", repository.secret_file().display());
-    let more: [(&str, &dyn Fn() -> Result<String>); 5] = [
+    let more: [(&str, &dyn Fn() -> Result<String>); 6] = [
         ("repository", &|| opened(&repository)),
         ("packs", &|| packs(&repository)),
         ("lock", &|| lock(&repository)),
         ("clock", &|| clock(&repository)),
         ("space", &|| room(&repository)),
+        // The last one: backups go on without them, and nothing comes back when the key file is lost.
+        ("passwords", &|| passwords(&repository)),
     ];
     if walk("key", Ok(key)) {
         // Stops at the first that fails.
@@ -88,9 +91,22 @@ fn packs(repository: &CaRepository) -> Result<String> {
 }
 
 fn lock(repository: &CaRepository) -> Result<String> {
-    repository
-        .lock_told()
-        .unwrap_or_else(|| Ok("no lock is asked for: whoever may write may delete".to_owned()))
+    repository.lock_told().unwrap_or_else(|| Ok(who_may_delete(repository).to_owned()))
+}
+
+/// Whether what this account may write it may also delete, where no lock is asked for. A server of restic's protocol is asked to delete what
+/// is not there: one that only appends refuses that, too.
+fn who_may_delete(repository: &CaRepository) -> &'static str {
+    if repository.objects.has_notes() {
+        return "no lock is asked for: whoever may write may delete";
+    }
+    match repository.objects.delete(&format!("{}/{}", FileType::Snapshot.dirname(), "0".repeat(64))) {
+        Ok(()) => "the server does not only append: whoever may write may delete",
+        Err(error) if error.is_denied() => {
+            "the server only appends: whoever may write can delete and replace nothing"
+        }
+        Err(_) => "the server does not tell whether it only appends",
+    }
 }
 
 fn clock(repository: &CaRepository) -> Result<String> {
@@ -100,6 +116,18 @@ fn clock(repository: &CaRepository) -> Result<String> {
         }
         Ok(ahead) => Ok(format!("the clock of the storage is {ahead} s ahead of this one")),
         Err(error) => Err(error),
+    }
+}
+
+fn passwords(repository: &CaRepository) -> Result<String> {
+    let keys = repository.keys()?;
+    // What concerns all of them says what is to be done first.
+    match repository.dead_keys(&keys).pop() {
+        None => Ok(match keys.len() {
+            1 => "the key of the one password is as it was stored".to_owned(),
+            several => format!("the keys of all {several} passwords are as they were stored"),
+        }),
+        Some(error) => Err(error),
     }
 }
 

@@ -1,18 +1,19 @@
 //! The one way into the engine: its panics become errors, and what the storage said stands before what the engine says.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::Arc;
 
 use bytesize::ByteSize;
 use rustic_core::repofile::Chunker;
 use rustic_core::{
-    ConfigOptions, Credentials, KeyOptions, OpenStatus, Repository, RepositoryBackends, RepositoryOptions,
-    RusticResult,
+    ConfigOptions, Credentials, FileType, KeyOptions, OpenStatus, Repository, RepositoryBackends,
+    RepositoryOptions, RusticResult,
 };
 
-use crate::bridge::{Bridge, Changed, is_changed};
+use crate::bridge::{Bridge, Changed, id_of, is_changed};
 use crate::error::{Error, Result};
-use crate::objects::ObjectError;
+use crate::objects::{ObjectError, Objects};
 use crate::probe;
 use crate::secret::Secret;
 
@@ -77,6 +78,9 @@ pub(crate) fn twice<T>(mut read: impl FnMut() -> Result<T>) -> Result<T> {
 pub(crate) fn of_storage(place: String, source: ObjectError) -> Error {
     let damage = [std::io::ErrorKind::NotFound, std::io::ErrorKind::UnexpectedEof];
     match is_changed(&source) || damage.contains(&source.source.kind()) {
+        true if is_changed(&source) && id_of(&source.name).is_some() && source.name.starts_with("keys/") => {
+            Error::DeadKey { place, detail: source.to_string() }
+        }
         true => Error::Damaged { place, detail: source.to_string() },
         false => Error::Storage { place, source },
     }
@@ -114,27 +118,56 @@ fn repository(bridge: &Bridge) -> RusticResult<Repository<()>> {
 pub(crate) fn is_opened_by(bridge: &Bridge, password: &Secret) -> Result<bool> {
     match open(bridge, password) {
         Ok(_) => Ok(true),
-        Err(Error::NoKeyFits { .. } | Error::NoRepository { .. }) => Ok(false),
+        Err(
+            Error::NoKeyFits { .. }
+            | Error::NoPassword { .. }
+            | Error::NoRepository { .. }
+            | Error::NoVaultFolder { .. },
+        ) => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// Refuses what is no repository. `voucher` is a file of a key that says that it was made: then it is not mounted, or gone, and whoever is
+/// told to make it would back up into a folder below the disk.
+///
+/// # Errors
+/// [`Error::NoRepository`], [`Error::Gone`], [`Error::NoVaultFolder`], [`Error::Storage`].
+pub(crate) fn refuse_absent(objects: &dyn Objects, voucher: Option<&Path>) -> Result<()> {
+    let place = objects.place();
+    let failed = |source| Error::Storage { place: objects.place(), source };
+    if objects.len("config").map_err(failed)?.is_some() {
+        return Ok(());
+    }
+    Err(match voucher {
+        Some(key_file) => Error::Gone { place, key_file: key_file.to_owned() },
+        None if objects.vault_is_there().map_err(failed)? => Error::NoRepository { place },
+        None => Error::NoVaultFolder { place },
+    })
 }
 
 /// Opens the repository.
 ///
 /// # Errors
-/// [`Error::NoRepository`], [`Error::NoKeyFits`], [`Error::Storage`]; [`Error::Damaged`] when the configuration is damaged, or a
-/// key that a password may be for.
+/// As [`refuse_absent`]; [`Error::NoKeyFits`]; [`Error::Damaged`] when the configuration is damaged, and
+/// [`Error::DeadKey`] when a key is that a password may be for; [`Error::NoPassword`] where passwords have no keys at all;
+/// [`Error::Overwritten`] where nothing is as it was stored that would tell a wrong key from a right one.
 pub(crate) fn open(bridge: &Bridge, secret: &Secret) -> Result<Repository<OpenStatus>> {
     let place = bridge.objects().place();
-    match bridge.objects().len("config") {
-        Ok(Some(_)) => {}
-        Ok(None) => return Err(Error::NoRepository { place }),
-        Err(source) => return Err(Error::Storage { place, source }),
-    }
+    refuse_absent(bridge.objects().as_ref(), secret.voucher())?;
     let credentials = secret.credentials();
     bridge.take_configured();
     let opened = call(bridge, "open", Unexplained::Mistake, || repository(bridge)?.open(&credentials));
     opened.map_err(|error| match error {
+        // Nobody's password is wrong where there is none.
+        Error::Engine { .. } if secret.password().is_some() && has_no_keys(bridge) => {
+            Error::NoPassword { place }
+        }
+        Error::DeadKey { .. } => match probe::all_changed(bridge.objects().as_ref()) {
+            // A key alone may have changed by itself.
+            Ok(Some(name)) if !name.starts_with("keys/") => Error::Overwritten { place, name },
+            _ => error,
+        },
         Error::Engine { .. } => {
             // A password has opened a key before the configuration is read. A key file is tried at something else.
             let key_fits = match secret.password() {
@@ -144,13 +177,21 @@ pub(crate) fn open(bridge: &Bridge, secret: &Secret) -> Result<Repository<OpenSt
                         .unwrap_or(false)
                 }
             };
-            match key_fits {
-                true => Error::Damaged { place, detail: format!("config: {Changed}") },
-                false => Error::NoKeyFits { place, secret: secret.told() },
+            if key_fits {
+                return Error::Damaged { place, detail: format!("config: {Changed}") };
+            }
+            match probe::all_changed(bridge.objects().as_ref()) {
+                Ok(Some(name)) => Error::Overwritten { place, name },
+                Ok(None) => Error::NoKeyFits { place, secret: secret.told() },
+                Err(source) => Error::Storage { place, source },
             }
         }
         other => other,
     })
+}
+
+fn has_no_keys(bridge: &Bridge) -> bool {
+    bridge.objects().list(FileType::Key.dirname()).is_ok_and(|keys| keys.is_empty())
 }
 
 /// Makes the repository: keys are there before, and everything that cannot be changed later is set.

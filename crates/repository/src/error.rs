@@ -58,6 +58,32 @@ pub enum Error {
         /// The place.
         place: String,
     },
+    /// The key of a repository is here, and the repository is not: it was made, and is away or gone.
+    #[error(
+        "{place} has no repository, and its key is here in {key_file}: the repository is not mounted, or gone"
+    )]
+    Gone {
+        /// The place.
+        place: String,
+        /// Its key file.
+        key_file: PathBuf,
+    },
+    /// The folder of the vault is not there.
+    #[error("{place} has no repository, and the folder of the vault is not there")]
+    NoVaultFolder {
+        /// The place of the repository.
+        place: String,
+    },
+    /// A repository is to be made, and its key is here already: it was made before.
+    #[error(
+        "{place} has no repository, and its key is here in {key_file}: a new one would take the place of one that is not mounted, or gone"
+    )]
+    KeyIsHere {
+        /// The place.
+        place: String,
+        /// Its key file.
+        key_file: PathBuf,
+    },
     /// There is a repository already.
     #[error("{place} has a repository already")]
     RepositoryExists {
@@ -115,6 +141,30 @@ pub enum Error {
         place: String,
         /// What was found.
         detail: String,
+    },
+    /// The object of a key has changed: its password opens nothing any more.
+    #[error("{place} is damaged: {detail}: that password opens nothing any more")]
+    DeadKey {
+        /// The place.
+        place: String,
+        /// Which object it is, and what was found.
+        detail: String,
+    },
+    /// No key of a password is as it was stored.
+    #[error("no password opens {place} any more: the folder keys holds no key that is as it was stored")]
+    NoPassword {
+        /// The place.
+        place: String,
+    },
+    /// Nothing is as it was stored that a key could be tried at: somebody has written over the repository, or its medium has failed.
+    #[error(
+        "{place} is damaged: {name} has other bytes than were stored, and so has all else that tells whether a key fits"
+    )]
+    Overwritten {
+        /// The place.
+        place: String,
+        /// One of the objects.
+        name: String,
     },
     /// No set is kept under that address.
     #[error("{place} keeps no such set: {detail}")]
@@ -281,14 +331,22 @@ impl Diagnosis for Error {
             Self::NoKey { .. } => Hresult::ERROR_FILE_NOT_FOUND,
             Self::KeyNeeded { .. } => Hresult::ERROR_SHARING_VIOLATION,
             Self::Clock { .. } => Hresult::ERROR_TIME_SKEW,
-            Self::NoRepository { .. } | Self::NextIsGone { .. } => Hresult::ERROR_PATH_NOT_FOUND,
+            Self::NoRepository { .. }
+            | Self::Gone { .. }
+            | Self::NoVaultFolder { .. }
+            | Self::NextIsGone { .. } => Hresult::ERROR_PATH_NOT_FOUND,
             Self::NoPoint { .. } => Hresult::ERROR_FILE_NOT_FOUND,
-            Self::RepositoryExists { .. } | Self::OtherThings { .. } => Hresult::ERROR_ALREADY_EXISTS,
+            Self::RepositoryExists { .. } | Self::KeyIsHere { .. } | Self::OtherThings { .. } => {
+                Hresult::ERROR_ALREADY_EXISTS
+            }
             Self::ContinuesNothing { .. } => Hresult::MISSING_FULL_BACKUP,
             Self::NoKeyFits { .. } => Hresult::E_ACCESSDENIED,
-            Self::Secret { .. } | Self::Damaged { .. } | Self::NotStored { .. } => {
-                Hresult::ERROR_INVALID_DATA
-            }
+            Self::Secret { .. }
+            | Self::Damaged { .. }
+            | Self::DeadKey { .. }
+            | Self::NoPassword { .. }
+            | Self::Overwritten { .. }
+            | Self::NotStored { .. } => Hresult::ERROR_INVALID_DATA,
             Self::Storage { source, .. } => io_hresult(&source.source),
             Self::NoSpace { .. } => Hresult::ERROR_DISK_FULL,
             Self::Engine { .. } => Hresult::ERROR_INTERNAL_ERROR,
@@ -299,7 +357,7 @@ impl Diagnosis for Error {
 
     fn class(&self) -> Class {
         match self {
-            Self::Storage { .. } => Class::Unreachable,
+            Self::Storage { .. } | Self::Gone { .. } | Self::NoVaultFolder { .. } => Class::Unreachable,
             Self::NoRepository { .. }
             | Self::NextIsGone { .. }
             | Self::NoPoint { .. }
@@ -332,6 +390,20 @@ impl Diagnosis for Error {
             Self::NoRepository { .. } => {
                 "check the CA's name and the url in repositories.toml; `certadm repository init VAULT: --ca NAME` makes one"
             }
+            Self::Gone { .. } => {
+                "mount the disk that has it; what was deleted in a bucket with versions comes back by `certadm repository undelete`; or bring it \
+                 back from a copy of the vault. If this vault never had it, because another one has the same key files, or if it is lost for \
+                 good: `certadm repository init --reuse-key`. No log was deleted at the CA"
+            }
+            Self::NoVaultFolder { .. } => {
+                "mount the disk that has it, or check the url in repositories.toml; if the vault is new, `certadm repository init VAULT: --ca NAME` \
+                 makes it. No log was deleted at the CA"
+            }
+            Self::KeyIsHere { .. } => {
+                "mount the disk that has it; what was deleted in a bucket with versions comes back by `certadm repository undelete`; or bring it \
+                 back from a copy of the vault. Add --reuse-key where this vault never had it, because another one has the same key files, \
+                 where its making was cut off, or where it is lost for good. Nothing was changed"
+            }
             Self::NextIsGone { .. } => {
                 "bring it back from a copy of the vault or by `certadm repository undelete`; if its making was cut off, run `certadm repository init --next` again; if it was deleted on purpose, move its key file away; if another vault has the same key files, run `certadm repository init --next` for this one, too, and name the old one as VAULT:CA!n1 until then"
             }
@@ -343,6 +415,10 @@ impl Diagnosis for Error {
                 "write key-file = \"/etc/certadm/{ca}.key\" into the vault's table, with {ca} in it: each repository then has a key file of its own"
             }
             Self::Secret { .. } => "name the file that `certadm repository init` wrote",
+            Self::Storage { source, .. } if source.is_no_bucket() => {
+                "check the bucket's name in the url, endpoint and region in repositories.toml, or make the bucket; where sets were in it, somebody \
+                 has deleted it: do not make it anew before you know that the provider cannot bring it back. No log was deleted at the CA"
+            }
             Self::Storage { source, .. } if source.source.kind() == io::ErrorKind::NotFound => {
                 "check that the storage is there and mounted, then start again; no log was deleted at the CA"
             }
@@ -352,7 +428,19 @@ impl Diagnosis for Error {
             }
             Self::Damaged { .. } => {
                 "run `certadm repository check --read all` to see which sets are concerned, bring what is missing back from a copy of \
-                 the vault, or run `certadm repository repair --read` and take a full backup"
+                 the vault, or by `certadm repository undelete` from a bucket with versions, or run `certadm repository repair --read` and take a full backup"
+            }
+            Self::DeadKey { .. } => {
+                "bring that file back from a copy of the vault, or by `certadm repository undelete` from a bucket with versions; or put another \
+                 password in its place where the key file is, by `certadm repository key rotate`"
+            }
+            Self::NoPassword { .. } => {
+                "add one now, where the key file is, by `certadm repository key add`: without that file nothing could be restored; or bring the \
+                 folder keys back from a copy of the vault, or by `certadm repository undelete` from a bucket with versions"
+            }
+            Self::Overwritten { .. } => {
+                "somebody may have written over the repository: bring it back by `certadm repository undelete` from a bucket with versions, or from \
+                 a copy of the vault, and give the machine new credentials for the storage"
             }
             Self::NoPoint { .. } => "`certadm repository info` lists what is kept",
             Self::NotStored { .. } => {
@@ -401,6 +489,16 @@ impl Diagnosis for Error {
             Self::Set(error) => return error.remedy(),
             Self::File(error) => return error.remedy(),
         })
+    }
+}
+
+impl Error {
+    /// Whether something that was stored is missing or has changed.
+    pub(crate) const fn is_damage(&self) -> bool {
+        matches!(
+            self,
+            Self::Damaged { .. } | Self::DeadKey { .. } | Self::NoPassword { .. } | Self::Overwritten { .. }
+        )
     }
 }
 

@@ -37,7 +37,7 @@ use crate::beside::{Beside, is_beside};
 use crate::bridge::{Bridge, id_of, name_of};
 use crate::check::Part;
 use crate::engine::{self, Unexplained, call};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::objects::{ObjectError, Objects};
 use crate::point::Point;
 use crate::reader::Reader;
@@ -312,7 +312,7 @@ fn named(repository: &CaRepository) -> BTreeSet<String> {
 
 fn assert_damaged<T>(read: Result<T>, name: &str, told: &str) {
     match read {
-        Err(error @ Error::Damaged { .. }) => {
+        Err(error) if error.is_damage() => {
             assert_eq!(error.class(), Class::Damaged);
             assert!(error.to_string().contains(name), "{told}: {error}");
         }

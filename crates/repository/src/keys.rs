@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
+use rustic_core::repofile::KeyFile;
 use rustic_core::{FileType, Id};
 use serde::Deserialize;
 
-use crate::bridge::{Bridge, id_of, name_of};
+use crate::bridge::{Bridge, id_of, is_named_after, name_of};
 use crate::engine::{self, Unexplained, call};
 use crate::error::{Error, Result};
 use crate::label::Label;
@@ -27,6 +28,9 @@ pub struct Key {
     pub user: String,
     /// When, RFC 3339; empty where it does not say.
     pub created: String,
+    /// Whether its object is as it was stored: it has the bytes that it is named after, and they are those of a key. Its password
+    /// opens nothing otherwise.
+    pub is_sound: bool,
 }
 
 /// What an object with a key says of itself. It is a stranger's text: whoever can write to the vault can change it.
@@ -41,26 +45,51 @@ struct Said {
 }
 
 impl CaRepository {
-    /// The keys that are there, by their id.
+    /// The keys that are there, by their id. A repository that is not there has none, which is an error and no empty list.
     ///
     /// # Errors
-    /// [`Error::Storage`].
+    /// [`Error::NoRepository`], [`Error::Gone`], [`Error::NoVaultFolder`], [`Error::Storage`].
     pub fn keys(&self) -> Result<Vec<Key>> {
         let storage = |source| Error::Storage { place: self.objects.place(), source };
+        engine::refuse_absent(self.objects.as_ref(), self.secret.voucher())?;
         let mut keys = Vec::new();
         for (name, _) in self.objects.list(FileType::Key.dirname()).map_err(storage)? {
             let Some(id) = id_of(&name) else { continue };
-            let content = self.objects.range(&name, 0, MAX_KEY).map_err(storage)?;
+            let content = match self.objects.range(&name, 0, MAX_KEY) {
+                Ok(content) => content,
+                // It was removed since the list was made.
+                Err(error) if error.is_not_found() => continue,
+                Err(error) => return Err(storage(error)),
+            };
             let said: Said = serde_json::from_slice(&content).unwrap_or_default();
             keys.push(Key {
                 id: id.to_hex().to_string(),
                 host: said.hostname.unwrap_or_default(),
                 user: said.username.unwrap_or_default(),
                 created: said.created.unwrap_or_default(),
+                is_sound: is_named_after(&id, &content)
+                    && serde_json::from_slice::<KeyFile>(&content).is_ok(),
             });
         }
         keys.sort_by(|one, other| one.id.cmp(&other.id));
         Ok(keys)
+    }
+
+    /// What is wrong with these keys: each whose object has changed, and that no password opens the repository any more. Nobody
+    /// notices either while the key file is there, and when the machine is lost with it, it is too late.
+    #[must_use]
+    pub fn dead_keys(&self, keys: &[Key]) -> Vec<Error> {
+        let dead = keys.iter().filter(|key| !key.is_sound);
+        let mut wrong: Vec<Error> = dead
+            .map(|key| Error::DeadKey {
+                place: self.address(),
+                detail: format!("keys/{} has other bytes than were stored", key.id),
+            })
+            .collect();
+        if !keys.iter().any(|key| key.is_sound) {
+            wrong.push(Error::NoPassword { place: self.address() });
+        }
+        wrong
     }
 
     /// Adds a password, and proves that it opens the repository.
@@ -83,8 +112,8 @@ impl CaRepository {
     /// Removes the key whose id begins so.
     ///
     /// # Errors
-    /// [`Error::NoKey`] when there is none or several; [`Error::KeyNeeded`] for the last one, and for the one that opens the
-    /// repository now; [`Error::NoMaintenance`]; as [`CaRepository::points`].
+    /// [`Error::NoKey`] when there is none or several; [`Error::KeyNeeded`] where no other sound one would be left, and for the one that
+    /// opens the repository now; [`Error::NoMaintenance`]; as [`CaRepository::points`].
     pub fn remove_key(&self, id: &str) -> Result<Key> {
         let key = self.find_key(Some(id))?;
         self.remove(&key, &self.secret)?;
@@ -136,8 +165,12 @@ impl CaRepository {
         let bridge = Bridge::new(Arc::clone(&self.objects));
         let opened = engine::open(&bridge, secret)?;
         let needed = |detail: &str| Error::KeyNeeded { place: self.address(), detail: detail.to_owned() };
-        if self.keys()?.len() < 2 {
-            return Err(needed("it is the last one, and only the key file would be left"));
+        // A key whose object has changed opens nothing, so it does not count.
+        if !self.keys()?.iter().any(|other| other.is_sound && other.id != key.id) {
+            return Err(needed(match key.is_sound {
+                true => "it is the last one that is sound, and only the key file would be left",
+                false => "no other one is sound, and only the key file would be left",
+            }));
         }
         if opened.key_id().is_some_and(|id| *id.to_hex() == *key.id) {
             return Err(needed("it opens the repository just now"));

@@ -21,6 +21,7 @@ mod keys;
 mod label;
 mod lately;
 mod locks;
+mod making;
 mod numbers;
 pub mod objects;
 mod place;

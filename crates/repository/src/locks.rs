@@ -89,7 +89,7 @@ impl CaRepository {
         let mut extended = Extended { objects: 0, extended: 0, earliest: None };
         let (packs, mut damage) = match self.needed() {
             Ok(packs) => (packs, None),
-            Err(damage @ Error::Damaged { .. }) => (self.listed(FileType::Pack)?, Some(damage)),
+            Err(damage) if damage.is_damage() => (self.listed(FileType::Pack)?, Some(damage)),
             Err(error) => return Err(error),
         };
         let mut names = self.common()?;

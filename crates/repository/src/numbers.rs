@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::engine;
 use crate::error::{Error, Result};
 use crate::generation::{MOST, folder, name, split};
 use crate::objects::Objects;
@@ -16,22 +17,37 @@ impl Vault {
     /// never made.
     ///
     /// # Errors
-    /// [`Error::NoRepository`]; as [`Profile::secret`](crate::Profile::secret).
+    /// [`Error::NoRepository`], [`Error::NoVaultFolder`]; as [`Profile::secret`](crate::Profile::secret).
     pub(crate) fn secret(&self, folder: &str, objects: &Arc<dyn Objects>) -> Result<Secret> {
         let secret = self.profile.secret(folder);
         match &secret {
-            Err(Error::File(error)) if error.is_not_found() => match objects.len("config") {
-                Ok(None) => Err(Error::NoRepository { place: objects.place() }),
-                _ => secret,
-            },
+            Err(Error::File(error)) if error.is_not_found() => {
+                match engine::refuse_absent(objects.as_ref(), None) {
+                    Err(absent @ (Error::NoRepository { .. } | Error::NoVaultFolder { .. })) => Err(absent),
+                    _ => secret,
+                }
+            }
+            Ok(_) if self.key_is_of_several() => Ok(secret?.of_several()),
             _ => secret,
         }
+    }
+
+    /// Whether repositories of several CAs have one key file, and one of them is there: then the file says of no other one that it was
+    /// made.
+    pub(crate) fn key_is_of_several(&self) -> bool {
+        self.profile.shares_key_file()
+            && match self.by_ca_listed() {
+                Ok(cas) => !cas.is_empty(),
+                Err(Error::Storage { source, .. }) if source.is_not_found() => false,
+                // Nobody can tell.
+                Err(_) => true,
+            }
     }
 
     /// The sanitized names of the CAs that have a repository in it.
     ///
     /// # Errors
-    /// [`Error::Storage`].
+    /// [`Error::Storage`]; [`Error::Gone`] where there is none, and this machine has the key of one.
     pub fn cas(&self) -> Result<Vec<String>> {
         Ok(self.by_ca()?.into_keys().collect())
     }
@@ -56,8 +72,22 @@ impl Vault {
         Ok(names)
     }
 
-    /// The CAs, with the numbers of their repositories that a list of the vault shows.
+    /// The CAs, with the numbers of their repositories that a list of the vault shows. A vault without any of whose CAs the keys are here is
+    /// not a new one.
+    ///
+    /// # Errors
+    /// [`Error::Gone`], [`Error::Storage`].
     fn by_ca(&self) -> Result<BTreeMap<String, BTreeSet<u32>>> {
+        let cas = self.by_ca_listed()?;
+        if cas.is_empty()
+            && let Some(key_file) = self.profile.key_files().into_iter().next()
+        {
+            return Err(Error::Gone { place: self.place(), key_file });
+        }
+        Ok(cas)
+    }
+
+    fn by_ca_listed(&self) -> Result<BTreeMap<String, BTreeSet<u32>>> {
         let mut cas: BTreeMap<String, BTreeSet<u32>> = BTreeMap::new();
         for folder in storage::repositories(&self.profile.place, &|_| true)? {
             let (ca, number) = split(&folder);

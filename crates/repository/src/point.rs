@@ -223,7 +223,8 @@ pub(crate) struct Earlier {
     pub(crate) original: Option<SnapshotId>,
 }
 
-/// What the snapshot of a set says of it. `time` is when its backup ended, in seconds since 1970.
+/// What the snapshot of a set says of it. `time` is when its backup ended, in seconds since 1970. A later version of a set is of the same
+/// second, and some milliseconds newer: stock restic knows nothing of versions, and its `latest` takes any of those of one time.
 pub(crate) fn snapshot_of(
     manifest: &Manifest,
     time: i64,
@@ -247,7 +248,11 @@ pub(crate) fn snapshot_of(
         }
     }
     let mut options = SnapshotOptions::default().host(ca.name.clone()).add_tags(&tags)?;
-    if let Ok(time) = rustic_core::jiff::Timestamp::from_second(time) {
+    // Within the second, which alone tells the backup.
+    let after = earlier.filter(|_| 0 <= time).map_or(0, |earlier| i64::from(earlier.version.min(999)));
+    if let Ok(time) =
+        rustic_core::jiff::Timestamp::from_millisecond(time.saturating_mul(1_000).saturating_add(after))
+    {
         options = options.time(time.to_zoned(rustic_core::jiff::tz::TimeZone::UTC));
     }
     let mut snapshot = options.to_snapshot()?;
@@ -472,6 +477,17 @@ mod tests {
         let point = Point::of(&snapshot).unwrap();
         assert_eq!((point.kind, point.generations, point.time), (SetKind::Full, (0x1a, 0x2b), 1_000));
         assert_eq!((point.database.len(), point.stream.as_str(), point.ca.as_str()), (32, "", "A, B"));
+        // Each later version is newer for stock restic, and of the same backup for everybody.
+        let mut last = snapshot.time.timestamp();
+        for version in [1, 2, 3, 999] {
+            let earlier = Earlier { version, held: false, original: None };
+            let later = snapshot_of(&manifest, 1_000, Some(&earlier)).unwrap();
+            assert!(last < later.time.timestamp(), "{version}");
+            last = later.time.timestamp();
+            let later = Point::of(&later).unwrap();
+            assert_eq!((later.version, later.time), (version, 1_000));
+            assert!(certadm_set::stored::same_backup(&later, &point));
+        }
         for tags in [
             "",
             "certadm",

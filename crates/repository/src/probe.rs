@@ -3,16 +3,20 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use rustic_core::repofile::IndexFile;
+use rustic_core::repofile::{IndexFile, SnapshotFile};
 use rustic_core::{
     BytesList, ConfigOptions, Credentials, ErrorKind, FileType, Id, KeyOptions, ReadBackend, Repository,
     RepositoryBackends, RepositoryOptions, RusticError, RusticResult, WriteBackend,
 };
 
-use crate::bridge::Bridge;
+use crate::bridge::{Bridge, get_unchanged, id_of, is_changed};
+use crate::objects::{ObjectError, Objects};
 
-/// Whether a key, which is no password, decrypts an index of the repository. Nothing is written. Where there is no index, nobody
-/// can tell, and the answer is no.
+/// So many objects of a kind are looked at before a key is called wrong.
+const LOOKED_AT: usize = 8;
+
+/// Whether a key, which is no password, decrypts an index of the repository, or a snapshot. Nothing is written. Where there are none,
+/// nobody can tell, and the answer is no.
 ///
 /// # Errors
 /// Those of the engine.
@@ -21,7 +25,35 @@ pub(crate) fn fits(bridge: &Bridge, key: &Credentials) -> RusticResult<bool> {
     let backends = RepositoryBackends::new(Arc::new(probe), None);
     let repository = Repository::new(&RepositoryOptions::default().no_cache(true), &backends)?;
     let opened = repository.init(key, &KeyOptions::default(), &ConfigOptions::default())?;
-    Ok(opened.stream_files::<IndexFile>()?.into_iter().any(|index| index.is_ok()))
+    let fits = opened.stream_files::<IndexFile>()?.into_iter().any(|index| index.is_ok());
+    Ok(fits || opened.stream_files::<SnapshotFile>()?.into_iter().any(|snapshot| snapshot.is_ok()))
+}
+
+/// Looks at some objects whose bytes tell whether they are as they were stored, before a key is called wrong: the first that is not, where
+/// none is. Of indexes and snapshots, which any key can be tried at; where there are none, of the keys of passwords.
+///
+/// # Errors
+/// Those of the storage.
+pub(crate) fn all_changed(objects: &dyn Objects) -> Result<Option<String>, ObjectError> {
+    for kinds in [&[FileType::Index, FileType::Snapshot][..], &[FileType::Key]] {
+        let mut changed = None;
+        for kind in kinds {
+            let names = objects.list(kind.dirname())?.into_iter().map(|(name, _)| name);
+            for (name, id) in names.filter_map(|name| id_of(&name).map(|id| (name, id))).take(LOOKED_AT) {
+                match get_unchanged(objects, *kind, &id) {
+                    Ok(_) => return Ok(None),
+                    Err(error) if is_changed(&error) => drop(changed.get_or_insert(name)),
+                    // It went since the list was made: sets expire.
+                    Err(error) if error.is_not_found() => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        if changed.is_some() {
+            return Ok(changed);
+        }
+    }
+    Ok(None)
 }
 
 /// The repository with a configuration of its own, which is made for the key and stays in memory.

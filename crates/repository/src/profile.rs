@@ -32,6 +32,8 @@ use crate::sink::Extent;
 const MAX_FILE: u64 = 1 << 20;
 /// How long packs are relied on after they were read, in seconds, where the table does not say it.
 const WEEK: i64 = 7 * 86_400;
+/// What stands for the CA's name in the name of a key file.
+const CA: &str = "{ca}";
 /// The list's file name.
 const FILE: &str = "repositories.toml";
 /// The variable that names another list, which then counts alone.
@@ -249,9 +251,44 @@ impl Profile {
     #[must_use]
     pub fn key_file(&self, ca: &str) -> Option<PathBuf> {
         match &self.secret {
-            SecretPlace::KeyFile(file) => Some(PathBuf::from(file.replace("{ca}", ca))),
+            SecretPlace::KeyFile(file) => Some(PathBuf::from(file.replace(CA, ca))),
             SecretPlace::PasswordFile(_) => None,
         }
+    }
+
+    /// Whether all CAs have one key file.
+    pub(crate) fn shares_key_file(&self) -> bool {
+        matches!(&self.secret, SecretPlace::KeyFile(file) if !file.contains(CA))
+    }
+
+    /// The key files that are here, of whichever CAs. What is no key, or may not be read, does not count: other things may lie beside them.
+    pub(crate) fn key_files(&self) -> Vec<PathBuf> {
+        let SecretPlace::KeyFile(file) = &self.secret else { return Vec::new() };
+        // The part of the path that stands for the CA, and the folder that it lies in.
+        let mut folder = PathBuf::new();
+        let mut around = None;
+        for part in Path::new(file).iter().filter_map(|part| part.to_str()) {
+            around = part.split_once(CA);
+            if around.is_some() {
+                break;
+            }
+            folder.push(part);
+        }
+        let found: Vec<PathBuf> = match around {
+            None => vec![PathBuf::from(file)],
+            Some((begins, ends)) => {
+                let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { &folder };
+                let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(|entry| entry.ok());
+                let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+                let cas =
+                    names.filter_map(|name| Some(name.strip_prefix(begins)?.strip_suffix(ends)?.to_owned()));
+                cas.map(|ca| PathBuf::from(file.replace(CA, &ca))).collect()
+            }
+        };
+        let mut files: Vec<PathBuf> =
+            found.into_iter().filter(|file| file.is_file() && Secret::from_key_file(file).is_ok()).collect();
+        files.sort();
+        files
     }
 
     /// What opens the repository of a CA.

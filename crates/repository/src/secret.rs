@@ -18,6 +18,8 @@ const MAX_FILE: u64 = 4096;
 pub struct Secret {
     credentials: Credentials,
     origin: String,
+    /// Whether it is the key of one repository alone, which was made then: the file is written before the repository.
+    vouches: bool,
     /// What keeps a password from being the recovery code that it seems to be.
     doubt: Option<String>,
 }
@@ -27,7 +29,7 @@ impl Secret {
     #[must_use]
     pub fn generate(origin: &Path) -> Self {
         let credentials = Credentials::Masterkey(MasterKey::new());
-        Self { credentials, origin: origin.display().to_string(), doubt: None }
+        Self { credentials, origin: origin.display().to_string(), vouches: true, doubt: None }
     }
 
     /// Reads a key file.
@@ -44,7 +46,7 @@ impl Secret {
             return Err(wrong("its keys have the wrong lengths"));
         }
         let credentials = Credentials::Masterkey(key);
-        Ok(Self { credentials, origin: path.display().to_string(), doubt: None })
+        Ok(Self { credentials, origin: path.display().to_string(), vouches: true, doubt: None })
     }
 
     /// Reads a password from a file; one line end behind it does not count, nor does one byte order mark before it.
@@ -73,7 +75,7 @@ impl Secret {
             Typed::Nearly(doubt) => (Credentials::password(password), Some(doubt)),
             Typed::Password => (Credentials::password(password), None),
         };
-        Self { credentials, origin, doubt }
+        Self { credentials, origin, vouches: false, doubt }
     }
 
     /// Writes the key into a new file that its owner alone can read.
@@ -88,6 +90,16 @@ impl Secret {
         let text = serde_json::to_vec(key)
             .map_err(|error| Error::Secret { path: path.to_owned(), detail: error.to_string() })?;
         Ok(durable::create(path, &Zeroizing::new(text), Access::Owner)?)
+    }
+
+    /// The same key where other repositories have it, too: that it is there does not say that this one was made.
+    pub(crate) fn of_several(self) -> Self {
+        Self { vouches: false, ..self }
+    }
+
+    /// The file of a key that says that its repository was made.
+    pub(crate) fn voucher(&self) -> Option<&Path> {
+        self.vouches.then_some(Path::new(&self.origin))
     }
 
     /// The password; `None` for a key.

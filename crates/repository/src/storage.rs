@@ -74,6 +74,12 @@ pub(crate) fn way(place: &Place) -> Vec<WayStep<'_>> {
                         .map_err(failed(place))
                 }),
             ));
+            way.push((
+                "bucket",
+                Box::new(move || {
+                    CloudObjects::new(bucket, None).and_then(|vault| vault.bucket()).map_err(failed(place))
+                }),
+            ));
             way
         }
         #[cfg(feature = "object-store")]

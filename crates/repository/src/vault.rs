@@ -8,16 +8,13 @@ use certadm_files::{Access, Unfinished, durable, unfinished};
 use certadm_set::Progress;
 use certadm_set::manifest::Manifest;
 use certadm_set::retain::Keep;
-use rustic_core::FileType;
 
 use crate::address::{folder_of, written};
 use crate::bridge::Bridge;
-use crate::check::{Checked, Part, check};
-use crate::engine::{self, Unexplained, call};
+use crate::engine;
 use crate::error::{Error, Result};
 use crate::generation;
 use crate::kept::Kept;
-use crate::label::Label;
 use crate::lately::Lately;
 use crate::objects::{ObjectError, Objects};
 use crate::point::{self, Point};
@@ -54,7 +51,8 @@ impl Vault {
     /// newest, unless a number is named.
     ///
     /// # Errors
-    /// [`Error::WhichCa`], [`Error::Address`], [`Error::NextIsGone`], [`Error::NoRepository`] where its key is not there either, and as [`Profile::secret`].
+    /// [`Error::WhichCa`], [`Error::Address`], [`Error::NextIsGone`], [`Error::Gone`] where none is named and a key is here without any,
+    /// [`Error::NoRepository`] and [`Error::NoVaultFolder`] where its key is not there either, and as [`Profile::secret`].
     pub fn repository(&self, ca: Option<&str>) -> Result<CaRepository> {
         let ca = match ca {
             Some(ca) => self.folder_of(ca)?,
@@ -86,96 +84,6 @@ impl Vault {
 
     pub(crate) fn storage(&self, source: ObjectError) -> Error {
         Error::Storage { place: self.place(), source }
-    }
-
-    /// Makes the repository that follows the newest one of a CA, with a key of its own: what has opened the one before does not
-    /// open it. From then on the CA's name leads there, and the next backup is a full one. What an interrupted call has begun,
-    /// this one finishes.
-    ///
-    /// # Errors
-    /// [`Error::NoRepository`] when there is none to follow; [`Error::SameKey`]; as [`Vault::create`].
-    pub fn create_next(&self, ca: &str, recovery: &str, label: Label<'_>) -> Result<CaRepository> {
-        let ca = self.folder_of(ca)?;
-        let (ca, _) = generation::split(&ca);
-        let Some(newest) = self.numbers(ca)?.last().copied() else {
-            return Err(Error::NoRepository { place: self.objects(ca)?.place() });
-        };
-        let keys = self.objects(&generation::folder(ca, newest))?.list(FileType::Key.dirname());
-        let is_unfinished = newest != 1 && keys.map_err(|source| self.storage(source))?.is_empty();
-        let number = match self.keyed(ca).filter(|keyed| newest < *keyed) {
-            // Its key is written first.
-            Some(begun) => begun,
-            None if is_unfinished => newest,
-            None => (newest + 1).min(generation::MOST),
-        };
-        let same = |detail| Error::SameKey { vault: self.profile.name.clone(), detail };
-        match [ca.to_owned(), generation::folder(ca, number)].map(|folder| self.key_file(&folder)) {
-            [Some(first), Some(next)] if first != next => {}
-            [None, _] | [_, None] => return Err(same("the vault is opened by a password")),
-            _ => return Err(same("its key-file has no {ca}")),
-        }
-        self.create(&generation::name(ca, number), recovery, label)
-    }
-
-    /// Makes the repository of a CA: the key first, so that nothing is ever stored under a key that nobody has. `recovery`
-    /// becomes a password of it, under the name `label`. What an interrupted call has begun, this one finishes.
-    ///
-    /// # Errors
-    /// [`Error::RepositoryExists`], [`Error::Storage`], [`Error::File`] when the key file cannot be written.
-    pub fn create(&self, ca: &str, recovery: &str, label: Label<'_>) -> Result<CaRepository> {
-        let asked = self.folder_of(ca)?;
-        let (base, number) = generation::split(&asked);
-        let number = match number {
-            Some(number) => number,
-            // Another vault may have the same key files, and a repository that follows its first: the key of that one is the one to
-            // use here, too.
-            None if self.numbers(base)?.is_empty() => self.keyed(base).unwrap_or(1),
-            // The CA's name leads to the newest. The first may have been deleted since, and its key may be stolen.
-            None => match self.newest(base)? {
-                1 => 1,
-                newest => {
-                    let place = self.objects(&generation::folder(base, newest))?.place();
-                    return Err(Error::RepositoryExists { place });
-                }
-            },
-        };
-        let ca = generation::folder(base, number);
-        let objects = self.objects(&ca)?;
-        let storage = |source| Error::Storage { place: objects.place(), source };
-        let has_keys = !objects.list(FileType::Key.dirname()).map_err(storage)?.is_empty();
-        let exists = objects.len("config").map_err(storage)?.is_some();
-        if exists && has_keys {
-            return Err(Error::RepositoryExists { place: objects.place() });
-        }
-        let secret = match self.profile.key_file(&ca) {
-            Some(file) if file.exists() => Secret::from_key_file(&file)?,
-            Some(file) => {
-                let secret = Secret::generate(&file);
-                secret.write_key_file(&file)?;
-                secret
-            }
-            None => self.profile.secret(&ca)?,
-        };
-        if has_keys && secret.password().is_some() {
-            // Of keys without a configuration each has another master key, and the engine takes the first that the password opens.
-            let list = |kind: FileType| objects.list(kind.dirname()).map_err(storage);
-            if !list(FileType::Pack)?.is_empty() || !list(FileType::Snapshot)?.is_empty() {
-                let detail = "config is missing, and sets are there".to_owned();
-                return Err(Error::Damaged { place: objects.place(), detail });
-            }
-            for (name, _) in list(FileType::Key)? {
-                objects.delete(&name).map_err(storage)?;
-            }
-        }
-        let bridge = Bridge::new(Arc::clone(&objects));
-        let opened = match exists {
-            true => engine::open(&bridge, &secret)?,
-            false => engine::init(&bridge, &secret)?,
-        };
-        call(&bridge, "add the recovery key", Unexplained::Mistake, || {
-            opened.add_key(recovery, &label.options())
-        })?;
-        Ok(CaRepository { name: ca.clone(), ..CaRepository::over(objects, secret, &self.profile.name, base) })
     }
 
     /// Whether a password opens the newest repository of a CA, or the one that [`Vault::create`] would have made.
@@ -226,7 +134,7 @@ impl Vault {
         Ok(self.profile.limits.over(storage::of_ca(&self.profile.place, ca)?))
     }
 
-    fn folder_of(&self, ca: &str) -> Result<String> {
+    pub(crate) fn folder_of(&self, ca: &str) -> Result<String> {
         folder_of(ca).map_err(|detail| Error::Address { text: format!("{}:{ca}", self.profile.name), detail })
     }
 
@@ -245,11 +153,11 @@ pub struct CaRepository {
     pub(crate) vault: String,
     pub(crate) ca: String,
     /// The CA's name, with a number where it is one of several repositories of the CA.
-    name: String,
+    pub(crate) name: String,
     /// Whether something may be deleted from this machine.
     pub(crate) maintenance: bool,
     /// How much of a set is read back.
-    depth: Depth,
+    pub(crate) depth: Depth,
     /// Looks sets up that may be there already.
     pub(crate) kept: Kept,
 }
@@ -424,13 +332,5 @@ impl CaRepository {
             self.address(),
             (options, self.depth.clone()),
         )
-    }
-
-    /// Checks the structure of the repository, and the bytes of `part` of its packs.
-    ///
-    /// # Errors
-    /// [`Error::NoRepository`], [`Error::NoKeyFits`], [`Error::Storage`]. Damage is in the result.
-    pub fn check(&self, part: Part, progress: &mut dyn Progress) -> Result<Checked> {
-        check(&self.objects, &self.secret, &self.readable()?, (part, self.depth.notes()), progress)
     }
 }

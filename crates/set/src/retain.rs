@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer};
 use time::{Date, OffsetDateTime};
 
 use crate::manifest::SetKind;
-use crate::stored::{Stored, age, chain, database, is_ahead, newest_first, same_backup};
+use crate::stored::{Stored, age, chain, chains, database, is_ahead, newest_first, same_backup};
 
 /// How many states are kept of which kind. Each number counts the newest first, as `restic forget` does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -96,8 +96,8 @@ pub fn judge<S: Stored + Clone>(
         }
         let past = newest_first(&past, now);
         let mut restorable = Vec::new();
-        for set in &past {
-            match chain(&past, set, now) {
+        for (set, found) in past.iter().zip(chains(&past, now)) {
+            match found {
                 Ok(needed) => restorable.push((*set, needed)),
                 // Nobody can tell what it belongs to.
                 Err(_) => kept.chain(&[*set], "continues no set that is here"),
@@ -113,11 +113,16 @@ pub fn judge<S: Stored + Clone>(
             kept.chain(needed, "held");
         }
         // The rules count backups: of one that has several versions the newest, which stands first.
+        let all = restorable.clone();
         restorable.dedup_by(|(later, _), (first, _)| same_backup(*later, *first));
         for (rule, needed) in chosen(&restorable, keep, now) {
             kept.chain(needed, rule);
         }
-        kept.close(&own, now);
+        match past.len() == own.len() {
+            true => kept.close(&all),
+            // With those from the future a set may have another chain.
+            false => kept.close(&with_chains(&own, now)),
+        }
     }
     let mut fate = |set: &S| {
         let rules = kept.0.remove(set.id()).unwrap_or_default();
@@ -141,8 +146,7 @@ impl<'a> Kept<'a> {
 
     /// A set that is kept because another one needs it is a state of its own, and may need others for that: where the clock of a
     /// CA went back, the chain to it can begin with another full set. These are kept, too, until nothing is missing.
-    fn close<S: Stored>(&mut self, own: &[&'a S], now: i64) {
-        let chains: Vec<_> = own.iter().filter_map(|set| Some((*set, chain(own, set, now).ok()?))).collect();
+    fn close<S: Stored>(&mut self, chains: &[(&'a S, Vec<&'a S>)]) {
         let is_missing = |kept: &Self, (set, needed): &(&S, Vec<&S>)| {
             let is_kept = |set: &S| kept.0.contains_key(set.id());
             is_kept(set) && !needed.iter().all(|set| is_kept(set))
@@ -151,6 +155,12 @@ impl<'a> Kept<'a> {
             self.chain(needed, "another set needs it");
         }
     }
+}
+
+/// The sets that can be restored, each with its chain.
+fn with_chains<'a, S: Stored>(sets: &[&'a S], now: i64) -> Vec<(&'a S, Vec<&'a S>)> {
+    let with_chain = |(set, chain): (&&'a S, Result<_, _>)| Some((*set, chain.ok()?));
+    sets.iter().zip(chains(sets, now)).filter_map(with_chain).collect()
 }
 
 /// The chains that the rules choose among sets that are sorted from the newest to the oldest.
@@ -199,12 +209,12 @@ pub fn to_delete<S: Stored>(fates: &[Fate<S>], now: i64) -> Vec<&S> {
     gone.sort_by(|one, other| {
         (one.kind() == SetKind::Full, age(*one)).cmp(&(other.kind() == SetKind::Full, age(*other)))
     });
-    let others = |set| {
-        let mut chain = chain(&all, set, now).unwrap_or_default();
+    let mut needs: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (set, chain) in all.iter().zip(chains(&all, now)) {
+        let mut chain = chain.unwrap_or_default();
         chain.pop();
-        chain.into_iter().map(Stored::id).collect::<Vec<_>>()
-    };
-    let needs: BTreeMap<&str, Vec<&str>> = all.iter().map(|set| (set.id(), others(*set))).collect();
+        needs.insert(set.id(), chain.into_iter().map(Stored::id).collect());
+    }
     // How many sets that are there need each.
     let mut needed_by: BTreeMap<&str, usize> = BTreeMap::new();
     for id in needs.values().flatten() {
@@ -226,6 +236,8 @@ pub fn to_delete<S: Stored>(fates: &[Fate<S>], now: i64) -> Vec<&S> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -263,6 +275,77 @@ mod tests {
         let order: Vec<&str> = to_delete(&none, NOW).iter().map(|point| point.id.as_str()).collect();
         assert_eq!(order.len(), 21);
         assert!(order[0].ends_with(&format!("{:x}", 20)) && order[20].ends_with("00"), "{order:?}");
+    }
+
+    /// A set that counts how often it is looked at.
+    #[derive(Clone)]
+    struct Counted<'a>(Set, &'a Cell<u64>);
+
+    impl Counted<'_> {
+        fn seen(&self) -> &Set {
+            self.1.set(self.1.get() + 1);
+            &self.0
+        }
+    }
+
+    impl Stored for Counted<'_> {
+        fn id(&self) -> &str {
+            self.0.id()
+        }
+
+        fn time(&self) -> i64 {
+            self.seen().time()
+        }
+
+        fn ca(&self) -> &str {
+            self.seen().ca()
+        }
+
+        fn kind(&self) -> SetKind {
+            self.seen().kind()
+        }
+
+        fn database(&self) -> &str {
+            self.seen().database()
+        }
+
+        fn stream(&self) -> &str {
+            self.seen().stream()
+        }
+
+        fn generations(&self) -> (u32, u32) {
+            self.seen().generations()
+        }
+
+        fn bytes(&self) -> u64 {
+            self.0.bytes()
+        }
+
+        fn is_held(&self) -> bool {
+            self.0.is_held()
+        }
+    }
+
+    /// A year of log sets each quarter of an hour: with twice as many sets each is looked at about as often, and not twice as often.
+    #[test]
+    fn many_sets_are_judged_and_deleted_without_looking_at_each_for_each() {
+        let looks = |count: u32| {
+            let looked = Cell::new(0);
+            let history = |number: u32| {
+                let kind = if number.is_multiple_of(8) { SetKind::Full } else { SetKind::Logs };
+                let time = NOW - i64::from(count - number) * 900;
+                let set = set(number.into(), time, kind, "db", (number * 2 + 1, number * 2 + 2), false);
+                Counted(set, &looked)
+            };
+            let sets: Vec<Counted<'_>> = (0..count).map(history).collect();
+            let keep = Keep { last: 4, ..Keep::default() };
+            let fates = judge(&sets, &BTreeSet::new(), &keep, NOW);
+            let going = to_delete(&fates, NOW).len();
+            assert!(count as usize - 24 < going, "{going} of {count}");
+            looked.get()
+        };
+        let (few, many) = (looks(400), looks(1_600));
+        assert!(many < few * 6, "{few} looks at 400 sets, {many} at 1600");
     }
 
     #[test]
@@ -358,6 +441,13 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
+
+        #[test]
+        fn the_chains_of_all_sets_are_those_of_each(points in histories()) {
+            let all: Vec<&Set> = points.iter().collect();
+            let each: Vec<_> = all.iter().map(|set| chain(&all, set, NOW)).collect();
+            prop_assert_eq!(chains(&all, NOW), each);
+        }
 
         #[test]
         fn no_history_loses_what_it_needs(points in histories(), keep in rules(), tried in 0_u32..u32::MAX) {

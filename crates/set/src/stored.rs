@@ -139,7 +139,12 @@ pub(crate) fn database<S: Stored>(set: &S) -> (&str, &str, &str) {
 
 /// Whether both are of one database with one stream of logs.
 pub fn goes_with<S: Stored>(one: &S, other: &S) -> bool {
-    (one.ca(), one.database(), one.stream()) == (other.ca(), other.database(), other.stream())
+    stream_of(one) == stream_of(other)
+}
+
+/// What the sets of one stream of logs have in common.
+fn stream_of<S: Stored>(set: &S) -> (&str, &str, &str) {
+    (set.ca(), set.database(), set.stream())
 }
 
 /// The chain that ends with `last`: the newest full set before it that log sets lead on from, and as few of these as do. There still
@@ -152,13 +157,55 @@ pub fn chain<'a, S: Stored>(sets: &[&'a S], last: &'a S, now: i64) -> Result<Vec
         return Ok(vec![last]);
     }
     let stream: Vec<&S> = sets.iter().copied().filter(|set| goes_with(*set, last)).collect();
-    by_dates(&stream, last, now).or_else(|| by_generations(&stream, last)).ok_or_else(|| {
-        let (low, high) = last.generations();
-        format!(
-            "the log set {} (generations {low:#x} to {high:#x}) continues no full set that is here",
-            last.name()
-        )
-    })
+    by_dates(&stream, last, now)
+        .or_else(|| by_generations(&stream, last))
+        .ok_or_else(|| continues_nothing(last))
+}
+
+fn continues_nothing<S: Stored>(last: &S) -> String {
+    let (low, high) = last.generations();
+    format!(
+        "the log set {} (generations {low:#x} to {high:#x}) continues no full set that is here",
+        last.name()
+    )
+}
+
+/// As [`chain`], of each set, in the order given. What is asked of all sets is asked once: of tens of thousands, a chain is looked for among
+/// those between its last set and its full set alone.
+#[must_use]
+pub fn chains<'a, S: Stored>(sets: &[&'a S], now: i64) -> Vec<Result<Vec<&'a S>, String>> {
+    let mut streams: HashMap<_, Vec<&S>> = HashMap::new();
+    for set in sets {
+        streams.entry(stream_of(*set)).or_default().push(*set);
+    }
+    let mut sorted = HashMap::new();
+    for (key, mut stream) in streams {
+        stream.sort_by(|one, other| age(*one).cmp(&age(*other)));
+        let is_dated = !stream.iter().any(|set| is_ahead(*set, now));
+        sorted.insert(key, (stream, is_dated));
+    }
+    let chain_of = |set: &&'a S| {
+        let last = *set;
+        if last.kind() == SetKind::Full {
+            return Ok(vec![last]);
+        }
+        let (stream, is_dated) = sorted.get(&stream_of(last)).ok_or_else(|| continues_nothing(last))?;
+        let found = match is_dated {
+            true => by_order(stream, last, now),
+            false => by_dates(stream, last, now),
+        };
+        found.or_else(|| by_generations(stream, last)).ok_or_else(|| continues_nothing(last))
+    };
+    sets.iter().map(chain_of).collect()
+}
+
+/// As [`by_dates`], in a stream that is sorted from the newest set to the oldest, and of which none is dated in the future.
+fn by_order<'a, S: Stored>(stream: &[&'a S], last: &'a S, now: i64) -> Option<Vec<&'a S>> {
+    let before = &stream[stream.partition_point(|set| age(*set) < age(last))..];
+    let may_begin = |set: &S| set.kind() == SetKind::Full && set.generations().1 <= last.generations().1;
+    let mut fulls = before.iter().enumerate().filter(|(_, full)| may_begin(full));
+    // What leads on from a full set came after it.
+    fulls.find_map(|(place, full)| continued(*full, last, &before[..=place], now))
 }
 
 /// The chain that ends with `last` in its stream of logs, as dates tell what came before what.
@@ -240,7 +287,7 @@ pub struct Standing<'a, S> {
 /// Says of each set of one database what it is worth at `now`, in seconds since 1970, in the order given.
 #[must_use]
 pub fn standings<'a, S: Stored>(sets: &[&'a S], now: i64) -> Vec<Standing<'a, S>> {
-    let chains: Vec<Vec<&S>> = sets.iter().map(|set| chain(sets, set, now).unwrap_or_default()).collect();
+    let chains: Vec<Vec<&S>> = chains(sets, now).into_iter().map(Result::unwrap_or_default).collect();
     let needed: BTreeSet<&str> =
         chains.iter().flat_map(|chain| chain.iter().rev().skip(1)).map(|set| set.id()).collect();
     let base = |chain: &[&'a S]| chain.first().copied();

@@ -70,6 +70,8 @@ mod tutorial;
 mod units;
 mod unsound;
 mod until;
+#[cfg(all(unix, feature = "repository"))]
+mod vault_damage;
 mod whole_ca;
 #[path = "../../../set/tests/suite/windows_files.rs"]
 mod windows_files;

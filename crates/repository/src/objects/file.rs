@@ -195,6 +195,15 @@ impl Objects for FileObjects {
         free.map_err(|error| ObjectError::new("look at", &self.place(), io_of(error)))
     }
 
+    fn vault_is_there(&self) -> Result<bool, ObjectError> {
+        let Some(vault) = self.root.parent() else { return Ok(true) };
+        match fs::metadata(vault) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(ObjectError::new("look at", &vault.display().to_string(), error)),
+            Ok(_) => Ok(true),
+        }
+    }
+
     fn place(&self) -> String {
         self.root.display().to_string()
     }

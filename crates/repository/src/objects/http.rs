@@ -19,7 +19,7 @@ use object_store::client::{
 use object_store::{ClientOptions, Error as StoreError};
 use tokio::runtime::{Builder, Runtime};
 
-use super::MAX_OBJECT;
+use super::{MAX_OBJECT, NoBucket};
 
 /// A connection that does not stand by then fails.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -149,6 +149,20 @@ pub(super) fn told(error: &dyn std::error::Error) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// The same of a list. Nothing is missing of what a list names but the bucket itself.
+pub(super) fn io_of_list(error: StoreError) -> io::Error {
+    let is_gone = match &error {
+        StoreError::NotFound { .. } => true,
+        // The library tells the status of a list in its text alone.
+        StoreError::Generic { .. } => {
+            let text = told(&error);
+            ["status code: 404", "NoSuchBucket", "ContainerNotFound"].iter().any(|sign| text.contains(sign))
+        }
+        _ => false,
+    };
+    if is_gone { io::Error::other(NoBucket) } else { io_of(error) }
+}
+
 /// What an error of the library means.
 pub(super) fn io_of(error: StoreError) -> io::Error {
     let kind = match &error {
@@ -162,10 +176,46 @@ pub(super) fn io_of(error: StoreError) -> io::Error {
     answered(kind, told(&error))
 }
 
+/// What an answer in XML says, in the place of the answer itself: its code, and its message where it has one.
+fn without_tags(text: &str) -> String {
+    let tagged = |tag: &str| {
+        let (_, behind) = text.split_once(&format!("<{tag}>"))?;
+        Some(behind.split_once('<')?.0.trim().chars().take(200).collect::<String>())
+    };
+    let Some((code, (first, last))) = tagged("Code").zip(text.find('<').zip(text.rfind('>'))) else {
+        return text.to_owned();
+    };
+    let message = tagged("Message").filter(|message| !message.is_empty());
+    let said = message.map_or_else(|| code.clone(), |message| format!("{code} ({message})"));
+    format!("{}{said}{}", &text[..first], &text[last + 1..])
+}
+
 /// An error of what a service has answered. Where the clock is the reason, no right of the account is missing.
 pub(super) fn answered(kind: io::ErrorKind, text: String) -> io::Error {
+    let text = without_tags(&text);
     match text.contains("RequestTimeTooSkewed") {
         true => io::Error::other(format!("the clock of this machine differs from the service's: {text}")),
         false => io::Error::new(kind, text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_in_xml_is_told_in_words() {
+        for (text, told) in [
+            ("no tags", "no tags"),
+            ("it answers: <?xml?><Error><Code>NoSuchKey</Code></Error> twice", "it answers: NoSuchKey twice"),
+            (
+                "<Error><Code>AccessDenied</Code><Message> Not you. </Message><HostId>x</HostId></Error>",
+                "AccessDenied (Not you.)",
+            ),
+            ("1 < 2 > 0", "1 < 2 > 0"),
+            ("<Code>cut off", "<Code>cut off"),
+        ] {
+            assert_eq!(without_tags(text), told);
+        }
     }
 }

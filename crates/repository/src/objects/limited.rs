@@ -105,6 +105,10 @@ impl Objects for Limited {
         self.inner.free()
     }
 
+    fn vault_is_there(&self) -> Result<bool, ObjectError> {
+        self.inner.vault_is_there()
+    }
+
     fn caveat(&self) -> Option<String> {
         self.inner.caveat()
     }

@@ -133,6 +133,15 @@ pub trait Objects: Send + Sync + Debug {
         Ok(None)
     }
 
+    /// Whether the place is there that the repository's own folder lies in, or would be made in. Storages without folders, and those
+    /// that cannot tell, say yes.
+    ///
+    /// # Errors
+    /// Whatever the storage says.
+    fn vault_is_there(&self) -> Result<bool, ObjectError> {
+        Ok(true)
+    }
+
     /// What the storage does not promise although a backup needs it, and the profile accepts that.
     fn caveat(&self) -> Option<String> {
         None
@@ -209,6 +218,12 @@ pub struct Version {
     pub is_marker: bool,
 }
 
+/// The bucket is not there. A list alone says so: asked for an object, a service says the same as where that one is missing.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("there is no such bucket")]
+#[cfg_attr(not(feature = "object-store"), expect(dead_code, reason = "only a bucket can be missing so"))]
+pub(crate) struct NoBucket;
+
 /// A call of a storage that failed.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {action} {name}: {source}")]
@@ -232,6 +247,11 @@ impl ObjectError {
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         self.source.kind() == io::ErrorKind::NotFound
+    }
+
+    /// Whether the whole bucket is not there.
+    pub(crate) fn is_no_bucket(&self) -> bool {
+        self.source.get_ref().is_some_and(|inner| inner.is::<NoBucket>())
     }
 
     /// Whether this account may not do it.

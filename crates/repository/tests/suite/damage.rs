@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::common::{Ca, over, repository};
-use crate::objects::{Fault, Faulty};
+use crate::objects::{Fault, Faulty, Memory};
 
 #[test]
 fn another_key_opens_nothing() {
@@ -29,7 +29,7 @@ fn another_key_opens_nothing() {
 fn where_no_repository_is_none_is_made() {
     let memory = crate::objects::Memory::default();
     let nothing = over(Arc::new(memory.clone()), &Secret::generate(Path::new("a test")));
-    assert!(matches!(nothing.points().unwrap_err(), Error::NoRepository { .. }));
+    assert!(matches!(nothing.points().unwrap_err(), Error::Gone { .. }));
     assert!(memory.all().is_empty());
 }
 
@@ -136,12 +136,56 @@ fn what_opens_a_repository_is_damaged_and_not_the_password_wrong() {
     };
     let key = format!("keys/{}", ids[0]);
     let error = with(&key, &one).unwrap_err();
-    assert!(matches!(error, Error::Damaged { .. }) && error.to_string().contains(&key), "{error}");
+    assert!(matches!(error, Error::DeadKey { .. }) && error.to_string().contains(&key), "{error}");
     assert!(with(&key, &other).unwrap().is_empty());
     let error = with("config", &other).unwrap_err();
     assert!(matches!(error, Error::Damaged { .. }) && error.to_string().contains("config"), "{error}");
     let error = with("config", &wrong).unwrap_err();
     assert!(matches!(error, Error::NoKeyFits { .. }), "{error}");
+}
+
+/// Every object written over, as ransomware does: nobody is told that the key is wrong, and everybody what brings it back.
+#[test]
+fn a_repository_that_was_written_over_is_damaged_and_not_the_key_wrong() {
+    let ca = Ca::create();
+    let (memory, key_file, sound) = repository();
+    let password = Secret::from_password("one", Path::new("a file"));
+    let unused = memory.copy();
+    sound.add_key(&password, Label { host: "tests", user: "somebody" }).unwrap();
+    let without_sets = memory.copy();
+    ca.back_up(&sound, BackupType::Full).unwrap();
+    let opened = |memory: &Memory, secret: &Secret| over(Arc::new(memory.copy()), secret).points();
+    // All but what begins so is written over.
+    let ransomed = |memory: &Memory, but: &str| {
+        let ransomed = memory.copy();
+        for (name, content) in
+            memory.all().iter().filter(|(name, _)| but.is_empty() || !name.starts_with(but))
+        {
+            ransomed.overwrite(name, content.iter().map(|byte| byte ^ 0x5a).collect());
+        }
+        ransomed
+    };
+    let wrong = Secret::generate(Path::new("another file"));
+    for secret in [&key_file, &password, &wrong] {
+        for (memory, told) in [(&memory, "index/"), (&without_sets, "keys/")] {
+            let error = opened(&ransomed(memory, ""), secret).unwrap_err();
+            assert_eq!(error.class(), Class::Damaged, "{error}");
+            assert!(error.to_string().contains(told) && error.remedy().contains("undelete"), "{error}");
+        }
+    }
+    // One thing that is sound tells a right key from a wrong one.
+    for but in ["index/", "snapshots/"] {
+        let damaged = ransomed(&memory, but);
+        let error = opened(&damaged, &key_file).unwrap_err();
+        assert!(matches!(error, Error::Damaged { .. }) && error.to_string().contains("config"), "{error}");
+        assert!(matches!(opened(&damaged, &wrong), Err(Error::NoKeyFits { .. })), "{but}");
+    }
+    for memory in [&memory, &without_sets, &unused] {
+        assert!(matches!(opened(memory, &wrong), Err(Error::NoKeyFits { .. })), "nothing is damaged");
+    }
+    // Without a key in it, no password is wrong either.
+    let error = opened(&unused, &password).unwrap_err();
+    assert!(matches!(error, Error::NoPassword { .. }) && error.class() == Class::Damaged, "{error}");
 }
 
 /// What a cut upload leaves is named by no index. It does no harm, and nothing leans on it (trap 3).
@@ -165,6 +209,40 @@ fn packs_that_no_index_names_are_told_and_do_no_harm() {
         certadm_set::take_into(&mut ca.source(), Box::new(sink), &kind, &mut Silent).unwrap();
         assert_eq!(crate::common::assert_whole(&repository, ca.beside()), 1);
     }
+}
+
+/// What a killed backup has sent is not lost: a repair takes it into the index, and the next backup does not send it again.
+#[test]
+fn a_repair_takes_up_what_a_killed_backup_has_sent() {
+    let mut ca = Ca::create();
+    ca.issue(3_000);
+    let (memory, secret, sound) = repository();
+    ca.back_up(&sound, BackupType::Full).unwrap();
+    // The state before index and snapshot.
+    for name in [memory.names("index/"), memory.names("snapshots/")].concat() {
+        memory.remove(&name);
+    }
+    let bytes = |memory: &Memory| -> usize {
+        memory.all().iter().filter(|(name, _)| name.starts_with("data/")).map(|(_, pack)| pack.len()).sum()
+    };
+    let sends = |is_repaired: bool| {
+        let memory = memory.copy();
+        let repository = over(Arc::new(memory.clone()), &secret);
+        assert!(0 < repository.check(Part::NONE, &mut Silent).unwrap().unnamed_packs);
+        if is_repaired {
+            let repaired = repository.repair(&RepairOptions::default(), &mut Silent).unwrap();
+            assert!(0 < repaired.taken_in && repaired.lost.is_empty(), "{repaired:?}");
+        }
+        let before = bytes(&memory);
+        let kind =
+            certadm_set::TakeOptions { truncate: false, ..certadm_set::TakeOptions::new(BackupType::Full) };
+        let sink = repository.sink(crate::common::options(None)).unwrap();
+        certadm_set::take_into(&mut ca.source(), Box::new(sink), &kind, &mut Silent).unwrap();
+        assert_eq!(crate::common::assert_whole(&repository, ca.beside()), 1);
+        bytes(&memory) - before
+    };
+    let (again, after_repair) = (sends(false), sends(true));
+    assert!(after_repair * 4 < again * 3, "{after_repair} of {again}");
 }
 
 /// What was stored just now is read back, or not, as it was asked for; logs always are.

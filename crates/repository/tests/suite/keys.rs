@@ -3,7 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use certadm_repository::{Error, Label, Secret};
+use certadm_repository::{Error, Label, Part, Secret};
+use certadm_rules::Diagnosis;
+use certadm_rules::diagnosis::Class;
+use certadm_set::Silent;
 
 use crate::common::{over, repository};
 use crate::objects::{Fault, Faulty};
@@ -79,4 +82,65 @@ fn a_key_that_says_nothing_sensible_is_listed_by_its_id() {
     let keys = repository.keys().unwrap();
     assert_eq!(keys.len(), 4);
     assert!(keys.iter().all(|key| key.host.is_empty()));
+}
+
+/// One flipped bit in the object of a recovery code is found while the key file still opens everything, and not when it is gone.
+#[test]
+fn a_key_that_has_changed_is_told_and_counts_for_no_password() {
+    let (memory, secret, repository) = repository();
+    let dead = || {
+        let checked = repository.check(Part::NONE, &mut Silent).unwrap();
+        let dead = repository.dead_keys(&checked.keys);
+        assert!(dead.iter().all(|error| error.class() == Class::Damaged));
+        dead.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let one = repository.add_key(&password("one"), LABEL).unwrap();
+    assert_eq!(dead(), [""; 0]);
+    let name = format!("keys/{one}");
+    let sound = memory.all()[&name].clone();
+    let mut flipped = sound.to_vec();
+    let place = flipped.len() - 30;
+    flipped[place] ^= 1;
+    // A file that somebody has written over, cut short, or left empty.
+    for content in [flipped.clone(), sound[..sound.len() - 1].to_vec(), Vec::new()] {
+        memory.overwrite(&name, content);
+        let told = dead();
+        assert!(told.len() == 2 && told[0].contains(&name), "{told:?}");
+        assert!(told[1].starts_with("no password opens"), "{told:?}");
+        assert!(!repository.keys().unwrap()[0].is_sound);
+    }
+    memory.overwrite(&name, flipped);
+    let error = over(Arc::new(memory.clone()), &password("one")).points().unwrap_err();
+    assert!(matches!(error, Error::DeadKey { .. }) && error.to_string().contains(&name), "{error}");
+    assert!(
+        error.remedy().contains("key rotate") && error.remedy().contains("undelete"),
+        "{}",
+        error.remedy()
+    );
+
+    // With a second password, which is sound, the first is still told; and it is the second that stays.
+    let two = repository.add_key(&password("two"), LABEL).unwrap();
+    assert!(dead().len() == 1 && dead()[0].contains(&name), "{:?}", dead());
+    assert!(matches!(repository.remove_key(&two), Err(Error::KeyNeeded { .. })), "it alone opens anything");
+    assert!(over(Arc::new(memory.clone()), &password("two")).points().is_ok());
+    repository.remove_key(&one).unwrap();
+    assert_eq!(dead(), [""; 0]);
+    // Rotating a dead key is the way back where it is the only one.
+    memory.overwrite(&format!("keys/{two}"), b"{}".to_vec());
+    assert!(matches!(repository.remove_key(&two), Err(Error::KeyNeeded { .. })));
+    repository.rotate_key(None, &password("three"), LABEL).unwrap();
+    assert_eq!(dead(), [""; 0]);
+    for key in memory.names("keys/") {
+        memory.remove(&key);
+    }
+    assert!(dead().len() == 1 && dead()[0].starts_with("no password opens"), "{:?}", dead());
+    // Junk under the name of its own bytes is no key either.
+    let junk = b"{}";
+    let id = certadm_rules::hex::encode(&<sha2::Sha256 as sha2::Digest>::digest(junk));
+    memory.overwrite(&format!("keys/{id}"), junk.to_vec());
+    assert_eq!(dead().len(), 2);
+    // Where there is no repository there is no list of its keys.
+    memory.remove("config");
+    let none = over(Arc::new(memory), &secret).keys();
+    assert!(none.is_err(), "{none:?}");
 }

@@ -12,6 +12,7 @@ mod faults;
 mod following;
 #[cfg(feature = "object-store")]
 mod foreign;
+mod gone;
 #[cfg(feature = "object-store")]
 mod http;
 mod keys;

@@ -179,6 +179,14 @@ fn a_server_keeps_a_repository_and_one_that_only_appends_deletes_nothing() {
     let vault = vault(ca.beside(), &address, "");
     let repository = used(&vault, name, &mut ca);
     assert_keeps(&repository, &ca);
+    // Whether it only appends is asked of the server itself.
+    let lock = || {
+        let steps = examine(&vault, Some(name), &mut |_| {});
+        steps.into_iter().find(|step| step.name == "lock").unwrap().seen.unwrap()
+    };
+    assert!(lock().contains("can delete and replace nothing"), "{}", lock());
+    service.append_only.store(false, Ordering::SeqCst);
+    assert!(lock().contains("may delete"), "{}", lock());
     let names: Vec<String> = service.objects.lock().unwrap().keys().cloned().collect();
     assert!(
         names

@@ -83,17 +83,23 @@ fn stock_restic_checks_lists_and_restores_what_was_stored() {
         assert_eq!(repository.points().unwrap().len(), 1);
         ca.issue(1);
         ca.back_up(&repository, BackupType::LogsOnly).unwrap();
-        // What was attached is there, and the earlier version, too.
-        let full = repository.select(&Selector::LatestFull).unwrap();
-        let fetched = repository.fetch(&full, &work, &mut Silent).unwrap();
-        std::fs::create_dir(fetched.sets[0].join("Identity")).unwrap();
-        std::fs::write(fetched.sets[0].join("Identity/note.txt"), "a note").unwrap();
-        repository.store_attached(&full[0], &fetched.sets[0], &mut Silent).unwrap();
-        drop(fetched);
+        // What was attached is there, and the earlier versions, too.
+        for attached in ["note.txt", "Attachments/ca.key"] {
+            let full = repository.select(&Selector::LatestFull).unwrap();
+            let fetched = repository.fetch(&full, &work, &mut Silent).unwrap();
+            let file = fetched.sets[0].join("Identity").join(attached);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, attached).unwrap();
+            repository.store_attached(&full[0], &fetched.sets[0], &mut Silent).unwrap();
+        }
+        for _ in 0..2 {
+            ca.issue(1);
+            ca.back_up(&repository, BackupType::LogsOnly).unwrap();
+        }
         let checked = restic(&place, &work, &["check", "--read-data"]);
         assert!(checked.contains("no errors were found"), "{checked}");
         let listed = restic(&place, &work, &["snapshots", "--tag", "kind:full"]);
-        assert!(listed.contains("attached:1") && listed.contains("2 snapshots"), "{listed}");
+        assert!(listed.contains("attached:2") && listed.contains("3 snapshots"), "{listed}");
         restic(
             &place,
             &work,
@@ -106,24 +112,44 @@ fn stock_restic_checks_lists_and_restores_what_was_stored() {
                 work.join("attached").to_str().unwrap(),
             ],
         );
-        assert_eq!(std::fs::read(work.join("attached/Identity/note.txt")).unwrap(), b"a note");
+        assert_eq!(std::fs::read(work.join("attached/Identity/note.txt")).unwrap(), b"note.txt");
         assert!(verify(&[work.join("attached")], &mut Silent).is_restorable());
-        let sets = ["full", "logs"].map(|kind| {
-            let target = work.join(kind);
-            let tag = format!("kind:{kind}");
-            restic(
-                &place,
-                &work,
-                &["restore", "latest", "--tag", &tag, "--target", target.to_str().unwrap()],
-            );
-            target
-        });
-        let report = verify(&sets, &mut Silent);
-        assert!(report.is_restorable(), "{:?}", report.findings);
-        assert_eq!(report.content.unwrap().certificates, 9);
+        restore_as_documented(&place, &work);
     }
 }
 
+/// The recipe of docs/repository.md, for a CA of which only the vault and the code are left: the newest full set, with the key that was
+/// attached to it, and by its id each log set since then.
+fn restore_as_documented(place: &Path, work: &Path) {
+    let restore = |what: &[&str], target: &str| {
+        let target = work.join(target);
+        let arguments = [&["restore"], what, &["--target", target.to_str().unwrap()]].concat();
+        restic(place, work, &arguments);
+        target
+    };
+    let full = restore(&["latest", "--tag", "kind:full"], "full");
+    assert!(full.join("Identity/Attachments/ca.key").is_file(), "an earlier version came out");
+    let snapshots = restic(place, work, &["snapshots", "--json"]);
+    let snapshots: serde_json::Value = serde_json::from_str(&snapshots).unwrap();
+    let tag = |snapshot: &serde_json::Value, name: &str| {
+        let tags = snapshot["tags"].as_array().unwrap().iter().filter_map(serde_json::Value::as_str);
+        tags.filter_map(|tag| tag.strip_prefix(name)).next().unwrap_or_default().to_owned()
+    };
+    let end = |snapshot: &serde_json::Value| {
+        u32::from_str_radix(tag(snapshot, "gen:").split_once('-').unwrap().1, 16).unwrap()
+    };
+    let all = snapshots.as_array().unwrap();
+    let newest = all.iter().filter(|one| tag(one, "kind:") == "full").max_by_key(|one| end(one)).unwrap();
+    let logs = all.iter().filter(|one| tag(one, "kind:") == "logs" && end(newest) < end(one));
+    let logs = logs.filter(|one| tag(one, "base:") == tag(newest, "base:"));
+    let sets: Vec<PathBuf> = logs
+        .map(|one| restore(&[&one["id"].as_str().unwrap()[..8]], &format!("logs-{}", end(one))))
+        .collect();
+    assert_eq!(sets.len(), 3);
+    let report = verify(&[&[full][..], &sets].concat(), &mut Silent);
+    assert!(report.is_restorable(), "{:?}", report.findings);
+    assert_eq!(report.content.unwrap().certificates, 11);
+}
 /// A folder in which stock restic prunes just before an index is written.
 #[derive(Debug)]
 struct Pruning {

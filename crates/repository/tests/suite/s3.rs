@@ -498,6 +498,14 @@ fn a_bucket_that_is_gone_and_wrong_credentials_are_told() {
     service.gone.store(true, Ordering::SeqCst);
     let error = repository.points().unwrap_err();
     assert!(error.class() == Class::Unreachable && error.to_string().contains("bucket"), "{error}");
+    // It is no fault of the credentials, and no answer in XML is shown.
+    let steps = certadm_repository::examine(&vault, Some("ca"), &mut |_| {});
+    let told = |name: &str| steps.iter().find(|step| step.name == name).map(|step| &step.seen);
+    assert!(told("credentials").unwrap().is_ok(), "{steps:?}");
+    let error = told("bucket").unwrap().as_ref().unwrap_err();
+    assert!(error.to_string().contains("no such bucket") && !error.to_string().contains('<'), "{error}");
+    assert!(error.remedy().contains("make the bucket"), "{}", error.remedy());
+    assert!(told("storage").is_none(), "the walk ends there");
     let error = ca.back_up(&repository, BackupType::Full).unwrap_err();
     assert_eq!(error.class(), Class::Unreachable, "{error}");
     assert!(logs.iter().all(|log| ca.logs().contains(log)), "a log is gone");
@@ -528,7 +536,7 @@ fn locked_objects_outlive_whoever_has_the_credentials() {
     assert!(steps.iter().all(|step| step.seen.is_ok()), "{told:?}");
     let names: Vec<&str> = told.iter().map(|(name, _)| *name).collect();
     assert_eq!(names, certadm_repository::steps(&vault));
-    assert_eq!(names[..4], ["dns", "tls", "credentials", "storage"]);
+    assert_eq!(names[..5], ["dns", "tls", "credentials", "bucket", "storage"]);
     assert!(told.iter().any(|(name, text)| *name == "lock" && text.contains("35 days")), "{told:?}");
 
     // The attack: each object is deleted, one is written over, and the versions themselves are tried.
@@ -544,7 +552,18 @@ fn locked_objects_outlive_whoever_has_the_credentials() {
             _ => service.objects.lock().unwrap().remove(key),
         };
     }
-    assert!(repository.points().is_err());
+    // With its key here, a bucket that is empty is no new vault.
+    let walked = certadm_repository::examine(&vault, Some("ca"), &mut |_| {});
+    let gone = [
+        repository.points().map(drop),
+        vault.repositories().map(drop),
+        vault.repository(None).map(drop),
+        walked.into_iter().next_back().unwrap().seen.map(drop),
+    ];
+    for error in gone.map(Result::unwrap_err) {
+        assert!(matches!(error, Error::Gone { .. }) && error.remedy().contains("undelete"), "{error}");
+    }
+    let repository = vault.repository(Some("ca")).unwrap();
     let before = now() - 1_800;
     let would = repository.undelete(before, true).unwrap();
     assert_eq!((would.deleted.len(), would.overwritten.len()), (objects.len() - 1, 1));

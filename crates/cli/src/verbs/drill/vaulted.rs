@@ -84,12 +84,13 @@ impl Vaulted {
         let repository = vault.repository(None)?;
         let checked = repository.check(Part::ALL, &mut output.progress())?;
         let fetched = places::fetch(&repository, &Selector::Latest, &self.root, &mut output.progress())?;
+        let dead = repository.dead_keys(&checked.keys).into_iter().map(|error| error.to_string());
         let seen = Seen {
             place: self.root.join("vault"),
             sets: repository.points()?.len(),
             packs: checked.packs,
             bytes: checked.bytes,
-            problems: checked.problems.into_iter().map(|problem| problem.text).collect(),
+            problems: checked.problems.into_iter().map(|problem| problem.text).chain(dead).collect(),
         };
         output.line(format!(
             "Opened the repository by its recovery code, its key is lost: {} sets, {} packs with {} read, {} of the sets \

@@ -26,6 +26,10 @@ pub(crate) struct InitArgs {
     /// name leads to it from now on
     #[arg(long)]
     next: bool,
+    /// Make it under the key that is here already: because another vault has the same key files, because the making of the repository was
+    /// cut off, or because it is lost for good. Without this a key that is here says that the repository is not mounted, or gone
+    #[arg(long, conflicts_with = "next")]
+    reuse_key: bool,
     #[command(flatten)]
     code: CodeArgs,
 }
@@ -40,9 +44,10 @@ pub(super) fn run(args: &InitArgs, output: Output) -> Result<Done, Failure> {
     let vault = places::vault(&address.vault)?;
     let host = own_host_name();
     let label = Label { host: &host, user: "recovery code" };
-    let make = |code: &Zeroizing<String>| match args.next {
-        true => vault.create_next(&ca, code, label),
-        false => vault.create(&ca, code, label),
+    let make = |code: &Zeroizing<String>| match (args.next, args.reuse_key) {
+        (true, _) => vault.create_next(&ca, code, label),
+        (_, true) => vault.create_under_known_key(&ca, code, label),
+        _ => vault.create(&ca, code, label),
     };
     let repository = args.code.with_code(output, make, |code| vault.is_opened_by(&ca, code))?;
     output.line(format!("Made the repository {} in {}.", repository.address(), vault.place()));

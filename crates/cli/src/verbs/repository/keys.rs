@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use certadm_client::own_host_name;
-use certadm_repository::{CaRepository, Key, Label, Secret};
+use certadm_repository::{CaRepository, Error, Key, Label, Secret};
+use certadm_rules::Diagnosis;
+use certadm_rules::finding::{Finding, Kind};
 use certadm_rules::printable::printable;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -11,7 +13,8 @@ use zeroize::Zeroizing;
 
 use super::code::CodeArgs;
 use super::named::repository;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
+use crate::findings;
 use crate::output::{Done, Output};
 use crate::secrets::warn_if_exposed;
 
@@ -28,7 +31,7 @@ pub(crate) enum KeyCommand {
     #[command(after_help = "Example: certadm repository key add vault: --password-file operator\n\
         Example: certadm repository key add vault: --recovery-file code2")]
     Add(AddArgs),
-    /// Remove a key. The last one stays
+    /// Remove a key. The last one that is sound stays
     #[command(after_help = "Example: certadm repository key remove vault: 7f3a90c2")]
     Remove(RemoveArgs),
     /// Put a new password or recovery code in the place of a key: the new one opens the repository before the old one goes
@@ -164,10 +167,28 @@ fn list(repository: &CaRepository, output: Output) -> Result<Done, Failure> {
     let keys = repository.keys()?;
     for key in &keys {
         let said = [&key.user, &key.host, &key.created].map(|text| printable(text).into_owned());
-        output.result(format!("{}  {}  {}  {}", short(&key.id), said[2], said[1], said[0]));
+        let dead = if key.is_sound { "" } else { "  DAMAGED: it opens nothing" };
+        output.result(format!("{}  {}  {}  {}{dead}", short(&key.id), said[2], said[1], said[0]));
     }
+    let found = dead(repository, &keys);
+    findings::print(&found, output);
     let keys: Vec<Value> = keys.iter().map(to_json).collect();
-    Ok(Done::good(json!({ "repository": repository.address(), "keys": keys })))
+    let exit = if found.is_empty() { Exit::Good } else { Exit::Damaged };
+    let result =
+        json!({ "repository": repository.address(), "keys": keys, "findings": findings::list(&found) });
+    Ok(Done { exit, result })
+}
+
+/// What is wrong with the keys of a repository.
+pub(super) fn dead(repository: &CaRepository, keys: &[Key]) -> Vec<Finding> {
+    let finding = |error: Error| {
+        let kind =
+            if matches!(error, Error::NoPassword { .. }) { Kind::FileMissing } else { Kind::FileChanged };
+        Finding::error(kind, error.hresult(), error.to_string())
+            .in_file(repository.address())
+            .remedy(error.remedy().into_owned())
+    };
+    repository.dead_keys(keys).into_iter().map(finding).collect()
 }
 
 fn done(repository: &CaRepository, added: Option<&str>, removed: Option<&Key>) -> Done {
@@ -179,7 +200,13 @@ fn done(repository: &CaRepository, added: Option<&str>, removed: Option<&Key>) -
 }
 
 fn to_json(key: &Key) -> Value {
-    json!({ "id": key.id, "created": key.created, "host": key.host, "user": key.user })
+    json!({
+        "id": key.id,
+        "created": key.created,
+        "host": key.host,
+        "user": key.user,
+        "sound": key.is_sound,
+    })
 }
 
 fn short(id: &str) -> &str {

@@ -179,6 +179,7 @@ fn check(args: &CheckArgs, output: Output) -> Result<Done, Failure> {
                 .remedy("bring what is missing back from a copy of the vault, or run `certadm repository repair --read` and take a full backup")
         })
         .collect();
+    found.extend(keys::dead(&repository, &checked.keys));
     let is_sound = found.is_empty();
     found.extend(ends.iter().flat_map(|ends| locks::neglected(ends, &repository.address())));
     found.extend(untold.clone());
@@ -188,7 +189,9 @@ fn check(args: &CheckArgs, output: Output) -> Result<Done, Failure> {
             "{} packs {}",
             checked.unnamed_packs,
             match is_sound {
-                true => "belong to no set: backups that were cut off left them. They do no harm.",
+                true =>
+                    "belong to no set: backups that were cut off left them. They do no harm. After `certadm repository repair` the next backup uses \
+                     what is in them and does not send it again.",
                 false => "are named by no index. A repair takes in what the sets need of them.",
             }
         ));

@@ -10,6 +10,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::info::to_json;
+use super::keys;
 use super::named::repository;
 use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output};
@@ -49,9 +50,13 @@ pub(super) fn run(args: &RepairArgs, output: Output) -> Result<Done, Failure> {
             counted(repaired.taken_in, "pack")
         ));
     }
-    let found = lost(&repaired, &repository.address());
+    let lacking = lost(&repaired, &repository.address());
+    // No repair brings a password back, and whoever repairs must not take the repository for sound.
+    let dead = keys::dead(&repository, &repository.keys()?);
+    let is_whole = lacking.is_empty();
+    let found: Vec<Finding> = lacking.into_iter().chain(dead).collect();
     findings::print(&found, output);
-    let (verdict, tone) = match (found.is_empty(), repaired.forgotten) {
+    let (verdict, tone) = match (is_whole, repaired.forgotten) {
         (true, _) if args.read => ("Every set is whole. Backups can go on.", Tone::Good),
         (true, _) => (
             "Every set has its packs. Backups can go on. The bytes of packs were not read: --read does that.",

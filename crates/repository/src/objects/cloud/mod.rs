@@ -24,7 +24,7 @@ use object_store::{
 use zeroize::Zeroizing;
 
 use self::signed::Signed;
-use super::http::{Connector, io_of, wait};
+use super::http::{Connector, io_of, io_of_list, wait};
 use super::{Locks, ObjectError, Objects};
 use crate::generation;
 use crate::place::{Bucket, Lock, Service};
@@ -80,7 +80,8 @@ impl CloudObjects {
     /// When the bucket cannot be listed.
     pub(crate) fn repositories(&self, fits: &dyn Fn(&str) -> bool) -> Result<Vec<String>, ObjectError> {
         let failed = |error| ObjectError::new("list", &self.place, error);
-        let listed = wait(self.store.list_with_delimiter(Some(&self.root))).map_err(io_of).map_err(failed)?;
+        let listed = wait(self.store.list_with_delimiter(Some(&self.root)));
+        let listed = listed.map_err(io_of_list).map_err(failed)?;
         let mut names = Vec::new();
         for name in listed.common_prefixes.iter().filter_map(|key| decoded(key.filename()?)) {
             if !fits(&name) {
@@ -103,10 +104,20 @@ impl CloudObjects {
     /// # Errors
     /// When it does not.
     pub(crate) fn credentials(&self) -> Result<String, ObjectError> {
-        match wait(self.store.list_with_delimiter(Some(&self.root))) {
-            Ok(_) | Err(StoreError::NotFound { .. }) => Ok("the service takes them".to_owned()),
-            Err(error) => Err(ObjectError::new("sign in to", &self.place, io_of(error))),
+        match self.bucket() {
+            Err(error) if !error.is_no_bucket() => Err(ObjectError { action: "sign in to", ..error }),
+            _ => Ok("the service takes them".to_owned()),
         }
+    }
+
+    /// Whether the bucket is there.
+    ///
+    /// # Errors
+    /// When it is not, or cannot be listed.
+    pub(crate) fn bucket(&self) -> Result<String, ObjectError> {
+        let listed = wait(self.store.list_with_delimiter(Some(&self.root)));
+        let listed = listed.map_err(|error| ObjectError::new("list", &self.place, io_of_list(error)));
+        listed.map(|_| "it is there".to_owned())
     }
 
     fn signed_by(&self) -> io::Result<&Signed> {
@@ -224,11 +235,7 @@ impl Objects for CloudObjects {
     }
 
     fn list(&self, folder: &str) -> Result<Vec<(String, u64)>, ObjectError> {
-        self.listed(folder).map_err(|error| {
-            let gone = matches!(error, StoreError::NotFound { .. });
-            let error = if gone { io::Error::other("the bucket does not exist") } else { io_of(error) };
-            ObjectError::new("list", folder, error)
-        })
+        self.listed(folder).map_err(|error| ObjectError::new("list", folder, io_of_list(error)))
     }
 
     fn delete(&self, name: &str) -> Result<(), ObjectError> {

@@ -341,6 +341,14 @@ impl Objects for SftpObjects {
             .collect())
     }
 
+    fn vault_is_there(&self) -> Result<bool, ObjectError> {
+        let Some((vault, _)) = self.root.rsplit_once('/').filter(|(vault, _)| !vault.is_empty()) else {
+            return Ok(true);
+        };
+        let found = self.with(true, |session| stat(session, vault));
+        Ok(found.map_err(|error| ObjectError::new("look at", &self.place, error))?.is_some())
+    }
+
     fn delete(&self, name: &str) -> Result<(), ObjectError> {
         let path = self.path(name);
         let deleted = self.with(true, |session| match session.done(&Request::Remove(&path)) {
