@@ -153,7 +153,7 @@ impl Logon {
         let (Some(Taken::Kerberos), Ok(book)) = (state.taken, &self.book) else { return false };
         let Error::Authentication { source, .. } = error else { return false };
         match source {
-            AuthError::Kerberos { error: InitiateError::Refused(refusal) }
+            AuthError::Kerberos { error: InitiateError::Refused { error: refusal, .. } }
                 if refusal.code == ErrorCode::SKEW && !state.is_skewed =>
             {
                 state.is_skewed = true;
