@@ -59,8 +59,7 @@ pub(crate) struct Found {
 
 impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let places: Vec<_> = self.kdcs.places.iter().map(|(host, port)| format!("{host}:{port}")).collect();
-        write!(f, "{} has {}, by {}", self.realm, places.join(", "), self.kdcs.named_by)
+        write!(f, "{} has {}", self.realm, self.kdcs)
     }
 }
 
@@ -259,7 +258,12 @@ impl Book {
         let mut question = first;
         loop {
             let kdcs = pages.finder(self).kdcs(&question.realm)?;
-            match take(&ask(&kdcs, &question, self.patience)?)? {
+            let mut failed = Vec::new();
+            let answer = ask(&kdcs, &question, self.patience, &mut failed);
+            if !failed.is_empty() {
+                pages.finder(self).put_last(&failed);
+            }
+            match take(&answer?)? {
                 Step::Ask(next) => question = next,
                 Step::Done(done) => return Ok(done),
             }
