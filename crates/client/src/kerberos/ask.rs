@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use certadm_kerberos::client::{Question, Worth, answer_size, worth};
 
+use super::dns::KdcPlace;
 use super::error::KerberosError;
-use super::locate::{KdcPlace, Kdcs};
+use super::locate::Kdcs;
 use super::timed::Timed;
 
 /// How long a connection to one KDC may take where there are others.

@@ -10,19 +10,14 @@ use std::path::{Path, PathBuf};
 use certadm_auth::AccountName;
 use certadm_kerberos::Principal;
 
-use super::dns;
+use super::dns::{self, KdcPlace, MAX_KDCS};
 use super::error::KerberosError;
 use super::krb5_conf::Krb5Conf;
 
 /// The port of a KDC.
 const PORT: u16 = 88;
-/// Most KDCs of a realm that are known. How many are asked is a matter of time.
-pub(super) const MAX_KDCS: usize = 64;
 /// Most of them that are shown.
 const SHOWN: usize = 8;
-
-/// Host and port of a KDC.
-pub(crate) type KdcPlace = (String, u16);
 
 /// What client.toml says of Kerberos for a server.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
