@@ -42,8 +42,17 @@ pub(super) fn services(name: &str, servers: &[SocketAddr]) -> io::Result<Vec<Kdc
     records(name, servers).map(|records| ordered(records, &mut random))
 }
 
+/// Why nobody is asked where no name server is known.
+const fn without_servers(is_windows: bool) -> &'static str {
+    match is_windows {
+        // Where they stand there, no file tells.
+        true => "DNS is not asked on Windows; give the KDC by --kdc, or by `kdc` in client.toml",
+        false => "no name server is configured",
+    }
+}
+
 fn records(name: &str, servers: &[SocketAddr]) -> io::Result<Vec<Record>> {
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "no name server is configured");
+    let mut last = io::Error::new(io::ErrorKind::NotFound, without_servers(cfg!(windows)));
     for server in servers.iter().take(MAX_SERVERS) {
         for _ in 0..TRIES {
             match ask(name, *server) {
@@ -226,12 +235,16 @@ fn name_at(message: &[u8], at: usize) -> Option<(String, usize)> {
     None
 }
 
-/// The name servers of this machine. A file without any means the one on this machine itself (resolv.conf(5)).
+/// The name servers of this machine. A file without any means the one on this machine itself (resolv.conf(5)). None on Windows,
+/// where everybody may make a file of that path.
 pub(crate) fn servers_of_this_machine() -> Vec<SocketAddr> {
     const FILE: &str = "/etc/resolv.conf";
+    if cfg!(windows) {
+        return Vec::new();
+    }
     let text = certadm_files::Found::named(FILE).read(64 * 1024).unwrap_or_default();
     let mut servers = servers_in(&String::from_utf8_lossy(&text), &interface_number);
-    if cfg!(unix) && servers.is_empty() {
+    if servers.is_empty() {
         servers.push((Ipv4Addr::LOCALHOST, PORT).into());
     }
     servers
@@ -405,6 +418,14 @@ mod tests {
         assert_eq!(services(NAME, &[server]).unwrap(), [("dc1.toy.test".to_owned(), 88)]);
         thread.join().unwrap();
         assert!(services(NAME, &[]).is_err());
+    }
+
+    #[test]
+    fn who_has_no_name_server_is_told_what_to_give() {
+        let told = services(NAME, &[]).unwrap_err().to_string();
+        assert_eq!(told, without_servers(cfg!(windows)));
+        assert!(without_servers(true).contains("--kdc") && without_servers(false).contains("name server"));
+        assert_eq!(servers_of_this_machine().is_empty(), cfg!(windows));
     }
 
     #[test]

@@ -163,6 +163,9 @@ impl Diagnosis for KerberosError {
             Self::NoRealm { .. } => {
                 "write the account as user@REALM, or give --realm, `realm` in client.toml or `default_realm` in krb5.conf"
             }
+            Self::NoKdc { .. } if cfg!(windows) => {
+                "give --kdc HOST, `kdc` in client.toml, or `kdc` below [realms] in krb5.ini; DNS is not asked on Windows"
+            }
             Self::NoKdc { .. } => {
                 "give --kdc HOST, `kdc` in client.toml, or `kdc` below [realms] in krb5.conf; DNS has it as SRV record \
                  _kerberos._tcp.REALM"
