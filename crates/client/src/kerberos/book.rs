@@ -210,7 +210,12 @@ impl Book {
         let asked = client.realm().to_owned();
         let mut logon = Logon::new(client, secret);
         let first = logon.start(&System)?;
-        let done = self.drive(pages, first, |answer| logon.answer(answer, &System))?;
+        let done = self.drive(pages, first, |answer| logon.answer(answer, &System));
+        let done = match (done, logon.first_refusal()) {
+            // That realm was a guess. What the account's own one has said is the reason.
+            (Err(KerberosError::NoKdc { .. }), Some(first)) => return Err(first.clone().into()),
+            (done, _) => done?,
+        };
         pages.clock_offset = done.clock_offset;
         // The KDC may know the realm by another name, which counts from here on.
         if let Some(granted) = done.credential.service.granted_realm().map(str::to_owned) {
