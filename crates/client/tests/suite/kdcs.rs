@@ -5,12 +5,14 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use certadm_client::{KerberosTarget, Target};
-use certadm_kerberos::Moment;
+use certadm_client::doctor::{Gate, Verdict, Visit, examine};
+use certadm_client::{Credentials, KerberosTarget, Target};
 use certadm_kerberos::message::{ErrorCode, KrbError};
+use certadm_kerberos::{Credential, Moment, Principal};
 use certadm_rules::{FileTime, Hresult};
 
-use crate::domain::{Domain, alice, password};
+use crate::domain::{Changes, Domain, REALM, alice, kinit, password, ticket};
+use crate::stores::write_cache;
 
 /// A KDC that answers every question with this, where it answers at all. It counts them.
 fn other_kdc(answer: Option<Vec<u8>>) -> (String, Arc<AtomicUsize>) {
@@ -77,4 +79,52 @@ fn a_mistyped_name_is_unknown_and_not_a_matter_of_kdcs() {
     assert!(told.contains("the KDC of TOY.TEST refused alise@mail"), "{told}");
     assert!(told.contains("6 (C_PRINCIPAL_UNKNOWN)") && !told.contains("no KDC"), "{told}");
     assert!(remedy.contains("account and realm"), "{remedy}");
+}
+
+/// A domain whose KDC's clock is ahead by so many seconds.
+fn ahead_by(seconds: i64) -> Domain {
+    let kdc = Box::new(move |kdc: &mut certadm_toy_kdc::Kdc| kdc.clock_offset = seconds);
+    Domain::with(Changes { kdc: Some(kdc), ..Changes::default() })
+}
+
+/// What a walk of doctor finds at the gate of the KDC's clock.
+fn clock_of(target: &Target, credentials: Credentials) -> (Verdict, String) {
+    let seen = examine(target, Some(credentials), false, &mut |_| {});
+    let is_clock = |visit: &&Visit| visit.gate == Gate::Clock;
+    let visit = seen.visits.iter().find(is_clock).unwrap();
+    (visit.verdict, visit.finding.detail.clone())
+}
+
+/// By how many seconds a text says that a clock is another one. A second may pass meanwhile.
+fn is_about(told: &str, seconds: i64, word: &str) -> bool {
+    (seconds - 3..=seconds + 3).any(|seconds| told.contains(&format!("{seconds} s {word}")))
+}
+
+#[test]
+fn the_clock_of_a_kdc_is_told_although_it_refuses_the_logon() {
+    let world = ahead_by(100);
+    let (verdict, told) = clock_of(&world.target(), password("alice", "wrong"));
+    assert_eq!(verdict, Verdict::Open, "{told}");
+    assert!(is_about(&told, 100, "ahead"), "{told}");
+}
+
+/// The header of a cache says how clocks were apart when it was written, and is no measurement.
+#[test]
+fn with_tickets_the_clock_is_that_of_the_kdc_that_was_asked() {
+    let world = ahead_by(100);
+    let cache = world.path("cache");
+    let with = |tickets: &[Credential]| {
+        write_cache(&cache, &Principal::account("alice", REALM), tickets);
+        clock_of(&world.target(), Credentials::Cache { path: Some(cache.clone()) })
+    };
+    let (verdict, told) = with(&[kinit(&world)]);
+    assert_eq!(verdict, Verdict::Open, "{told}");
+    assert!(is_about(&told, 100, "ahead"), "{told}");
+    let before = world.kdc.asked();
+    let tickets = [kinit(&world), ticket(&world, "RPCSS"), ticket(&world, "HOST")];
+    let asked_by_kinit = world.kdc.asked();
+    assert!(before < asked_by_kinit);
+    let (verdict, told) = with(&tickets);
+    assert_eq!((verdict, world.kdc.asked()), (Verdict::Skipped, asked_by_kinit), "{told}");
+    assert!(told.contains("not asked"), "{told}");
 }

@@ -49,6 +49,7 @@ pub struct Logon {
     was_skewed: bool,
     /// The refusal after which a part of the name was tried as a realm.
     first_refusal: Option<ClientError>,
+    kdc_ahead: Option<i64>,
 }
 
 /// What a logon leads to.
@@ -74,6 +75,7 @@ impl Logon {
             key: None,
             was_skewed: false,
             first_refusal: None,
+            kdc_ahead: None,
         }
     }
 
@@ -91,6 +93,13 @@ impl Logon {
     #[must_use]
     pub const fn first_refusal(&self) -> Option<&ClientError> {
         self.first_refusal.as_ref()
+    }
+
+    /// By how many seconds the KDC's clock is ahead of this machine's, as its last answer shows it; none before one does. A
+    /// logon that failed has it, too.
+    #[must_use]
+    pub const fn kdc_ahead(&self) -> Option<i64> {
+        self.kdc_ahead
     }
 
     /// Takes the answer to the last question.
@@ -122,12 +131,15 @@ impl Logon {
         if part.service.granted_realm() != Some(part.service.realm()) {
             return Err(self.other_answer("it is no ticket-granting ticket"));
         }
+        // The time at which the KDC gave it.
+        self.kdc_ahead = Some(part.auth_time.since(Moment::from(environment.now()).time));
         let credential = Credential::of_answer(reply.client, reply.ticket, part);
         Ok(Step::Done(LoggedOn { credential, clock_offset: self.clock_offset }))
     }
 
     /// What to do about an error: some of them are questions.
     fn refusal(&mut self, error: KrbError, environment: &dyn Environment) -> Result<Question, ClientError> {
+        self.kdc_ahead = Some(error.server_time.time.since(Moment::from(environment.now()).time));
         match error.code {
             ErrorCode::PREAUTH_REQUIRED if self.key.is_none() => {
                 self.adopt_clock(&error, environment);
