@@ -1,6 +1,7 @@
 //! Walking the gates between here and a backup, one by one, and naming the one that is shut.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use certadm_rules::diagnosis::chain_of;
 use certadm_rules::finding::Finding;
@@ -18,7 +19,7 @@ use crate::denial::{Attempt, LOGON, is_denial};
 use crate::dial::{Activated, Login, resolver_call, server_alive};
 use crate::error::Error;
 use crate::kerberos::{Book, KerberosError, LoggedOn};
-use crate::logon::Taken;
+use crate::logon::{Logon, Taken};
 use crate::refusal::{Cause, RoleNames};
 use crate::target::{Endpoint, Target};
 
@@ -32,6 +33,8 @@ pub struct Examination {
     pub visits: Vec<Visit>,
     /// What the CA says of itself; nothing of a CA that was not reached, or that says nothing.
     pub seen: Seen,
+    /// What was found beside the gates: that the clock of the CA's machine is another one.
+    pub findings: Vec<Finding>,
 }
 
 /// Walks from `target`'s name to a backup that could begin. `report` gets each gate as it is reached.
@@ -44,19 +47,23 @@ pub fn examine(
     prepare: bool,
     report: &mut dyn FnMut(&Visit),
 ) -> Examination {
-    let mut walk = Walk { visits: Vec::new(), seen: Seen::default(), report };
+    let mut walk = Walk { visits: Vec::new(), seen: Seen::default(), logon: None, report };
     walk.walk(target, credentials, prepare);
     for gate in Gate::ALL {
         if !walk.visits.iter().any(|visit| visit.gate == gate) {
             walk.skip(gate, "not reached");
         }
     }
-    Examination { visits: walk.visits, seen: walk.seen }
+    // That NTLM was taken is told at the gates.
+    let clock = walk.logon.as_ref().and_then(|logon| logon.clock_finding());
+    Examination { visits: walk.visits, seen: walk.seen, findings: clock.into_iter().collect() }
 }
 
 struct Walk<'a> {
     visits: Vec<Visit>,
     seen: Seen,
+    /// None before the account is known, and over a socket.
+    logon: Option<Arc<Logon>>,
     report: &'a mut dyn FnMut(&Visit),
 }
 
@@ -123,6 +130,7 @@ impl Walk<'_> {
             }
         }
         let login = self.pass(Gate::Authentication, Login::new(target.clone(), credentials))?;
+        self.logon = login.logon.clone();
         self.kerberos(&login)?;
         self.authentication(&login)?;
         let activated = self.pass(Gate::Activation, login.activate())?;
@@ -430,7 +438,7 @@ mod tests {
 
     /// What the walk would say of any code at any gate.
     fn advice(gate: Gate, error: &Error) -> String {
-        let mut walk = Walk { visits: Vec::new(), seen: Seen::default(), report: &mut |_| {} };
+        let mut walk = Walk { visits: Vec::new(), seen: Seen::default(), logon: None, report: &mut |_| {} };
         walk.shut(gate, error);
         walk.visits[0].finding.remedy.as_deref().unwrap().to_owned()
     }

@@ -54,15 +54,16 @@ pub(crate) fn run(args: &DoctorArgs, output: Output) -> Result<Done, Failure> {
         return Err(Failure::usage("no CA is named", "name it by --server NAME, --socket PATH or --dir DIR"));
     };
     let mut show = |visit: &Visit| show(visit, output);
-    let Examination { visits, seen } = examine(&target, credentials, !args.no_prepare, &mut show);
+    let Examination { visits, seen, findings: mut found } =
+        examine(&target, credentials, !args.no_prepare, &mut show);
     let last_backup = seen.last_full.max(seen.last_logs);
     let published = Published::read(seen.certificate.as_deref(), seen.crl.as_deref(), last_backup);
     print_published(&seen, &published, output);
-    let ages = published.judge(certadm_store::now(), &args.thresholds.get());
+    found.extend(published.judge(certadm_store::now(), &args.thresholds.get()));
     let with_remedy = |visit: &&Visit| visit.finding.remedy.is_some();
     let mut to_do: Vec<Finding> =
         visits.iter().filter(with_remedy).map(|visit| visit.finding.clone()).collect();
-    to_do.extend(ages.iter().cloned());
+    to_do.extend(found.iter().cloned());
     findings::print(&to_do, output);
     let shut: Vec<&Visit> = visits.iter().filter(|visit| visit.verdict == Verdict::Shut).collect();
     if shut.is_empty() {
@@ -71,7 +72,7 @@ pub(crate) fn run(args: &DoctorArgs, output: Output) -> Result<Done, Failure> {
     // The first gate that is shut says whose turn it is.
     let exit = match shut.first() {
         Some(visit) => visit.finding.code.class().into(),
-        None if ages.is_empty() => Exit::Good,
+        None if found.is_empty() => Exit::Good,
         None => Exit::Finding,
     };
     let date = |date: Option<FileTime>| date.map(FileTime::to_rfc3339);
@@ -89,7 +90,7 @@ pub(crate) fn run(args: &DoctorArgs, output: Output) -> Result<Done, Failure> {
             "last_full_backup": date(seen.last_full),
             "last_log_backup": date(seen.last_logs),
         },
-        "findings": findings::list(&ages),
+        "findings": findings::list(&found),
     });
     Ok(Done { exit, result })
 }

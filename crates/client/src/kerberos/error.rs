@@ -114,6 +114,11 @@ impl From<ClientError> for KerberosError {
 }
 
 impl KerberosError {
+    /// Whether there is a KDC, though it answers nothing or refuses.
+    pub(crate) const fn is_of_a_kdc(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Kdc(_))
+    }
+
     /// Whether NTLM may work where this does not: there is no KDC for this account and server, or none that knows both.
     /// A wrong password is none of it: it would count twice.
     pub(crate) fn leaves_ntlm(&self) -> bool {

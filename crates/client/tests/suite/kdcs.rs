@@ -5,11 +5,16 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use certadm_auth::NtHash;
 use certadm_client::doctor::{Gate, Verdict, Visit, examine};
-use certadm_client::{Credentials, KerberosTarget, Target};
+use certadm_client::{Credentials, KerberosTarget, Mechanism, RemoteCa, Target};
 use certadm_kerberos::message::{ErrorCode, KrbError};
 use certadm_kerberos::{Credential, Moment, Principal};
+use certadm_rules::finding::{Kind, Severity};
+use certadm_rules::flags::Roles;
 use certadm_rules::{FileTime, Hresult};
+use certadm_server::{User, UserFile};
+use certadm_store::Folder;
 
 use crate::domain::{Changes, Domain, REALM, alice, kinit, password, ticket};
 use crate::stores::write_cache;
@@ -127,4 +132,52 @@ fn with_tickets_the_clock_is_that_of_the_kdc_that_was_asked() {
     let (verdict, told) = with(&tickets);
     assert_eq!((verdict, world.kdc.asked()), (Verdict::Skipped, asked_by_kinit), "{told}");
     assert!(told.contains("not asked"), "{told}");
+}
+
+/// A service whose clock is not the KDC's is met by its own clock; that is a success with something to do.
+#[test]
+fn a_clock_that_was_made_up_for_is_told() {
+    let world = ahead_by(-1000);
+    let ca = RemoteCa::connect(world.target(), Some(alice())).unwrap();
+    let findings = ca.logon_findings();
+    let [finding] = &findings[..] else { panic!("{findings:?}") };
+    assert_eq!((finding.kind, finding.severity), (Kind::ServerClock, Severity::Warning));
+    assert!(is_about(&finding.detail, 1000, "ahead of the KDC's"), "{finding}");
+    assert!(finding.remedy.as_deref().unwrap().contains("set the clock"));
+    drop(ca);
+    let seen = examine(&world.target(), Some(alice()), false, &mut |_| {});
+    assert!(seen.visits.iter().all(|visit| visit.verdict != Verdict::Shut));
+    assert_eq!(seen.findings.iter().map(|finding| finding.kind).collect::<Vec<_>>(), [Kind::ServerClock]);
+
+    let world = ahead_by(100);
+    assert_eq!(RemoteCa::connect(world.target(), Some(alice())).unwrap().logon_findings(), []);
+    assert_eq!(examine(&world.target(), Some(alice()), false, &mut |_| {}).findings, []);
+}
+
+#[test]
+fn ntlm_in_the_place_of_kerberos_is_told() {
+    let world = Domain::new();
+    let users = UserFile::in_folder(Folder::new(world.path("ca")).path());
+    users.add(User::new("local", NtHash::from_password("A-local-Pa55"), Roles::OPERATOR).unwrap()).unwrap();
+    let by = |mechanism, kerberos: &KerberosTarget| {
+        let target = Target { mechanism, kerberos: kerberos.clone(), ..world.target() };
+        let ca = RemoteCa::connect(target, Some(password("local", "A-local-Pa55"))).unwrap();
+        assert_eq!(ca.mechanism(), Some("NTLM"));
+        ca.logon_findings()
+    };
+    // A KDC that does not know the account, and one that is not there.
+    let own = world.target().kerberos;
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let dead = KerberosTarget { kdc: vec![closed], ..own.clone() };
+    for (kerberos, word) in [(&own, "C_PRINCIPAL_UNKNOWN"), (&dead, "no KDC of TOY.TEST answers")] {
+        let findings = by(Mechanism::Negotiate, kerberos);
+        let [finding] = &findings[..] else { panic!("{findings:?}") };
+        assert_eq!((finding.kind, finding.severity), (Kind::NtlmTaken, Severity::Warning));
+        assert!(finding.detail.contains(word), "{finding}");
+        assert!(finding.remedy.as_deref().unwrap().contains("--mechanism ntlm"));
+        // Who asks for it is not told so.
+        assert_eq!(by(Mechanism::Ntlm, kerberos), []);
+    }
+    // Nothing says that there is Kerberos at all: this machine by its own name for itself.
+    assert_eq!(by(Mechanism::Negotiate, &KerberosTarget::default()), []);
 }
