@@ -254,6 +254,7 @@ fn of_dialled(order: &Order<'_>, output: Output) -> Result<(Taken, Value, Option
     };
     let place = dial.name.clone();
     let patience = dial.target.timeouts.call;
+    let exposed = dial.exposed();
     let mut ca = dial.connect()?;
     let mechanism = ca.mechanism();
     if let Some(mechanism) = mechanism {
@@ -265,6 +266,7 @@ fn of_dialled(order: &Order<'_>, output: Output) -> Result<(Taken, Value, Option
     let fetched = early.unwrap_or_else(|| ask(&mut ca));
     let identity = keep_identity(&mut taken, kept, &fetched, output);
     taken.findings.extend(ca.logon_findings());
+    taken.findings.extend(exposed);
     Ok((taken, identity, mechanism))
 }
 
