@@ -1,5 +1,8 @@
 //! One CA over the network: its administration object, and the calls on it (wire.md 5).
 
+use std::sync::Arc;
+
+use certadm_rules::finding::Finding;
 use certadm_rules::flags::{Control, DEFAULT_READ_BUFFER, MIN_READ_BUFFER, Origin};
 use certadm_rules::{BackupType, Hresult, PlainList, TaggedList};
 use certadm_wire::csra::{Request, Response};
@@ -12,7 +15,7 @@ use crate::credentials::Credentials;
 use crate::delivered::Delivered;
 use crate::dial::{Activated, Exported, Login};
 use crate::error::Error;
-use crate::logon::Taken;
+use crate::logon::{Logon, Taken};
 use crate::orpc::{object_of, orpc_stub, release};
 use crate::outlet::Ready;
 use crate::ping::Pinger;
@@ -35,8 +38,8 @@ pub struct RemoteCa {
     version: ComVersion,
     authority: Option<String>,
     origin: Origin,
-    /// What it is authenticated by; none over a socket.
-    mechanism: Option<Taken>,
+    /// How it is authenticated; none over a socket.
+    logon: Option<Arc<Logon>>,
     /// Pings while the object lives; none where it does not want any.
     _pinger: Option<Pinger>,
 }
@@ -58,7 +61,14 @@ impl RemoteCa {
     /// peer the system vouches for.
     #[must_use]
     pub fn mechanism(&self) -> Option<&'static str> {
-        self.mechanism.map(Taken::name)
+        self.logon.as_ref().and_then(|logon| logon.taken()).map(Taken::name)
+    }
+
+    /// What is to be said of the logon, although it succeeded: that NTLM took the place of Kerberos, and that clocks differ.
+    /// Connections are made while an object is used, so ask at the end.
+    #[must_use]
+    pub fn logon_findings(&self) -> Vec<Finding> {
+        self.logon.as_ref().map(|logon| logon.findings()).unwrap_or_default()
     }
 
     /// Connects to the exporter of an object that was activated.
@@ -68,7 +78,7 @@ impl RemoteCa {
         let over_network = matches!(login.target.endpoint, Endpoint::Tcp { .. });
         let authority = login.target.authority.clone();
         let server = login.target.endpoint.to_string();
-        let mechanism = login.logon.as_ref().and_then(|logon| logon.taken());
+        let logon = login.logon.clone();
         let pinger = if over_network && object.wants_pings() {
             let period = login.target.timeouts.ping;
             Some(Pinger::start(login, object.oid, period)?)
@@ -86,7 +96,7 @@ impl RemoteCa {
             version,
             authority,
             origin: if over_network { Origin::Remote } else { Origin::Local },
-            mechanism,
+            logon,
             _pinger: pinger,
         })
     }

@@ -1,6 +1,7 @@
 //! Walking the gates between here and a backup, one by one, and naming the one that is shut.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use certadm_rules::diagnosis::chain_of;
 use certadm_rules::finding::Finding;
@@ -17,8 +18,8 @@ use crate::credentials::Credentials;
 use crate::denial::{Attempt, LOGON, is_denial};
 use crate::dial::{Activated, Login, resolver_call, server_alive};
 use crate::error::Error;
-use crate::kerberos::{KerberosError, LoggedOn};
-use crate::logon::Taken;
+use crate::kerberos::{Book, KerberosError, LoggedOn};
+use crate::logon::{Logon, Taken};
 use crate::refusal::{Cause, RoleNames};
 use crate::target::{Endpoint, Target};
 
@@ -32,6 +33,8 @@ pub struct Examination {
     pub visits: Vec<Visit>,
     /// What the CA says of itself; nothing of a CA that was not reached, or that says nothing.
     pub seen: Seen,
+    /// What was found beside the gates: that the clock of the CA's machine is another one.
+    pub findings: Vec<Finding>,
 }
 
 /// Walks from `target`'s name to a backup that could begin. `report` gets each gate as it is reached.
@@ -44,19 +47,23 @@ pub fn examine(
     prepare: bool,
     report: &mut dyn FnMut(&Visit),
 ) -> Examination {
-    let mut walk = Walk { visits: Vec::new(), seen: Seen::default(), report };
+    let mut walk = Walk { visits: Vec::new(), seen: Seen::default(), logon: None, report };
     walk.walk(target, credentials, prepare);
     for gate in Gate::ALL {
         if !walk.visits.iter().any(|visit| visit.gate == gate) {
             walk.skip(gate, "not reached");
         }
     }
-    Examination { visits: walk.visits, seen: walk.seen }
+    // That NTLM was taken is told at the gates.
+    let clock = walk.logon.as_ref().and_then(|logon| logon.clock_finding());
+    Examination { visits: walk.visits, seen: walk.seen, findings: clock.into_iter().collect() }
 }
 
 struct Walk<'a> {
     visits: Vec<Visit>,
     seen: Seen,
+    /// None before the account is known, and over a socket.
+    logon: Option<Arc<Logon>>,
     report: &'a mut dyn FnMut(&Visit),
 }
 
@@ -123,6 +130,7 @@ impl Walk<'_> {
             }
         }
         let login = self.pass(Gate::Authentication, Login::new(target.clone(), credentials))?;
+        self.logon = login.logon.clone();
         self.kerberos(&login)?;
         self.authentication(&login)?;
         let activated = self.pass(Gate::Activation, login.activate())?;
@@ -169,18 +177,20 @@ impl Walk<'_> {
                 Some(found) => self.open(Gate::Kdc, found.to_string()),
                 None => self.skip(Gate::Kdc, "the account has a ticket"),
             }
-            let done = book.log_on().map_err(|error| (Gate::Ticket, error))?;
-            let Visit { gate, verdict, finding } = clock_visit(done.clock_offset);
-            self.add(gate, verdict, finding);
-            let LoggedOn { client, etype, until, .. } = &done;
-            self.open(Gate::Ticket, format!("{client} has a ticket of etype {etype} until {until}"));
-            let mut names = Vec::new();
-            for class in ["RPCSS", "HOST"] {
-                let ticket = book.ticket(class).map_err(|error| (Gate::ServiceTickets, error))?;
-                let etype = ticket.credential.session_key.etype();
-                names.push(format!("{} (etype {etype})", ticket.credential.service));
+            let done = book.log_on();
+            // A KDC that refuses has shown its clock as well.
+            let is_told = book.kdc_ahead().is_some();
+            if is_told {
+                self.clock(book);
             }
-            self.open(Gate::ServiceTickets, names.join(", "));
+            let LoggedOn { client, etype, until } = done.map_err(|error| (Gate::Ticket, error))?;
+            let services = service_tickets(book);
+            // With tickets that were there, this is the first question to a KDC, if it is one.
+            if !is_told {
+                self.clock(book);
+            }
+            self.open(Gate::Ticket, format!("{client} has a ticket of etype {etype} until {until}"));
+            self.open(Gate::ServiceTickets, services.map_err(|error| (Gate::ServiceTickets, error))?);
             Ok(())
         };
         let Err((gate, error)) = steps() else { return Some(()) };
@@ -193,6 +203,11 @@ impl Walk<'_> {
         let left = GATES.into_iter().filter(|gate| !self.visits.iter().any(|visit| visit.gate == *gate));
         let left: Vec<Gate> = left.collect();
         self.skip_all(&left, "not reached")
+    }
+
+    fn clock(&mut self, book: &Book) {
+        let Visit { gate, verdict, finding } = clock_visit(book.kdc_ahead());
+        self.add(gate, verdict, finding);
     }
 
     fn skip_all(&mut self, gates: &[Gate], detail: &str) -> Option<()> {
@@ -339,11 +354,26 @@ impl Walk<'_> {
     }
 }
 
+/// Gets the tickets for the server, and says what they are.
+fn service_tickets(book: &Book) -> Result<String, KerberosError> {
+    let mut names = Vec::new();
+    for class in ["RPCSS", "HOST"] {
+        let ticket = book.ticket(class)?;
+        let etype = ticket.credential.session_key.etype();
+        names.push(format!("{} (etype {etype})", ticket.credential.service));
+    }
+    Ok(names.join(", "))
+}
+
 /// What the clocks' difference means. The KDC's is told before any secret is shown, and proves nothing.
-pub(crate) fn clock_visit(ahead: i64) -> Visit {
+pub(crate) fn clock_visit(ahead: Option<i64>) -> Visit {
     /// What services and KDCs bear, in seconds.
     const BORNE: i64 = 300;
     let gate = Gate::Clock;
+    let Some(ahead) = ahead else {
+        let finding = Finding::note(gate.kind(), "not asked: no KDC has answered, as the tickets were there");
+        return Visit { gate, verdict: Verdict::Skipped, finding };
+    };
     let detail = match ahead {
         0 => "the KDC's clock is that of this machine".to_owned(),
         _ => format!("the KDC's clock is {} s {}", ahead.abs(), if 0 < ahead { "ahead" } else { "behind" }),
@@ -408,7 +438,7 @@ mod tests {
 
     /// What the walk would say of any code at any gate.
     fn advice(gate: Gate, error: &Error) -> String {
-        let mut walk = Walk { visits: Vec::new(), seen: Seen::default(), report: &mut |_| {} };
+        let mut walk = Walk { visits: Vec::new(), seen: Seen::default(), logon: None, report: &mut |_| {} };
         walk.shut(gate, error);
         walk.visits[0].finding.remedy.as_deref().unwrap().to_owned()
     }

@@ -77,5 +77,6 @@ pub fn krb5_conf(text: &str, host: &str) -> (Option<String>, Vec<String>) {
 /// whether the answer was cut short; none for what is no answer to it.
 #[must_use]
 pub fn dns_answer(name: &str, answer: &[u8]) -> Option<(Vec<(String, u16)>, bool)> {
-    answered(&question([0, 0], name)?, answer)
+    let (records, is_cut) = answered(&question([0, 0], name)?, answer)?;
+    Some((records.into_iter().map(|record| (record.host, record.port)).collect(), is_cut))
 }

@@ -7,8 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use certadm_auth::{
     AuthError, Flavour, Framing, Initiator, Level, Workstation, initiator, kerberos_initiator,
 };
-use certadm_kerberos::InitiateError;
 use certadm_kerberos::message::ErrorCode;
+use certadm_kerberos::{Clocks, InitiateError};
+use certadm_rules::Diagnosis;
+use certadm_rules::diagnosis::chain_of;
+use certadm_rules::finding::{Finding, Kind};
 use certadm_wire::rpc::NakReason;
 
 use crate::credentials::Credentials;
@@ -43,6 +46,8 @@ pub(crate) struct Logon {
     host: String,
     /// For NTLM.
     password: Option<certadm_auth::Credentials>,
+    /// Whether realm or KDC are named for the server, so that Kerberos is meant.
+    is_explicit: bool,
     /// For Kerberos; why there is none, where it was not asked for in so many words.
     book: Result<Book, KerberosError>,
     state: Mutex<State>,
@@ -51,8 +56,10 @@ pub(crate) struct Logon {
 #[derive(Debug, Default)]
 struct State {
     taken: Option<Taken>,
-    /// The service's clock was adopted once.
-    is_skewed: bool,
+    /// Why it is NTLM although Kerberos goes first.
+    without_kerberos: Option<KerberosError>,
+    /// What the clocks showed when that of the service was adopted.
+    clocks: Option<Clocks>,
 }
 
 impl Logon {
@@ -99,6 +106,7 @@ impl Logon {
             peer: target.endpoint.to_string(),
             host: host.clone(),
             password,
+            is_explicit: target.kerberos.is_explicit(),
             book,
             state: Mutex::default(),
         })
@@ -153,10 +161,10 @@ impl Logon {
         let (Some(Taken::Kerberos), Ok(book)) = (state.taken, &self.book) else { return false };
         let Error::Authentication { source, .. } = error else { return false };
         match source {
-            AuthError::Kerberos { error: InitiateError::Refused(refusal) }
-                if refusal.code == ErrorCode::SKEW && !state.is_skewed =>
+            AuthError::Kerberos { error: InitiateError::Refused { error: refusal, clocks } }
+                if refusal.code == ErrorCode::SKEW && state.clocks.is_none() =>
             {
-                state.is_skewed = true;
+                state.clocks = Some(*clocks);
                 let theirs = refusal.server_time.time;
                 tracing::warn!(%theirs, "the service's clock is another one; trying again by it");
                 book.adopt_clock(theirs);
@@ -206,6 +214,7 @@ impl Logon {
                     Ok(()) => Taken::Kerberos,
                     Err(error) if self.may_take_ntlm_after(&error) => {
                         tracing::info!(server = %self.peer, reason = %error, "authentication by NTLM");
+                        state.without_kerberos = Some(error);
                         Taken::Ntlm
                     }
                     Err(error) => return Err(Error::Kerberos(error)),
@@ -217,6 +226,43 @@ impl Logon {
         }
         state.taken = Some(taken);
         Ok(taken)
+    }
+
+    /// What is to be said of the logon beside what became of it.
+    pub(crate) fn findings(&self) -> Vec<Finding> {
+        self.clock_finding().into_iter().chain(self.ntlm_finding()).collect()
+    }
+
+    /// That the service's clock had to be adopted.
+    pub(crate) fn clock_finding(&self) -> Option<Finding> {
+        let clocks = self.state().clocks?;
+        let detail = format!(
+            "the clocks of {} and of the KDC are too far apart: {clocks}. Certificates and CRLs are dated by the clock of the CA's \
+             machine",
+            self.host
+        );
+        let remedy = "set the clock that is wrong: of the CA's machine, of the KDC, or of this machine";
+        Some(Finding::warning(Kind::ServerClock, detail).remedy(remedy))
+    }
+
+    /// That NTLM took the place of Kerberos: a warning where Kerberos could be expected, and a note where nothing says that there
+    /// is a KDC.
+    fn ntlm_finding(&self) -> Option<Finding> {
+        let state = self.state();
+        let error = state.without_kerberos.as_ref()?;
+        let is_expected = self.is_explicit || error.is_of_a_kdc();
+        if !is_expected && is_loopback(&self.host) {
+            return None;
+        }
+        let detail = format!("the logon was by NTLM, because Kerberos could not be had: {}", chain_of(error));
+        if !is_expected {
+            return Some(Finding::note(Kind::NtlmTaken, detail));
+        }
+        let remedy = format!(
+            "{}; where NTLM is meant, say so by --mechanism ntlm, or by `mechanism` in client.toml",
+            error.remedy()
+        );
+        Some(Finding::warning(Kind::NtlmTaken, detail).remedy(remedy))
     }
 
     /// Whether NTLM may be taken in the place of Kerberos.

@@ -70,8 +70,7 @@ impl Walk<'_> {
     ) -> Result<(), Ended> {
         let keytab = self.keytab(service)?;
         let (book, done) = self.log_on(service, &keytab, kerberos, patience)?;
-        self.add(clock_visit(done.clock_offset));
-        let LoggedOn { client, etype, until, .. } = &done;
+        let LoggedOn { client, etype, until } = &done;
         let detail = format!("{client} has a ticket of etype {etype} until {until}, by the keytab");
         self.add(note(Gate::Ticket, Verdict::Open, detail));
         let ticket = book.ticket("HOST").map_err(|error| shut(Gate::ServiceTickets, &error))?;
@@ -153,7 +152,12 @@ impl Walk<'_> {
                 let detail = found.map(|found| found.to_string()).unwrap_or_default();
                 self.add(note(Gate::Kdc, Verdict::Open, detail));
             }
-            match book.log_on() {
+            let done = book.log_on();
+            // A KDC that refuses has shown its clock as well.
+            if book.kdc_ahead().is_some() && !self.visits.iter().any(|visit| visit.gate == Gate::Clock) {
+                self.add(clock_visit(book.kdc_ahead()));
+            }
+            match done {
                 Ok(done) => return Ok((book, done)),
                 Err(error) if is_unknown(&error) => last = Some(error),
                 Err(error) => return Err(shut(Gate::Ticket, &error)),

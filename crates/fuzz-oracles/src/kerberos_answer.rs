@@ -32,10 +32,12 @@ pub(crate) fn run(data: &[u8]) {
     let (initiator, _) = Initiator::start(credential("HOST"), 0, &world).expect("random bytes");
     match initiator.finish(data, &world) {
         Ok(_) => panic!("a service without a key proved its identity"),
-        Err(InitiateError::Refused(error)) => {
-            let _ = error.nt_status();
+        Err(error) => {
+            let _ = error.to_string();
+            if let InitiateError::Refused { error, .. } = error {
+                let _ = error.nt_status();
+            }
         }
-        Err(_) => {}
     }
 }
 

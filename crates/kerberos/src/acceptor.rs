@@ -46,8 +46,8 @@ pub enum Demand {
     Privacy,
 }
 
-/// Why a client was not accepted. [`code`](Self::code) is what RFC 4120 calls it; only [`Skew`](Self::Skew) is told to the
-/// client.
+/// Why a client was not accepted. [`code`](Self::code) is what RFC 4120 calls it. The client is told only what is about a clock:
+/// [`Skew`](Self::Skew), [`Expired`](Self::Expired) and [`NotYetValid`](Self::NotYetValid).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AcceptError {
@@ -90,16 +90,32 @@ pub enum AcceptError {
         service: Principal,
     },
     /// The ticket is too old.
-    #[error("the ticket of {client} ended at {end}")]
+    #[error("the ticket of {client} ended at {end}, and this machine's clock shows {ours}")]
     Expired {
         /// Whose it is.
         client: Principal,
+        /// For whom the ticket is.
+        service: Principal,
         /// When it ended.
         end: KerberosTime,
+        /// Our clock.
+        ours: KerberosTime,
     },
     /// The ticket is not good yet.
-    #[error("the ticket of {client} is not valid yet")]
+    #[error("the ticket of {client} is valid from {start}, and this machine's clock shows {ours}")]
     NotYetValid {
+        /// Whose it is.
+        client: Principal,
+        /// For whom the ticket is.
+        service: Principal,
+        /// From when it is good.
+        start: KerberosTime,
+        /// Our clock.
+        ours: KerberosTime,
+    },
+    /// The ticket is for later, and the KDC has not said that it is good. No clock is wrong.
+    #[error("the ticket of {client} is postdated, and its KDC has not validated it")]
+    NotValidated {
         /// Whose it is.
         client: Principal,
     },
@@ -169,7 +185,7 @@ impl AcceptError {
             Self::WrongKey { is_ours: true, .. } => ErrorCode::MODIFIED,
             Self::WrongKey { is_ours: false, .. } => ErrorCode::NOT_US,
             Self::Expired { .. } => ErrorCode::TICKET_EXPIRED,
-            Self::NotYetValid { .. } => ErrorCode::TICKET_NOT_YET_VALID,
+            Self::NotYetValid { .. } | Self::NotValidated { .. } => ErrorCode::TICKET_NOT_YET_VALID,
             Self::Realm { .. } => ErrorCode::POLICY,
             Self::WrongAuthenticator { .. } | Self::Pac { .. } | Self::Third { .. } => {
                 ErrorCode::BAD_INTEGRITY
@@ -180,10 +196,15 @@ impl AcceptError {
         }
     }
 
-    /// The token that tells the client, for the one error that it can do something about: KRB-ERROR with our clock.
+    /// The token that tells the client, for the errors that are about clocks: KRB-ERROR with ours. Whoever gets it has shown that
+    /// he knows the session key of a ticket for this service.
     #[must_use]
     pub fn answer(&self, environment: &dyn Environment) -> Option<Vec<u8>> {
-        let Self::Skew { service, .. } = self else { return None };
+        let (Self::Skew { service, .. } | Self::Expired { service, .. } | Self::NotYetValid { service, .. }) =
+            self
+        else {
+            return None;
+        };
         let error = KrbError {
             code: self.code(),
             server_time: environment.now().into(),
@@ -217,6 +238,7 @@ impl Diagnosis for AcceptError {
             | Self::Third { .. } => {
                 "suspect an attack, or a broken client; the address of the connection says where"
             }
+            Self::NotValidated { .. } => "let the client have its ticket validated, or get another one",
             Self::SessionKey { .. } => {
                 "let the KDC give AES session keys: msDS-SupportedEncryptionTypes of the service's account, and the etypes that \
                  the client asks for"
@@ -272,8 +294,10 @@ impl Acceptor {
         let ticket = Ticket::decode(&request.ticket)?;
         let (part, entry, service_key) = self.open(&ticket)?;
         let now = Moment::from(environment.now()).time;
-        self.check_ticket(&part, now)?;
-        let authenticator = self.check_authenticator(&request, &ticket, &part, now)?;
+        // First: whoever only holds a ticket, such as one that was recorded, is told nothing of it.
+        let authenticator = authenticator_of(&request, &part)?;
+        self.check_ticket(&part, &ticket.service, now)?;
+        self.check_fresh(&request, &authenticator, &ticket.service, now)?;
         check_flags(&authenticator, demand)?;
         let rights = |error| AcceptError::Pac { client: part.client.clone(), error };
         let pac = find_pac(&part.authorization)
@@ -358,47 +382,62 @@ impl Acceptor {
         })
     }
 
-    fn check_ticket(&self, part: &EncTicketPart, now: KerberosTime) -> Result<(), AcceptError> {
-        let client = || part.client.clone();
+    fn check_ticket(
+        &self,
+        part: &EncTicketPart,
+        service: &Principal,
+        now: KerberosTime,
+    ) -> Result<(), AcceptError> {
+        let (client, service) = (|| part.client.clone(), || service.clone());
         let start = part.start_time.unwrap_or(part.auth_time);
-        if now.plus(self.skew) < start || part.flags.has(TicketFlags::INVALID) {
-            return Err(AcceptError::NotYetValid { client: client() });
-        }
-        if part.end_time.plus(self.skew) < now {
-            return Err(AcceptError::Expired { client: client(), end: part.end_time });
-        }
         if !self.realms.contains(part.client.realm()) {
             return Err(AcceptError::Realm { client: client() });
+        }
+        if part.flags.has(TicketFlags::INVALID) {
+            return Err(AcceptError::NotValidated { client: client() });
+        }
+        if now.plus(self.skew) < start {
+            return Err(AcceptError::NotYetValid { client: client(), service: service(), start, ours: now });
+        }
+        if part.end_time.plus(self.skew) < now {
+            let end = part.end_time;
+            return Err(AcceptError::Expired { client: client(), service: service(), end, ours: now });
         }
         Ok(())
     }
 
-    fn check_authenticator(
+    /// Whether an authenticator was made now, and comes for the first time.
+    fn check_fresh(
         &self,
         request: &ApRequest,
-        ticket: &Ticket,
-        part: &EncTicketPart,
+        authenticator: &Authenticator,
+        service: &Principal,
         now: KerberosTime,
-    ) -> Result<Authenticator, AcceptError> {
-        let client = || part.client.clone();
-        let plain = request
-            .authenticator
-            .open(&part.session_key, KeyUsage::AP_AUTHENTICATOR)
-            .map_err(|IntegrityError| AcceptError::WrongAuthenticator { client: client() })?;
-        let authenticator = Authenticator::decode(&plain)?;
-        if authenticator.client != part.client {
-            return Err(AcceptError::Mismatch { client: client(), claimed: authenticator.client });
-        }
+    ) -> Result<(), AcceptError> {
+        let client = authenticator.client.clone();
         let theirs = authenticator.moment.time;
         if self.skew < theirs.since(now).abs() {
-            let service = ticket.service.clone();
-            return Err(AcceptError::Skew { client: client(), service, theirs, ours: now });
+            return Err(AcceptError::Skew { client, service: service.clone(), theirs, ours: now });
         }
         if !self.replays.is_new(&request.authenticator.cipher, now, 2 * self.skew) {
-            return Err(AcceptError::Replay { client: client() });
+            return Err(AcceptError::Replay { client });
         }
-        Ok(authenticator)
+        Ok(())
     }
+}
+
+/// The authenticator of whoever knows the session key, and so is the ticket's client.
+fn authenticator_of(request: &ApRequest, part: &EncTicketPart) -> Result<Authenticator, AcceptError> {
+    let client = || part.client.clone();
+    let plain = request
+        .authenticator
+        .open(&part.session_key, KeyUsage::AP_AUTHENTICATOR)
+        .map_err(|IntegrityError| AcceptError::WrongAuthenticator { client: client() })?;
+    let authenticator = Authenticator::decode(&plain)?;
+    if authenticator.client != part.client {
+        return Err(AcceptError::Mismatch { client: client(), claimed: authenticator.client });
+    }
+    Ok(authenticator)
 }
 
 /// Looks at the flags of the context, which travel as a checksum (RFC 4121 4.1.1).

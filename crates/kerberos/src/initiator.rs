@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use certadm_rules::{Diagnosis, Hresult};
+use certadm_rules::{Diagnosis, FileTime, Hresult};
 
 use crate::advice::remedy;
 use crate::credential::Credential;
@@ -13,9 +13,10 @@ use crate::der::Malformed;
 use crate::environment::{Environment, NoRandomness, random};
 use crate::gss::{TokenId, unframed};
 use crate::message::{
-    ApOptions, ApReply, ApRequest, Authenticator, Checksum, EncApReplyPart, EncryptedData, KrbError,
+    ApOptions, ApReply, ApRequest, Authenticator, Checksum, EncApReplyPart, EncryptedData, ErrorCode,
+    KrbError,
 };
-use crate::moment::Moment;
+use crate::moment::{DEFAULT_SKEW, KerberosTime, Moment};
 use crate::seal::{Seal, Sender, Unseal};
 
 /// The kind of checksum that holds no checksum but the flags of a context (RFC 4121 4.1.1).
@@ -42,8 +43,13 @@ pub enum InitiateError {
     #[error(transparent)]
     NoRandomness(#[from] NoRandomness),
     /// The service refused the ticket. What it says is not protected.
-    #[error("the service refused the ticket: {}", .0.code)]
-    Refused(Box<KrbError>),
+    #[error("the service refused the ticket: {}{}", .error.code, clocks_of(.error.code, .clocks))]
+    Refused {
+        /// What it said.
+        error: Box<KrbError>,
+        /// What the clocks showed then.
+        clocks: Clocks,
+    },
     /// The answer is not from somebody who could read the ticket, or it is the answer to another request.
     #[error("the service did not prove its identity; its answer is not under the key of the ticket")]
     NotProven,
@@ -52,17 +58,67 @@ pub enum InitiateError {
     NoSequence,
 }
 
+/// What the clocks showed when a service refused a ticket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Clocks {
+    /// The service's, by its own word.
+    pub service: KerberosTime,
+    /// The KDC's, as far as it is known.
+    pub kdc: KerberosTime,
+    /// This machine's.
+    pub own: KerberosTime,
+}
+
+impl Clocks {
+    /// By how many seconds the service's clock is behind the KDC's, which dates the tickets.
+    #[must_use]
+    pub const fn behind(&self) -> i64 {
+        self.kdc.since(self.service)
+    }
+}
+
+impl fmt::Display for Clocks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |time: KerberosTime| FileTime::from_unix_seconds(time.unix_seconds()).to_rfc3339();
+        let (service, kdc) = (text(self.service), text(self.kdc));
+        match self.behind() {
+            0 => write!(f, "its clock shows {service}, as the KDC's does")?,
+            behind => {
+                let word = if 0 < behind { "behind" } else { "ahead of" };
+                write!(f, "its clock shows {service}, {} s {word} the KDC's ({kdc})", behind.abs())?;
+            }
+        }
+        write!(f, "; this machine's shows {}", text(self.own))
+    }
+}
+
+/// The clocks, where a refusal is about them.
+fn clocks_of(code: ErrorCode, clocks: &Clocks) -> String {
+    match code {
+        ErrorCode::SKEW | ErrorCode::TICKET_EXPIRED | ErrorCode::TICKET_NOT_YET_VALID => {
+            format!("; {clocks}")
+        }
+        _ => String::new(),
+    }
+}
+
 impl Diagnosis for InitiateError {
     fn hresult(&self) -> Hresult {
         match self {
-            Self::Refused(_) | Self::NotProven => Hresult::E_ACCESSDENIED,
+            Self::Refused { .. } | Self::NotProven => Hresult::E_ACCESSDENIED,
             Self::Malformed(_) | Self::NoRandomness(_) | Self::NoSequence => Hresult::RPC_S_SEC_PKG_ERROR,
         }
     }
 
     fn remedy(&self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
-            Self::Refused(error) => remedy(error.code),
+            // A fresh ticket has ended for a service whose clock is fast.
+            Self::Refused { error, clocks }
+                if error.code == ErrorCode::TICKET_EXPIRED && DEFAULT_SKEW < clocks.behind().abs() =>
+            {
+                remedy(ErrorCode::SKEW)
+            }
+            Self::Refused { error, .. } => remedy(error.code),
             Self::NotProven => {
                 "suspect another machine at the address of the service, and check what DNS says of it"
             }
@@ -148,7 +204,10 @@ impl Initiator {
         // Samba's library frames a refusal, though not an answer.
         let answer = unframed(answer, &[TokenId::Error, TokenId::Reply])?;
         if KrbError::is_one(answer) {
-            return Err(InitiateError::Refused(Box::new(KrbError::decode(answer)?)));
+            let error = Box::new(KrbError::decode(answer)?);
+            let own = Moment::from(environment.now()).time;
+            let (service, kdc) = (error.server_time.time, own.plus(self.clock_offset));
+            return Err(InitiateError::Refused { error, clocks: Clocks { service, kdc, own } });
         }
         let session_key = &self.credential.session_key;
         let part = ApReply::decode(answer)?

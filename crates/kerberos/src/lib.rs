@@ -25,7 +25,7 @@ pub use acceptor::{AcceptError, Accepted, Acceptor, Demand, Pending};
 pub use ccache::CredentialCache;
 pub use credential::Credential;
 pub use environment::{Environment, NoRandomness};
-pub use initiator::{InitiateError, Initiated, Initiator};
+pub use initiator::{Clocks, InitiateError, Initiated, Initiator};
 pub use keytab::{Keytab, KeytabEntry};
 pub use moment::{DEFAULT_SKEW, KerberosTime, Moment};
 pub use pac::{LogonInfo, Pac, PacError};

@@ -1,17 +1,14 @@
 //! The accounts of a running service: as the file has them at each moment.
 
-use std::fs;
 use std::hash::{BuildHasher, RandomState};
-use std::path::Path;
 use std::sync::{Mutex, PoisonError};
-use std::time::SystemTime;
 
 use certadm_auth::{AccountStore, NtHash, same_name};
-use certadm_rules::Diagnosis;
 use certadm_rules::flags::Roles;
 
 use crate::identity::{Identity, Incarnation};
 use crate::users::{User, UserFile};
+use crate::watched::{Watched, failure};
 
 /// The accounts as the file has them now: it is read again whenever it has changed, so that a right that is taken away
 /// is gone at the next call.
@@ -20,31 +17,14 @@ pub struct Accounts {
     file: UserFile,
     /// Makes incarnations that tell nothing of the hashes they are made of.
     secret: RandomState,
-    known: Mutex<Known>,
-}
-
-#[derive(Debug, Default)]
-struct Known {
-    stamp: Option<Stamp>,
-    users: Vec<User>,
-    /// Whether the file could be read.
-    is_read: bool,
-}
-
-/// What tells a file from what it was: when it was written, its size, its number.
-pub(crate) type Stamp = (SystemTime, u64, u64);
-
-/// The stamp of a file at this moment; none of one that is not there.
-pub(crate) fn stamp_of(path: &Path) -> Option<Stamp> {
-    let metadata = fs::metadata(path).ok()?;
-    Some((metadata.modified().ok()?, metadata.len(), file_number(&metadata)))
+    known: Mutex<Watched<Vec<User>>>,
 }
 
 impl Accounts {
     /// The accounts of a file.
     #[must_use]
     pub fn new(file: UserFile) -> Self {
-        Self { file, secret: RandomState::new(), known: Mutex::default() }
+        Self { file, secret: RandomState::new(), known: Mutex::new(Watched::unread()) }
     }
 
     /// The file.
@@ -77,27 +57,12 @@ impl Accounts {
     /// Nobody logs on while the file cannot be read.
     fn with_users<T>(&self, look: impl FnOnce(&[User], bool) -> T) -> T {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let stamp = stamp_of(self.file.path());
-        if stamp.is_none() || stamp != known.stamp {
-            let read = self.file.read();
-            let is_read = read.is_ok();
-            let users = read.unwrap_or_else(|error| {
-                let code = error.hresult();
-                tracing::error!(%error, %code, remedy = %error.remedy(), "no caller can log on over TCP");
-                Vec::new()
-            });
-            *known = Known { stamp, users, is_read };
+        let read = || self.file.read().map_err(failure);
+        match known.look(self.file.path(), read, "no caller can log on over TCP") {
+            Some(users) => look(users, true),
+            None => look(&[], false),
         }
-        look(&known.users, known.is_read)
     }
-}
-
-/// What tells a file from the one that it replaced: its inode, on Windows the time of its creation.
-fn file_number(metadata: &fs::Metadata) -> u64 {
-    #[cfg(unix)]
-    return std::os::unix::fs::MetadataExt::ino(metadata);
-    #[cfg(windows)]
-    return std::os::windows::fs::MetadataExt::creation_time(metadata);
 }
 
 impl AccountStore for Accounts {
@@ -118,6 +83,8 @@ impl AccountStore for Accounts {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn user(name: &str, password: &str, roles: Roles) -> User {
@@ -176,5 +143,21 @@ mod tests {
         fs::write(file.path(), "half written").unwrap();
         assert!(accounts.find("backup").is_none() && !accounts.is_gone(&before));
         assert!(!accounts.is_gone(&Identity::Local { uid: 1, gid: 1 }));
+    }
+    /// The mode alone was wrong: nothing but the time of its change tells that it was put right.
+    #[cfg(unix)]
+    #[test]
+    fn accounts_are_back_when_the_mode_of_their_file_is_put_right() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let file = UserFile::in_folder(folder.path());
+        let accounts = Accounts::new(file.clone());
+        file.add(user("backup", "Pa55-word", Roles::OPERATOR)).unwrap();
+        let mode = |mode| {
+            fs::set_permissions(file.path(), fs::Permissions::from_mode(mode)).unwrap();
+            accounts.find("backup").is_some()
+        };
+        assert!(!mode(0o644));
+        assert!(mode(0o600));
     }
 }

@@ -5,13 +5,12 @@ use std::sync::{Mutex, PoisonError};
 
 use certadm_auth::TicketHolder;
 use certadm_ca::{Config, RolesConfig};
-use certadm_rules::Diagnosis;
 use certadm_rules::flags::Roles;
 
-use crate::accounts::{Stamp, stamp_of};
 use crate::error::StartError;
 use crate::roles::local_roles;
 use crate::ticket_roles::TicketRoles;
+use crate::watched::{Watched, failure};
 
 /// The roles of local callers and of those with tickets. The file is read again whenever it has changed, so that a role that is
 /// taken away is gone at the next call, as it is with `users.toml`.
@@ -21,27 +20,24 @@ pub(crate) struct Granted {
     file: Option<PathBuf>,
     /// Whether names count that come without a PAC.
     without_pac: bool,
-    known: Mutex<Known>,
+    known: Mutex<Watched<Known>>,
 }
 
 #[derive(Debug)]
 struct Known {
-    stamp: Option<Stamp>,
     config: RolesConfig,
     tickets: TicketRoles,
 }
 
 impl Known {
-    fn new(stamp: Option<Stamp>, config: RolesConfig, without_pac: bool) -> Result<Self, StartError> {
+    fn new(config: RolesConfig, without_pac: bool) -> Result<Self, StartError> {
         let tickets = TicketRoles::from_config(&config, without_pac)?;
-        Ok(Self { stamp, config, tickets })
+        Ok(Self { config, tickets })
     }
 
-    /// Of a file that cannot be used: the error goes into the log.
-    fn nobody(stamp: Option<Stamp>, error: &dyn Diagnosis) -> Self {
-        let code = error.hresult();
-        tracing::error!(%error, %code, remedy = %error.remedy(), "nobody has a role by [roles] of ca.toml");
-        Self { stamp, config: RolesConfig::nobody(), tickets: TicketRoles::default() }
+    /// Of a file that cannot be used.
+    fn nobody() -> Self {
+        Self { config: RolesConfig::nobody(), tickets: TicketRoles::default() }
     }
 }
 
@@ -56,7 +52,8 @@ impl Granted {
         without_pac: bool,
     ) -> Result<Self, StartError> {
         // Without a stamp the file is read at the first call: it may have changed since.
-        Ok(Self { file, without_pac, known: Mutex::new(Known::new(None, config, without_pac)?) })
+        let known = Watched::with(None, Known::new(config, without_pac)?);
+        Ok(Self { file, without_pac, known: Mutex::new(known) })
     }
 
     /// The roles of a caller of the Unix socket. `own` is the user that the service runs as.
@@ -72,18 +69,19 @@ impl Granted {
     /// While the file cannot be read nobody has a role by it.
     fn with<T>(&self, look: impl FnOnce(&Known) -> T) -> T {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(file) = &self.file {
-            let stamp = stamp_of(file);
-            if stamp.is_none() || stamp != known.stamp {
-                *known = match Config::load(file) {
-                    Ok(config) => {
-                        let made = Known::new(stamp, config.roles, self.without_pac);
-                        made.unwrap_or_else(|error| Known::nobody(stamp, &error))
-                    }
-                    Err(error) => Known::nobody(stamp, &error),
+        let found = match &self.file {
+            Some(file) => {
+                let read = || {
+                    let config = Config::load(file).map_err(failure)?;
+                    Known::new(config.roles, self.without_pac).map_err(failure)
                 };
+                known.look(file, read, "nobody has a role by [roles] of ca.toml")
             }
+            None => known.held(),
+        };
+        match found {
+            Some(known) => look(known),
+            None => look(&Known::nobody()),
         }
-        look(&known)
     }
 }

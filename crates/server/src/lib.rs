@@ -44,6 +44,7 @@ mod unknown;
 mod unsealed;
 mod users;
 mod wake;
+mod watched;
 
 pub use access::{Caller, Refusal, Right, Rules, check, is_backup, right_of};
 pub use accounts::Accounts;

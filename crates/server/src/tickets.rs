@@ -10,8 +10,8 @@ use certadm_kerberos::crypto::Etype;
 use certadm_kerberos::{Acceptor, Keytab, ReplayCache};
 use certadm_rules::FileTime;
 
-use crate::accounts::{Stamp, stamp_of};
 use crate::error::StartError;
+use crate::watched::{Stamp, Watched, failure};
 
 /// How the service accepts tickets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,25 +51,16 @@ impl KerberosSettings {
 pub(crate) struct Tickets {
     settings: KerberosSettings,
     replays: Arc<ReplayCache>,
-    known: Mutex<Known>,
-}
-
-#[derive(Debug)]
-struct Known {
-    stamp: Option<Stamp>,
-    /// None while the file cannot be used.
-    keytab: Option<Arc<Keytab>>,
+    known: Mutex<Watched<Arc<Keytab>>>,
 }
 
 impl Tickets {
     /// # Errors
     /// [`StartError::Keytab`].
     pub(crate) fn new(settings: KerberosSettings) -> Result<Self, StartError> {
-        // Before the file is read: a change in between is seen.
-        let stamp = stamp_of(&settings.keytab);
-        let keytab = read(&settings.keytab)
-            .map_err(|detail| StartError::Keytab { path: settings.keytab.clone(), detail })?;
-        let known = Mutex::new(Known { stamp, keytab: Some(Arc::new(keytab)) });
+        let stamp = Stamp::of(&settings.keytab);
+        let keytab = usable(&settings.keytab)?;
+        let known = Mutex::new(Watched::with(stamp, Arc::new(keytab)));
         Ok(Self { settings, replays: Arc::default(), known })
     }
 
@@ -79,14 +70,8 @@ impl Tickets {
 
     fn keytab(&self) -> Option<Arc<Keytab>> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let stamp = stamp_of(&self.settings.keytab);
-        if stamp.is_none() || stamp != known.stamp {
-            let path = self.settings.keytab.display();
-            let keytab = read(&self.settings.keytab)
-                .inspect_err(|detail| tracing::error!(%path, detail, "no ticket can be accepted"));
-            *known = Known { stamp, keytab: keytab.ok().map(Arc::new) };
-        }
-        known.keytab.clone()
+        let read = || usable(&self.settings.keytab).map(Arc::new).map_err(failure);
+        known.look(&self.settings.keytab, read, "no ticket can be accepted").cloned()
     }
 }
 
@@ -108,6 +93,14 @@ pub(crate) fn left_of(end: FileTime, skew_seconds: u32) -> Duration {
     let left =
         Duration::from_nanos(u64::try_from(end.0.saturating_sub(now.0)).unwrap_or(0).saturating_mul(100));
     left.min(Duration::from_secs(365 * 24 * 3600)) + Duration::from_secs(skew_seconds.into())
+}
+
+/// The keytab in a file, where it can be used.
+///
+/// # Errors
+/// [`StartError::Keytab`].
+fn usable(path: &Path) -> Result<Keytab, StartError> {
+    read(path).map_err(|detail| StartError::Keytab { path: path.to_owned(), detail })
 }
 
 /// Reads a keytab that nobody else can read and that has a key of use.
@@ -188,6 +181,24 @@ mod tests {
         assert_eq!(tickets.keytab().unwrap().etypes(), [18].into());
         fs::remove_file(&path).unwrap();
         assert!(tickets.acceptor().is_none());
+    }
+
+    /// The mode alone was wrong: nothing but the time of its change tells that it was put right.
+    #[cfg(unix)]
+    #[test]
+    fn tickets_are_taken_again_when_the_mode_of_the_keytab_is_put_right() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("keytab");
+        private(&path, &keytab(17, &[7; 16]));
+        let tickets = tickets(&path).unwrap();
+        private(&path, &keytab(18, &[7; 32]));
+        let mode = |mode| {
+            fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
+            tickets.keytab().is_some()
+        };
+        assert!(!mode(0o644));
+        assert!(mode(0o600));
     }
 
     #[test]

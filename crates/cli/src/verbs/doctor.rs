@@ -6,6 +6,7 @@ use certadm_ca::Config;
 use certadm_ca::health::Published;
 use certadm_client::doctor::{Examination, Seen, Verdict, Visit, examine};
 use certadm_client::{KerberosTarget, OwnService, Timeouts, examine_service, own_host_name};
+use certadm_rules::finding::{self, Severity};
 use certadm_rules::printable::printable;
 use certadm_rules::{FileTime, Finding};
 use certadm_server::KerberosSettings;
@@ -50,19 +51,23 @@ pub(crate) fn run(args: &DoctorArgs, output: Output) -> Result<Done, Failure> {
     if let Some(vault) = &args.vault {
         return of_vault(vault, output);
     }
-    let Some(Dial { name, target, credentials }) = args.remote.dial()? else {
+    let Some(dial) = args.remote.dial()? else {
         return Err(Failure::usage("no CA is named", "name it by --server NAME, --socket PATH or --dir DIR"));
     };
+    let exposed = dial.exposed();
+    let Dial { name, target, credentials, .. } = dial;
     let mut show = |visit: &Visit| show(visit, output);
-    let Examination { visits, seen } = examine(&target, credentials, !args.no_prepare, &mut show);
+    let Examination { visits, seen, findings: mut found } =
+        examine(&target, credentials, !args.no_prepare, &mut show);
     let last_backup = seen.last_full.max(seen.last_logs);
     let published = Published::read(seen.certificate.as_deref(), seen.crl.as_deref(), last_backup);
     print_published(&seen, &published, output);
-    let ages = published.judge(certadm_store::now(), &args.thresholds.get());
+    found.extend(exposed);
+    found.extend(published.judge(certadm_store::now(), &args.thresholds.get()));
     let with_remedy = |visit: &&Visit| visit.finding.remedy.is_some();
     let mut to_do: Vec<Finding> =
         visits.iter().filter(with_remedy).map(|visit| visit.finding.clone()).collect();
-    to_do.extend(ages.iter().cloned());
+    to_do.extend(found.iter().cloned());
     findings::print(&to_do, output);
     let shut: Vec<&Visit> = visits.iter().filter(|visit| visit.verdict == Verdict::Shut).collect();
     if shut.is_empty() {
@@ -71,7 +76,7 @@ pub(crate) fn run(args: &DoctorArgs, output: Output) -> Result<Done, Failure> {
     // The first gate that is shut says whose turn it is.
     let exit = match shut.first() {
         Some(visit) => visit.finding.code.class().into(),
-        None if ages.is_empty() => Exit::Good,
+        None if finding::worst(&found) <= Some(Severity::Note) => Exit::Good,
         None => Exit::Finding,
     };
     let date = |date: Option<FileTime>| date.map(FileTime::to_rfc3339);
@@ -89,7 +94,7 @@ pub(crate) fn run(args: &DoctorArgs, output: Output) -> Result<Done, Failure> {
             "last_full_backup": date(seen.last_full),
             "last_log_backup": date(seen.last_logs),
         },
-        "findings": findings::list(&ages),
+        "findings": findings::list(&found),
     });
     Ok(Done { exit, result })
 }

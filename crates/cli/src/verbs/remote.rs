@@ -3,15 +3,17 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use certadm_auth::{AccountName, Password};
+use certadm_auth::Password;
 use certadm_client::credentials::account;
 use certadm_client::{
     Config, Credentials, Endpoint, Error, KerberosTarget, Mechanism, RemoteCa, ServerName, Target,
 };
+use certadm_files::is_exposed;
+use certadm_rules::finding::{Finding, Kind};
 use clap::Args;
 
 use crate::failure::Failure;
-use crate::secrets::{Descriptor, Prompt, read_password};
+use crate::secrets::{Descriptor, Prompt, read_password, warn_if_exposed};
 
 /// Which CA to dial, and as whom to log on there; what is left out comes from client.toml, the password also from a prompt.
 #[derive(Debug, Args)]
@@ -55,6 +57,9 @@ pub(crate) struct RemoteArgs {
     kdc: Vec<String>,
 }
 
+/// Who logs on, and the file that the secret came from.
+type Given = (Credentials, Option<PathBuf>);
+
 /// A CA to dial.
 pub(crate) struct Dial {
     /// As the user named it.
@@ -62,9 +67,21 @@ pub(crate) struct Dial {
     pub(crate) target: Target,
     /// None where a socket of this machine needs none.
     pub(crate) credentials: Option<Credentials>,
+    /// The file that the secret of the logon is in.
+    pub(crate) secret_file: Option<PathBuf>,
 }
 
 impl Dial {
+    /// That others can read the file with the secret. It is used all the same, as every secret is: refusing it would keep none.
+    pub(crate) fn exposed(&self) -> Option<Finding> {
+        let file = self.secret_file.as_deref().filter(|file| is_exposed(file))?;
+        let note = Finding::note(Kind::SecretExposed, "others can read it, and log on as its account");
+        Some(
+            note.in_file(file)
+                .remedy("give it mode 0600 (chmod 600); change what is in it if others may have read it"),
+        )
+    }
+
     /// Connects to it.
     ///
     /// # Errors
@@ -99,16 +116,23 @@ impl RemoteArgs {
                 name: path.display().to_string(),
                 target: Target::of_socket(path.clone()),
                 credentials: None,
+                secret_file: None,
             })),
             (None, Some(server)) => {
-                let (target, credentials) = self.target(server)?;
-                Ok(Some(Dial { name: server.clone(), target, credentials }))
+                let (target, given) = self.target(server)?;
+                let (credentials, secret_file) = given.unzip();
+                Ok(Some(Dial {
+                    name: server.clone(),
+                    target,
+                    credentials,
+                    secret_file: secret_file.flatten(),
+                }))
             }
             (None, None) => Ok(None),
         }
     }
 
-    fn target(&self, server: &str) -> Result<(Target, Option<Credentials>), Failure> {
+    fn target(&self, server: &str) -> Result<(Target, Option<Given>), Failure> {
         let name: ServerName = server.parse().map_err(Error::from)?;
         let mut target = Config::load()?.target(&name)?;
         if let Endpoint::Socket(path) = &target.endpoint {
@@ -129,8 +153,8 @@ impl RemoteArgs {
         if !self.kdc.is_empty() {
             target.kerberos.kdc.clone_from(&self.kdc);
         }
-        let credentials = self.credentials(&target)?;
-        Ok((target, Some(credentials)))
+        let given = self.credentials(&target)?;
+        Ok((target, Some(given)))
     }
 
     /// Whether an option says who logs on, or what proves it.
@@ -145,35 +169,43 @@ impl RemoteArgs {
         self.keytab.is_some() || self.ticket_cache.is_some()
     }
 
-    fn credentials(&self, target: &Target) -> Result<Credentials, Failure> {
+    fn credentials(&self, target: &Target) -> Result<Given, Failure> {
         let given = self.user.as_deref().map(account).transpose()?;
         if let Some(path) = &self.ticket_cache {
-            return Ok(Credentials::Cache {
-                path: Some(path).filter(|path| !path.is_empty()).map(PathBuf::from),
-            });
-        }
-        if let Some(path) = &self.keytab {
-            return Ok(Credentials::Keytab { account: given, path: path.clone() });
+            let path = Some(path).filter(|path| !path.is_empty()).map(PathBuf::from);
+            return Ok((Credentials::Cache { path }, None));
         }
         // What is configured in the place of a password is for the configured account.
         let is_configured = !self.names_proof() && (target.keytab.is_some() || target.ticket_cache.is_some());
-        if is_configured && let Some(credentials) = target.configured_credentials()? {
-            return Ok(credentials);
+        let credentials = match &self.keytab {
+            Some(path) => Some(Credentials::Keytab { account: given.clone(), path: path.clone() }),
+            None if is_configured => target.configured_credentials()?,
+            None => None,
+        };
+        if let Some(credentials) = credentials {
+            let file = match &credentials {
+                Credentials::Keytab { path, .. } => Some(path.clone()),
+                _ => None,
+            };
+            if let Some(file) = &file {
+                warn_if_exposed(file);
+            }
+            return Ok((credentials, file));
         }
         let account = match given {
             Some(account) => account,
             None => target.account.clone().ok_or_else(|| target.no_account())?,
         };
-        let password = self.password(target, &account)?;
-        Ok(certadm_auth::Credentials { account, password }.into())
+        let file = self.password_file(target);
+        let mut password = read_password(file, self.password_fd, Prompt::Known(&account.to_string()))?;
+        let password = Password::new(std::mem::take(&mut *password));
+        Ok((certadm_auth::Credentials { account, password }.into(), file.map(Path::to_owned)))
     }
 
-    fn password(&self, target: &Target, account: &AccountName) -> Result<Password, Failure> {
+    fn password_file<'a>(&'a self, target: &'a Target) -> Option<&'a Path> {
         // The configured file is for the configured account.
         let is_configured = self.user.is_none() && self.password_fd.is_none();
         let configured = target.password_file.as_deref().filter(|_| is_configured);
-        let file = self.password_file.as_deref().or(configured);
-        let mut password = read_password(file, self.password_fd, Prompt::Known(&account.to_string()))?;
-        Ok(Password::new(std::mem::take(&mut *password)))
+        self.password_file.as_deref().or(configured)
     }
 }

@@ -35,6 +35,8 @@ mod killed_runs;
 mod life;
 #[cfg(all(unix, feature = "object-store"))]
 mod listeners;
+#[cfg(unix)]
+mod logons;
 mod many_files;
 mod modes;
 mod names;

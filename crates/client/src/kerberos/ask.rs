@@ -2,11 +2,11 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use certadm_kerberos::client::{Question, answer_size};
-use certadm_kerberos::message::{ErrorCode, KrbError};
+use certadm_kerberos::client::{Question, Worth, answer_size, worth};
 
+use super::dns::KdcPlace;
 use super::error::KerberosError;
 use super::locate::Kdcs;
 use super::timed::Timed;
@@ -15,32 +15,44 @@ use super::timed::Timed;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Addresses of one KDC that are tried.
 const MAX_ADDRESSES: usize = 4;
+/// When so much time has passed with a question, no other KDC is asked.
+const LONGEST: Duration = Duration::from_secs(40);
 
-/// The answer of the first KDC that has one.
+/// The answer of the first KDC that has one. `failed` gets those that had none, so that others are asked before them the next
+/// time.
 ///
 /// # Errors
 /// [`KerberosError::Unreachable`].
-pub(super) fn ask(kdcs: &Kdcs, question: &Question, patience: Duration) -> Result<Vec<u8>, KerberosError> {
+pub(super) fn ask(
+    kdcs: &Kdcs,
+    question: &Question,
+    patience: Duration,
+    failed: &mut Vec<KdcPlace>,
+) -> Result<Vec<u8>, KerberosError> {
+    let began = Instant::now();
     let mut tried = Vec::new();
-    let mut busy = None;
-    for (host, port) in &kdcs.places {
+    // The best answer that is no good one: that a KDC cannot answer now says more than what is no message.
+    let (mut busy, mut unreadable) = (None, None);
+    for (number, place) in kdcs.places.iter().enumerate() {
+        if LONGEST <= began.elapsed() {
+            tried.push(format!("{} more were not asked for want of time", kdcs.places.len() - number));
+            break;
+        }
+        let (host, port) = place;
         match ask_one(host, *port, question, patience) {
-            // Another one may be better.
-            Ok(answer) if is_busy(&answer) => busy = Some(answer),
-            Ok(answer) => return Ok(answer),
+            Ok(answer) => match worth(&answer) {
+                Worth::Final => return Ok(answer),
+                Worth::Unavailable => busy = Some(answer),
+                Worth::Unreadable => unreadable = Some(answer),
+            },
             Err(error) => tried.push(format!("{host}:{port}: {error}")),
         }
+        failed.push(place.clone());
     }
-    busy.ok_or_else(|| KerberosError::Unreachable {
+    busy.or(unreadable).ok_or_else(|| KerberosError::Unreachable {
         realm: question.realm.clone(),
         tried: format!("named by {}; {}", kdcs.named_by, tried.join("; ")),
     })
-}
-
-/// Whether a KDC says that it cannot answer now.
-fn is_busy(answer: &[u8]) -> bool {
-    KrbError::is_one(answer)
-        && KrbError::decode(answer).is_ok_and(|error| error.code == ErrorCode::SERVICE_UNAVAILABLE)
 }
 
 fn ask_one(host: &str, port: u16, question: &Question, patience: Duration) -> io::Result<Vec<u8>> {
@@ -71,42 +83,63 @@ fn talk(mut stream: TcpStream, question: &Question, patience: Duration) -> io::R
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
-    use std::thread::{JoinHandle, spawn};
+    use std::thread::spawn;
 
     use certadm_kerberos::Moment;
+    use certadm_kerberos::message::{ErrorCode, KrbError};
     use certadm_rules::FileTime;
 
     use super::*;
 
     /// A KDC that gives this answer to one question.
-    fn kdc(answer: Vec<u8>) -> ((String, u16), JoinHandle<()>) {
+    fn kdc(answer: Vec<u8>) -> KdcPlace {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let place = ("127.0.0.1".to_owned(), listener.local_addr().unwrap().port());
-        let thread = spawn(move || {
+        // Where it is not asked, it waits until the tests end.
+        spawn(move || {
             let mut stream = listener.accept().unwrap().0;
             stream.read_exact(&mut [0; 4 + 8]).unwrap();
             stream.write_all(&u32::try_from(answer.len()).unwrap().to_be_bytes()).unwrap();
             stream.write_all(&answer).unwrap();
         });
-        (place, thread)
+        place
     }
 
-    #[test]
-    fn a_kdc_that_cannot_answer_now_sends_to_the_next_whether_it_names_a_service_or_not() {
-        let busy = KrbError {
-            code: ErrorCode::SERVICE_UNAVAILABLE,
+    fn refusal(code: ErrorCode) -> Vec<u8> {
+        let error = KrbError {
+            code,
             server_time: Moment::from(FileTime(0)),
             client_realm: None,
             service: None,
             text: None,
             data: None,
         };
-        let (first, first_thread) = kdc(busy.encode());
-        let (second, second_thread) = kdc(b"answer".to_vec());
-        let kdcs = Kdcs { places: vec![first, second], named_by: "a test".to_owned() };
+        error.encode()
+    }
+
+    /// Asks KDCs that answer so, one after the other. The last answer that comes back, and how many had none.
+    fn asked(answers: Vec<Vec<u8>>) -> (Vec<u8>, usize) {
+        let places: Vec<_> = answers.into_iter().map(kdc).collect();
+        let kdcs = Kdcs { places: places.clone(), named_by: "a test".to_owned() };
         let question = Question { realm: "TOY.TEST".to_owned(), message: vec![0; 8] };
-        assert_eq!(ask(&kdcs, &question, Duration::from_secs(60)).unwrap(), b"answer");
-        first_thread.join().unwrap();
-        second_thread.join().unwrap();
+        let mut failed = Vec::new();
+        let answer = ask(&kdcs, &question, Duration::from_secs(60), &mut failed).unwrap();
+        assert_eq!(failed, places[..failed.len()]);
+        (answer, failed.len())
+    }
+
+    #[test]
+    fn a_kdc_that_cannot_answer_now_sends_to_the_next_whether_it_names_a_service_or_not() {
+        let good = refusal(ErrorCode::PREAUTH_REQUIRED);
+        for code in [ErrorCode::SERVICE_UNAVAILABLE, ErrorCode::GENERIC] {
+            assert_eq!(asked(vec![refusal(code), good.clone()]), (good.clone(), 1), "{code}");
+        }
+        for malformed in [Vec::new(), b"HTTP/1.1 400 Bad Request".to_vec(), good[..good.len() - 1].to_vec()] {
+            assert_eq!(asked(vec![malformed, good.clone()]), (good.clone(), 1));
+        }
+        // Where none has a better one.
+        let generic = refusal(ErrorCode::GENERIC);
+        assert_eq!(asked(vec![generic.clone(), b"x".to_vec()]), (generic, 2));
+        assert_eq!(asked(vec![b"x".to_vec()]), (b"x".to_vec(), 1));
     }
 }

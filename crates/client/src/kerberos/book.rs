@@ -47,7 +47,6 @@ pub(crate) struct LoggedOn {
     pub(crate) client: Principal,
     pub(crate) etype: Etype,
     pub(crate) until: KerberosTime,
-    pub(crate) clock_offset: i64,
 }
 
 /// The KDCs that will be asked.
@@ -59,8 +58,7 @@ pub(crate) struct Found {
 
 impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let places: Vec<_> = self.kdcs.places.iter().map(|(host, port)| format!("{host}:{port}")).collect();
-        write!(f, "{} has {}, by {}", self.realm, places.join(", "), self.kdcs.named_by)
+        write!(f, "{} has {}", self.realm, self.kdcs)
     }
 }
 
@@ -79,8 +77,10 @@ struct Pages {
     granting: Option<Credential>,
     /// By the classes of the services.
     services: HashMap<String, Credential>,
-    /// By how many seconds the KDC's clock is ahead.
+    /// By how many seconds the KDC's clock is counted as ahead.
     clock_offset: i64,
+    /// The same as a KDC has shown it.
+    kdc_ahead: Option<i64>,
     /// The same of the service's clock, where that has shown that it is another one.
     service_offset: Option<i64>,
 }
@@ -121,7 +121,9 @@ impl Book {
                 let granting = self.granting(&mut pages)?;
                 let mut request = TicketRequest::new(granting, &service, pages.clock_offset)?;
                 let first = request.start(&System)?;
-                let granted = self.drive(&mut pages, first, |answer| request.answer(answer, &System))?;
+                let granted = self.drive(&mut pages, first, |answer| request.answer(answer, &System));
+                pages.kdc_ahead = request.kdc_ahead().or(pages.kdc_ahead);
+                let granted = granted?;
                 pages.clock_offset = granted.clock_offset;
                 granted.credential
             }
@@ -143,8 +145,13 @@ impl Book {
             client: granting.client.clone(),
             etype: granting.session_key.etype(),
             until: granting.end_time,
-            clock_offset: pages.clock_offset,
         })
+    }
+
+    /// By how many seconds the KDC's clock is ahead of this machine's, as its answers have shown it, whatever else they said; none
+    /// while none has come. What a ticket cache says of it is no answer.
+    pub(crate) fn kdc_ahead(&self) -> Option<i64> {
+        self.pages().kdc_ahead
     }
 
     /// The realm of the account and the KDCs that will be asked; none where no KDC needs to be asked for the logon.
@@ -211,7 +218,13 @@ impl Book {
         let asked = client.realm().to_owned();
         let mut logon = Logon::new(client, secret);
         let first = logon.start(&System)?;
-        let done = self.drive(pages, first, |answer| logon.answer(answer, &System))?;
+        let done = self.drive(pages, first, |answer| logon.answer(answer, &System));
+        pages.kdc_ahead = logon.kdc_ahead().or(pages.kdc_ahead);
+        let done = match (done, logon.first_refusal()) {
+            // That realm was a guess. What the account's own one has said is the reason.
+            (Err(KerberosError::NoKdc { .. }), Some(first)) => return Err(first.clone().into()),
+            (done, _) => done?,
+        };
         pages.clock_offset = done.clock_offset;
         // The KDC may know the realm by another name, which counts from here on.
         if let Some(granted) = done.credential.service.granted_realm().map(str::to_owned) {
@@ -259,7 +272,12 @@ impl Book {
         let mut question = first;
         loop {
             let kdcs = pages.finder(self).kdcs(&question.realm)?;
-            match take(&ask(&kdcs, &question, self.patience)?)? {
+            let mut failed = Vec::new();
+            let answer = ask(&kdcs, &question, self.patience, &mut failed);
+            if !failed.is_empty() {
+                pages.finder(self).put_last(&failed);
+            }
+            match take(&answer?)? {
                 Step::Ask(next) => question = next,
                 Step::Done(done) => return Ok(done),
             }

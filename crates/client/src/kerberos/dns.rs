@@ -7,12 +7,15 @@ use std::time::Duration;
 
 use super::timed::Timed;
 
+/// Host and port of a KDC.
+pub(super) type KdcPlace = (String, u16);
+
+/// Most KDCs of a realm that are known. How many are asked is a matter of time.
+pub(super) const MAX_KDCS: usize = 64;
 /// How long a name server may take.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How often each is asked.
 const TRIES: usize = 2;
-/// Most records that are taken.
-const MAX_RECORDS: usize = 16;
 /// Most name servers, as resolvers have it.
 const MAX_SERVERS: usize = 3;
 
@@ -20,12 +23,36 @@ const PORT: u16 = 53;
 const CLASS_INTERNET: u16 = 1;
 const TYPE_SRV: u16 = 33;
 
-/// Host and port of each record of `name`, the best first; none when no server has any.
+/// A record: a host that offers the service.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Record {
+    /// Those of the lowest are asked first.
+    pub(crate) priority: u16,
+    /// How often it is to be chosen among those of its priority.
+    pub(crate) weight: u16,
+    pub(crate) host: String,
+    pub(crate) port: u16,
+}
+
+/// Host and port of each record of `name`, in the order in which they are to be asked; none when no server has any.
 ///
 /// # Errors
 /// The last reason, when no server answers.
-pub(crate) fn services(name: &str, servers: &[SocketAddr]) -> io::Result<Vec<(String, u16)>> {
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "no name server is configured");
+pub(super) fn services(name: &str, servers: &[SocketAddr]) -> io::Result<Vec<KdcPlace>> {
+    records(name, servers).map(|records| ordered(records, &mut random))
+}
+
+/// Why nobody is asked where no name server is known.
+const fn without_servers(is_windows: bool) -> &'static str {
+    match is_windows {
+        // Where they stand there, no file tells.
+        true => "DNS is not asked on Windows; give the KDC by --kdc, or by `kdc` in client.toml",
+        false => "no name server is configured",
+    }
+}
+
+fn records(name: &str, servers: &[SocketAddr]) -> io::Result<Vec<Record>> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, without_servers(cfg!(windows)));
     for server in servers.iter().take(MAX_SERVERS) {
         for _ in 0..TRIES {
             match ask(name, *server) {
@@ -37,7 +64,49 @@ pub(crate) fn services(name: &str, servers: &[SocketAddr]) -> io::Result<Vec<(St
     Err(last)
 }
 
-fn ask(name: &str, server: SocketAddr) -> io::Result<Vec<(String, u16)>> {
+/// The first [`MAX_KDCS`] of the order that RFC 2782 wants: by priority, and among those of one priority at random, each as often
+/// as its weight says. So the clients of a large domain spread over all of its KDCs.
+fn ordered(mut records: Vec<Record>, random: &mut dyn FnMut() -> u32) -> Vec<KdcPlace> {
+    // Within a priority those without a weight stand first: there they have a small chance.
+    records.sort();
+    records.dedup();
+    let mut order = Vec::new();
+    while let Some(first) = records.first()
+        && order.len() < MAX_KDCS
+    {
+        let priority = first.priority;
+        let alike = records.partition_point(|record| record.priority == priority);
+        let weights = records[..alike].iter().map(|record| u64::from(record.weight));
+        let total: u64 = weights.clone().sum();
+        // A number below `end`, each as likely as the others.
+        let mut below = |end: u64| (u64::from(random()) * end) >> 32;
+        let chosen = if total == 0 {
+            usize::try_from(below(alike as u64)).unwrap_or(0)
+        } else {
+            let wanted = below(total + 1);
+            let mut sum = 0;
+            let mut sums = weights.map(|weight| {
+                sum += weight;
+                sum
+            });
+            sums.position(|sum| wanted <= sum).unwrap_or(0)
+        };
+        let Record { host, port, .. } = records.remove(chosen);
+        order.push((host, port));
+    }
+    order
+}
+
+/// Without random bytes the order is that of the records: still one in which all may be asked.
+fn random() -> u32 {
+    let mut bytes = [0; 4];
+    match getrandom::fill(&mut bytes) {
+        Ok(()) => u32::from_ne_bytes(bytes),
+        Err(_) => 0,
+    }
+}
+
+fn ask(name: &str, server: SocketAddr) -> io::Result<Vec<Record>> {
     let mut id = [0; 2];
     getrandom::fill(&mut id).map_err(io::Error::other)?;
     let question = question(id, name).ok_or(io::ErrorKind::InvalidInput)?;
@@ -98,7 +167,7 @@ pub(crate) fn question(id: [u8; 2], name: &str) -> Option<Vec<u8>> {
 }
 
 /// The records of an answer to `question`, and whether it was cut short; none for what is no answer to it.
-pub(crate) fn answered(question: &[u8], answer: &[u8]) -> Option<(Vec<(String, u16)>, bool)> {
+pub(crate) fn answered(question: &[u8], answer: &[u8]) -> Option<(Vec<Record>, bool)> {
     let header = answer.first_chunk::<12>()?;
     let is_answer = header[2] & 0x80 != 0 && header[..2] == *question.get(..2)?;
     let is_cut = header[2] & 2 != 0;
@@ -126,16 +195,14 @@ pub(crate) fn answered(question: &[u8], answer: &[u8]) -> Option<(Vec<(String, u
             let (host, name_end) = name_at(answer, at + 16)?;
             // A lone dot means that there is no such service (RFC 2782).
             if name_end == end && !host.is_empty() {
-                records.push((priority, std::cmp::Reverse(weight), host, port));
+                records.push(Record { priority, weight, host, port });
             }
         }
         answer.get(..end)?;
         at = end;
     }
-    // All are compared: the best may stand last in an answer, which is at most 64 KiB.
-    records.sort();
-    records.truncate(MAX_RECORDS);
-    Some((records.into_iter().map(|(_, _, host, port)| (host, port)).collect(), false))
+    // All of them: the best may stand last in an answer, which is at most 64 KiB.
+    Some((records, false))
 }
 
 /// The name that stands at a place, and where it ends there. Its end may be a pointer to the end of another name; a name has
@@ -168,12 +235,16 @@ fn name_at(message: &[u8], at: usize) -> Option<(String, usize)> {
     None
 }
 
-/// The name servers of this machine. A file without any means the one on this machine itself (resolv.conf(5)).
+/// The name servers of this machine. A file without any means the one on this machine itself (resolv.conf(5)). None on Windows,
+/// where everybody may make a file of that path.
 pub(crate) fn servers_of_this_machine() -> Vec<SocketAddr> {
     const FILE: &str = "/etc/resolv.conf";
+    if cfg!(windows) {
+        return Vec::new();
+    }
     let text = certadm_files::Found::named(FILE).read(64 * 1024).unwrap_or_default();
     let mut servers = servers_in(&String::from_utf8_lossy(&text), &interface_number);
-    if cfg!(unix) && servers.is_empty() {
+    if servers.is_empty() {
         servers.push((Ipv4Addr::LOCALHOST, PORT).into());
     }
     servers
@@ -234,28 +305,65 @@ mod tests {
         message
     }
 
-    #[test]
-    fn the_best_record_comes_first() {
+    /// The order of these records where the random numbers are always this one.
+    fn order(records: &[(u16, u16, u16, &str)], number: u32) -> Vec<KdcPlace> {
         let question = question([1, 2], NAME).unwrap();
+        let (found, is_cut) = answered(&question, &answer(&question, records)).unwrap();
+        assert!(!is_cut);
+        ordered(found, &mut || number)
+    }
+
+    #[test]
+    fn the_best_priority_comes_first() {
         let records = [
             (10, 0, 88, "far.toy.test"),
             (0, 1, 88, "b.toy.test"),
             (0, 9, 1088, "a.toy.test"),
             (0, 0, 1, "."),
         ];
-        let (found, is_cut) = answered(&question, &answer(&question, &records)).unwrap();
+        let places = |places: [(&str, u16); 3]| places.map(|(host, port)| (host.to_owned(), port));
+        let expected = [("b.toy.test", 88), ("a.toy.test", 1088), ("far.toy.test", 88)];
+        assert_eq!(order(&records, 0), places(expected));
         let expected = [("a.toy.test", 1088), ("b.toy.test", 88), ("far.toy.test", 88)];
-        assert!(!is_cut);
-        assert_eq!(found, expected.map(|(host, port)| (host.to_owned(), port)));
+        assert_eq!(order(&records, u32::MAX), places(expected));
+    }
+
+    /// A domain controller registers itself with weight 100, as all others do.
+    #[test]
+    fn every_record_of_a_priority_may_come_first_as_often_as_its_weight_says() {
+        let record = |weight, host: &str| Record { priority: 0, weight, host: host.to_owned(), port: 88 };
+        let firsts = |records: &[Record]| {
+            let mut counts = std::collections::BTreeMap::new();
+            // The whole range of numbers, evenly.
+            for number in 0..1000 {
+                let number = number * (u32::MAX / 1000);
+                let order = ordered(records.to_vec(), &mut || number);
+                assert_eq!(order.len(), records.len().min(MAX_KDCS));
+                *counts.entry(order[0].0.clone()).or_insert(0) += 1;
+            }
+            counts
+        };
+        for weight in [100, 0] {
+            let records: Vec<_> = (0..40).map(|number| record(weight, &format!("dc{number}"))).collect();
+            let counts = firsts(&records);
+            assert!(
+                counts.len() == 40 && counts.values().all(|count| (15..=35).contains(count)),
+                "{counts:?}"
+            );
+        }
+        let counts = firsts(&[record(0, "none"), record(1, "little"), record(9, "much")]);
+        assert!(counts["much"] > 700 && counts["little"] < 200 && counts["none"] > 0, "{counts:?}");
+        let many: Vec<_> = (0..3000).map(|number| record(65535, &format!("dc{number}"))).collect();
+        assert_eq!(ordered(many, &mut || u32::MAX).len(), MAX_KDCS);
     }
 
     #[test]
     fn the_best_record_counts_wherever_it_stands() {
-        let question = question([1, 2], NAME).unwrap();
-        let mut records = vec![(10, 0, 88, "far.toy.test"); 20];
+        let hosts: Vec<String> = (0..100).map(|number| format!("far{number}.toy.test")).collect();
+        let mut records: Vec<_> = hosts.iter().map(|host| (10, 0, 88, host.as_str())).collect();
         records.push((0, 0, 88, "near.toy.test"));
-        let (found, _) = answered(&question, &answer(&question, &records)).unwrap();
-        assert_eq!(found.len(), MAX_RECORDS);
+        let found = order(&records, 7);
+        assert_eq!(found.len(), MAX_KDCS);
         assert_eq!(found[0], ("near.toy.test".to_owned(), 88));
     }
 
@@ -310,6 +418,14 @@ mod tests {
         assert_eq!(services(NAME, &[server]).unwrap(), [("dc1.toy.test".to_owned(), 88)]);
         thread.join().unwrap();
         assert!(services(NAME, &[]).is_err());
+    }
+
+    #[test]
+    fn who_has_no_name_server_is_told_what_to_give() {
+        let told = services(NAME, &[]).unwrap_err().to_string();
+        assert_eq!(told, without_servers(cfg!(windows)));
+        assert!(without_servers(true).contains("--kdc") && without_servers(false).contains("name server"));
+        assert_eq!(servers_of_this_machine().is_empty(), cfg!(windows));
     }
 
     #[test]

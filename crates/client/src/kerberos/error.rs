@@ -114,6 +114,11 @@ impl From<ClientError> for KerberosError {
 }
 
 impl KerberosError {
+    /// Whether there is a KDC, though it answers nothing or refuses.
+    pub(crate) const fn is_of_a_kdc(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Kdc(_))
+    }
+
     /// Whether NTLM may work where this does not: there is no KDC for this account and server, or none that knows both.
     /// A wrong password is none of it: it would count twice.
     pub(crate) fn leaves_ntlm(&self) -> bool {
@@ -162,6 +167,9 @@ impl Diagnosis for KerberosError {
             }
             Self::NoRealm { .. } => {
                 "write the account as user@REALM, or give --realm, `realm` in client.toml or `default_realm` in krb5.conf"
+            }
+            Self::NoKdc { .. } if cfg!(windows) => {
+                "give --kdc HOST, `kdc` in client.toml, or `kdc` below [realms] in krb5.ini; DNS is not asked on Windows"
             }
             Self::NoKdc { .. } => {
                 "give --kdc HOST, `kdc` in client.toml, or `kdc` below [realms] in krb5.conf; DNS has it as SRV record \

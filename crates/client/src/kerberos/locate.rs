@@ -3,20 +3,21 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use certadm_auth::AccountName;
 use certadm_kerberos::Principal;
 
-use super::dns;
+use super::dns::{self, KdcPlace, MAX_KDCS};
 use super::error::KerberosError;
 use super::krb5_conf::Krb5Conf;
 
 /// The port of a KDC.
 const PORT: u16 = 88;
-/// Most KDCs that are tried for one question.
-const MAX_KDCS: usize = 8;
+/// Most of them that are shown.
+const SHOWN: usize = 8;
 
 /// What client.toml says of Kerberos for a server.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -59,10 +60,22 @@ fn standard_files() -> Vec<PathBuf> {
 /// The KDCs of a realm.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Kdcs {
-    /// Host and port of each, the best first.
-    pub(crate) places: Vec<(String, u16)>,
+    /// Where they are, the best first.
+    pub(crate) places: Vec<KdcPlace>,
     /// What named them.
     pub(crate) named_by: String,
+}
+
+impl fmt::Display for Kdcs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self.places.iter().take(SHOWN).map(|(host, port)| format!("{host}:{port}"));
+        f.write_str(&shown.collect::<Vec<_>>().join(", "))?;
+        match self.places.len().saturating_sub(SHOWN) {
+            0 => {}
+            more => write!(f, " and {more} more")?,
+        }
+        write!(f, ", by {}", self.named_by)
+    }
 }
 
 /// Finds realms and KDCs for one server, and remembers what it found.
@@ -149,7 +162,7 @@ impl Finder {
     }
 
     fn find(&self, realm: &str) -> Result<Kdcs, KerberosError> {
-        let places = |texts: &[String]| -> Vec<(String, u16)> {
+        let places = |texts: &[String]| -> Vec<KdcPlace> {
             texts.iter().filter_map(|text| place(text)).take(MAX_KDCS).collect()
         };
         // Those of client.toml are for the account's realm, which is asked first.
@@ -171,12 +184,17 @@ impl Finder {
         let name = format!("_kerberos._tcp.{}", realm.to_ascii_lowercase());
         let found = dns::services(&name, &self.servers);
         match found {
-            Ok(places) if !places.is_empty() => {
-                let places = places.into_iter().take(MAX_KDCS).collect();
-                Ok(Kdcs { places, named_by: format!("DNS, SRV {name}") })
-            }
+            Ok(places) if !places.is_empty() => Ok(Kdcs { places, named_by: format!("DNS, SRV {name}") }),
             Ok(_) => none(format!("client.toml and krb5.conf do not name one, and DNS has no SRV {name}")),
             Err(error) => none(format!("client.toml and krb5.conf do not name one, and SRV {name}: {error}")),
+        }
+    }
+
+    /// From now on these are asked after all others: they had no answer.
+    pub(super) fn put_last(&mut self, failed: &[KdcPlace]) {
+        for kdcs in self.known.values_mut() {
+            // Those that are alike keep their order.
+            kdcs.places.sort_by_key(|place| failed.contains(place));
         }
     }
 
@@ -189,7 +207,7 @@ impl Finder {
 }
 
 /// Host and port of a KDC as files write them; none of what is not asked over TCP.
-fn place(text: &str) -> Option<(String, u16)> {
+fn place(text: &str) -> Option<KdcPlace> {
     let text = text.strip_prefix("tcp/").unwrap_or(text).trim();
     if text.is_empty() || text.contains('/') {
         return None;
@@ -277,6 +295,20 @@ mod tests {
         finder.is_known_as("TOY", "TOY.TEST");
         assert_eq!(places(finder.kdcs("toy.test").unwrap()), [("127.0.0.1".to_owned(), 1)]);
         assert_eq!(places(finder.kdcs("OTHER.TEST").unwrap()), [("dc2.other.test".to_owned(), 1088)]);
+    }
+
+    #[test]
+    fn a_kdc_without_an_answer_is_asked_last_whatever_its_realm_is_called() {
+        let kdc = ["a:1", "b:2", "c:3"].map(str::to_owned).to_vec();
+        let target = KerberosTarget { kdc, ..KerberosTarget::default() };
+        let mut finder = finder(target, "ca1.toy.test", CONF);
+        finder.kdcs("TOY").unwrap();
+        finder.is_known_as("TOY", "TOY.TEST");
+        finder.put_last(&[("a".to_owned(), 1)]);
+        for realm in ["TOY", "TOY.TEST"] {
+            let kdcs = finder.kdcs(realm).unwrap();
+            assert_eq!(kdcs.to_string(), "b:2, c:3, a:1, by the configuration of the server");
+        }
     }
 
     #[test]

@@ -197,12 +197,18 @@ fn clocks_that_differ_are_bridged_where_that_can_be() {
     world.back_up(world.target(), alice(), "set").unwrap();
     // It is early: the tickets are not good yet, and nobody can help that.
     let world = ahead_by(1000);
-    let (code, told, _) = world.refusal(world.target(), alice());
-    assert_eq!(code, Hresult::E_ACCESSDENIED, "{told}");
+    for mechanism in [Mechanism::Kerberos, Mechanism::Negotiate] {
+        let (code, told, remedy) = world.refusal(Target { mechanism, ..world.target() }, alice());
+        assert_eq!(code, Hresult::E_ACCESSDENIED, "{told}");
+        assert!(told.contains("33 (TKT_NYV)") && told.contains(" s behind the KDC's"), "{told}");
+        assert!(remedy.contains("set the clocks"), "{remedy}");
+    }
     // Tickets that have ended for the service.
     let world = ahead_by(-11 * 3600);
-    let (code, told, _) = world.refusal(world.target(), alice());
+    let (code, told, remedy) = world.refusal(world.target(), alice());
     assert_eq!(code, Hresult::E_ACCESSDENIED, "{told}");
+    assert!(told.contains("32 (TKT_EXPIRED)") && told.contains(" s ahead of the KDC's"), "{told}");
+    assert!(remedy.contains("set the clocks"), "{remedy}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod doctor;
 mod domain;
 mod fake;
 mod hostile;
+mod kdcs;
 mod kerberos;
 mod kerberos_samba;
 mod server;

@@ -47,6 +47,9 @@ pub struct Logon {
     /// The key of the proof, once the KDC said what it is made of.
     key: Option<Key>,
     was_skewed: bool,
+    /// The refusal after which a part of the name was tried as a realm.
+    first_refusal: Option<ClientError>,
+    kdc_ahead: Option<i64>,
 }
 
 /// What a logon leads to.
@@ -63,7 +66,17 @@ impl Logon {
     #[must_use]
     pub fn new(client: Principal, secret: Secret) -> Self {
         let route = Route::from(client.realm());
-        Self { client, secret, route, clock_offset: 0, nonce: 0, key: None, was_skewed: false }
+        Self {
+            client,
+            secret,
+            route,
+            clock_offset: 0,
+            nonce: 0,
+            key: None,
+            was_skewed: false,
+            first_refusal: None,
+            kdc_ahead: None,
+        }
     }
 
     /// The first question. It has no proof yet: the KDC says first what it wants, and what its clock shows.
@@ -73,6 +86,20 @@ impl Logon {
     pub fn start(&mut self, environment: &dyn Environment) -> Result<Question, ClientError> {
         self.key = None;
         Ok(self.question(environment)?)
+    }
+
+    /// What the KDC of the first realm said, where the account was unknown there and the realm that is asked now is a guess: the
+    /// part of its name behind the @.
+    #[must_use]
+    pub const fn first_refusal(&self) -> Option<&ClientError> {
+        self.first_refusal.as_ref()
+    }
+
+    /// By how many seconds the KDC's clock is ahead of this machine's, as its last answer shows it; none before one does. A
+    /// logon that failed has it, too.
+    #[must_use]
+    pub const fn kdc_ahead(&self) -> Option<i64> {
+        self.kdc_ahead
     }
 
     /// Takes the answer to the last question.
@@ -104,12 +131,15 @@ impl Logon {
         if part.service.granted_realm() != Some(part.service.realm()) {
             return Err(self.other_answer("it is no ticket-granting ticket"));
         }
+        // The time at which the KDC gave it.
+        self.kdc_ahead = Some(part.auth_time.since(Moment::from(environment.now()).time));
         let credential = Credential::of_answer(reply.client, reply.ticket, part);
         Ok(Step::Done(LoggedOn { credential, clock_offset: self.clock_offset }))
     }
 
     /// What to do about an error: some of them are questions.
     fn refusal(&mut self, error: KrbError, environment: &dyn Environment) -> Result<Question, ClientError> {
+        self.kdc_ahead = Some(error.server_time.time.since(Moment::from(environment.now()).time));
         match error.code {
             ErrorCode::PREAUTH_REQUIRED if self.key.is_none() => {
                 self.adopt_clock(&error, environment);
@@ -126,8 +156,9 @@ impl Logon {
                 if self.client.name_type() == NameType::ENTERPRISE
                     && let Some((name, suffix)) = self.client.name().rsplit_once('@') =>
             {
-                let realm = suffix.to_ascii_uppercase();
-                self.client = Principal::account(name, &realm);
+                let (guess, realm) = (name.to_owned(), suffix.to_ascii_uppercase());
+                self.first_refusal = Some(self.refused(error));
+                self.client = Principal::account(&guess, &realm);
                 self.route = Route::from(&realm);
                 self.key = None;
             }
@@ -135,15 +166,14 @@ impl Logon {
                 self.route.refer(realm)?;
                 self.key = None;
             }
-            _ => {
-                return Err(ClientError::Refused {
-                    realm: self.route.realm().to_owned(),
-                    about: self.client.clone(),
-                    error: Box::new(error),
-                });
-            }
+            _ => return Err(self.refused(error)),
         }
         Ok(self.question(environment)?)
+    }
+
+    fn refused(&self, error: KrbError) -> ClientError {
+        let (realm, about) = (self.route.realm().to_owned(), self.client.clone());
+        ClientError::Refused { realm, about, error: Box::new(error) }
     }
 
     /// Whether the KDC takes an encrypted timestamp. One that lists no proof at all may.

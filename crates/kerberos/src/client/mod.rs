@@ -10,5 +10,5 @@ mod ticket;
 
 pub use error::ClientError;
 pub use logon::{LoggedOn, Logon, Secret};
-pub use question::{MAX_ANSWER, Question, Step, answer_size};
+pub use question::{MAX_ANSWER, Question, Step, Worth, answer_size, worth};
 pub use ticket::{Granted, TicketRequest};

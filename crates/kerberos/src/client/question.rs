@@ -2,6 +2,7 @@
 
 use super::error::ClientError;
 use crate::der::Malformed;
+use crate::message::{ErrorCode, KdcKind, KdcReply, KrbError};
 
 /// Most bytes of a KDC's answer. A ticket with a large PAC has some 64 KiB.
 pub const MAX_ANSWER: usize = 1 << 20;
@@ -36,6 +37,33 @@ pub fn answer_size(length: [u8; 4]) -> Result<usize, Malformed> {
         .ok()
         .filter(|size| *size <= MAX_ANSWER)
         .ok_or(Malformed { what: "the length of a KDC's answer" })
+}
+
+/// Whether another KDC of the realm may do better than one that answered so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Worth {
+    /// It is what the realm says.
+    Final,
+    /// The KDC cannot answer now, or does not say why (kerberos.md 6: 29 and 60).
+    Unavailable,
+    /// It is no message of a KDC.
+    Unreadable,
+}
+
+/// What a KDC's answer is worth. Nothing in it is checked but its form.
+#[must_use]
+pub fn worth(answer: &[u8]) -> Worth {
+    if !KrbError::is_one(answer) {
+        let is_reply = [KdcKind::As, KdcKind::Tgs].iter().any(|kind| KdcReply::decode(answer, *kind).is_ok());
+        return if is_reply { Worth::Final } else { Worth::Unreadable };
+    }
+    match KrbError::decode(answer) {
+        Ok(error) if matches!(error.code, ErrorCode::SERVICE_UNAVAILABLE | ErrorCode::GENERIC) => {
+            Worth::Unavailable
+        }
+        Ok(_) => Worth::Final,
+        Err(_) => Worth::Unreadable,
+    }
 }
 
 /// What an answer leads to.

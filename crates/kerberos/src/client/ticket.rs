@@ -24,6 +24,7 @@ pub struct TicketRequest {
     /// The nonce and the subkey of the last question.
     asked: Option<(u32, Key)>,
     was_skewed: bool,
+    kdc_ahead: Option<i64>,
 }
 
 /// What a request leads to.
@@ -54,6 +55,7 @@ impl TicketRequest {
             clock_offset,
             asked: None,
             was_skewed: false,
+            kdc_ahead: None,
         })
     }
 
@@ -62,6 +64,12 @@ impl TicketRequest {
     pub fn with_etypes(mut self, etypes: &[Etype]) -> Self {
         self.etypes = etypes.to_vec();
         self
+    }
+
+    /// By how many seconds the KDC's clock is ahead of this machine's, as its last answer shows it; none before one does.
+    #[must_use]
+    pub const fn kdc_ahead(&self) -> Option<i64> {
+        self.kdc_ahead
     }
 
     /// The first question.
@@ -105,6 +113,9 @@ impl TicketRequest {
         if reply.client != self.granting.client {
             return Err(self.other_answer("it is for another client"));
         }
+        // A ticket begins when it is given; without a beginning it has that of the ticket it was got with.
+        let given = part.start_time.map(|start| start.since(Moment::from(environment.now()).time));
+        self.kdc_ahead = given.or(self.kdc_ahead);
         let credential = Credential::of_answer(reply.client, reply.ticket, part);
         if credential.service.realm() != self.route.realm() {
             return Err(self.other_answer("its ticket is of another realm"));
@@ -123,9 +134,11 @@ impl TicketRequest {
 
     /// What to do about an error: clocks that differ are no failure the first time.
     fn refusal(&mut self, error: KrbError, environment: &dyn Environment) -> Result<Question, ClientError> {
+        let ahead = error.server_time.time.since(Moment::from(environment.now()).time);
+        self.kdc_ahead = Some(ahead);
         if error.code == ErrorCode::SKEW && !self.was_skewed {
             self.was_skewed = true;
-            self.clock_offset = error.server_time.time.since(Moment::from(environment.now()).time);
+            self.clock_offset = ahead;
             return self.question(environment);
         }
         Err(ClientError::Refused {

@@ -235,13 +235,19 @@ fn time_decides() {
     let start = |credential| Initiator::start(credential, 0, &stage.world).unwrap().1;
     let now = stage.world.time();
     let expired = start(stage.with_ticket(|part| part.end_time = now.plus(-301)));
-    assert_eq!(stage.refusal(&expired).code(), ErrorCode::TICKET_EXPIRED);
+    let told = |token: &[u8]| {
+        let refusal = stage.refusal(token);
+        let answer = refusal.answer(&stage.world).map(|answer| KrbError::decode(&answer).unwrap());
+        assert!(answer.iter().all(|said| said.code == refusal.code() && said.server_time.time == now));
+        (refusal.code(), answer.is_some())
+    };
+    assert_eq!(told(&expired), (ErrorCode::TICKET_EXPIRED, true));
     let just = start(stage.with_ticket(|part| part.end_time = now.plus(-300)));
     assert!(stage.acceptor.accept(&just, Demand::Privacy, &stage.world).is_ok());
     let future = start(stage.with_ticket(|part| part.start_time = Some(now.plus(301))));
-    assert_eq!(stage.refusal(&future).code(), ErrorCode::TICKET_NOT_YET_VALID);
+    assert_eq!(told(&future), (ErrorCode::TICKET_NOT_YET_VALID, true));
     let invalid = start(stage.with_ticket(|part| part.flags = TicketFlags(TicketFlags::INVALID)));
-    assert_eq!(stage.refusal(&invalid).code(), ErrorCode::TICKET_NOT_YET_VALID);
+    assert_eq!(told(&invalid), (ErrorCode::TICKET_NOT_YET_VALID, false), "no clock is wrong");
 
     for offset in [301, -301] {
         let (initiator, token) = Initiator::start(stage.credential.clone(), offset, &stage.world).unwrap();
@@ -252,13 +258,59 @@ fn time_decides() {
         assert_eq!((said.code, said.server_time.time), (ErrorCode::SKEW, now));
         // Samba frames its refusal.
         match initiator.finish(&framed([3, 0], &answer), &stage.world) {
-            Err(InitiateError::Refused(error)) => assert_eq!(error.server_time.time, now),
+            Err(InitiateError::Refused { error, clocks }) => {
+                assert_eq!((error.server_time.time, clocks.service, clocks.own), (now, now, now));
+                assert_eq!(clocks.behind(), offset);
+            }
             other => panic!("{other:?}"),
         }
     }
     let (_, token) = Initiator::start(stage.credential.clone(), 400, &stage.world).unwrap();
     let patient = stage.acceptor.clone().with_skew(400);
     assert!(patient.accept(&token, Demand::Privacy, &stage.world).is_ok());
+}
+
+/// Who has a ticket from somewhere, such as a record of the traffic, and not its session key, is told nothing: neither whether
+/// it has ended, nor what the clock shows.
+#[test]
+fn who_does_not_know_the_session_key_is_told_no_time() {
+    let stage = stage(Etype::Aes256Sha1);
+    let now = stage.world.time();
+    for credential in [
+        stage.with_ticket(|part| part.end_time = now.plus(-301)),
+        stage.with_ticket(|part| part.start_time = Some(now.plus(301))),
+    ] {
+        let session_key = Key::new(credential.session_key.etype(), &[3; 32]).unwrap();
+        let thief = Credential { session_key, ..credential };
+        let refusal = stage.refusal(&Initiator::start(thief, 0, &stage.world).unwrap().1);
+        assert_eq!(refusal, AcceptError::WrongAuthenticator { client: alice() });
+        assert_eq!(refusal.answer(&stage.world), None);
+    }
+}
+
+/// A service whose clock is slow gets tickets that are not good yet, one whose clock is fast gets such as have ended.
+#[test]
+fn a_refusal_about_clocks_shows_them() {
+    let stage = stage(Etype::Aes256Sha1);
+    let now = stage.world.time();
+    let told = |credential, offset| {
+        let (initiator, token) = Initiator::start(credential, offset, &stage.world).unwrap();
+        let answer = stage.refusal(&token).answer(&stage.world).unwrap();
+        let error = initiator.finish(&answer, &stage.world).map(|_| ()).unwrap_err();
+        (error.to_string(), error.remedy().into_owned())
+    };
+    let slow = stage.with_ticket(|part| part.start_time = Some(now.plus(1200)));
+    let (text, remedy) = told(slow, 1200);
+    let clocks = "its clock shows 2026-11-27T12:00:00Z, 1200 s behind the KDC's (2026-11-27T12:20:00Z); this machine's shows \
+                  2026-11-27T12:00:00Z";
+    assert_eq!(text, format!("the service refused the ticket: 33 (TKT_NYV); {clocks}"));
+    assert!(remedy.contains("set the clocks"), "{remedy}");
+    let ended = || stage.with_ticket(|part| part.end_time = now.plus(-400));
+    let (text, remedy) = told(ended(), -1200);
+    assert!(text.contains("32 (TKT_EXPIRED)") && text.contains("1200 s ahead of the KDC's"), "{text}");
+    assert!(remedy.contains("set the clocks"), "{remedy}");
+    let (text, remedy) = told(ended(), 0);
+    assert!(text.contains("as the KDC's does") && remedy.contains("kinit"), "{text}: {remedy}");
 }
 
 #[test]

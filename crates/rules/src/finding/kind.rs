@@ -49,6 +49,11 @@ kinds! {
     GateInterfaceFlags = "gate-interface-flags", "the CA's interface flags allow a backup, or refuse it";
     GateLastFull = "gate-last-full", "a backup can begin, or cannot; whether a full one is on record";
 
+    // The logon on the way to a CA.
+    ServerClock = "server-clock", "the clocks of the CA's machine and of the KDC are too far apart";
+    NtlmTaken = "ntlm-taken", "the logon was by NTLM, because Kerberos could not be had";
+    SecretExposed = "secret-exposed", "others can read the file with the secret of a logon";
+
     // What was named is not there, or nothing of it can be used.
     NotASet = "not-a-set", "what was named holds no backup set";
     Manifest = "manifest", "the manifest is damaged or of another version";

@@ -168,9 +168,15 @@ pub(crate) fn run(args: &BackupArgs, output: Output) -> Result<Done, Failure> {
     if let Some(folder) = order.target.new_folder() {
         output.line(format!("The folder {} is not there yet and is made.", folder.display()));
     }
-    let ((taken, identity), socket) = match &args.dir {
-        Some(dir) => of_folder(order, &Folder::new(dir), output)?,
-        None => (of_dialled(order, output)?, args.remote.socket().map(Path::to_owned)),
+    let (taken, identity, socket, mechanism) = match &args.dir {
+        Some(dir) => {
+            let ((taken, identity), socket) = of_folder(order, &Folder::new(dir), output)?;
+            (taken, identity, socket, None)
+        }
+        None => {
+            let (taken, identity, mechanism) = of_dialled(order, output)?;
+            (taken, identity, args.remote.socket().map(Path::to_owned), mechanism)
+        }
     };
     report(&taken, output);
     let is_unsound = finding::worst(&taken.findings) > Some(Severity::Note);
@@ -182,6 +188,7 @@ pub(crate) fn run(args: &BackupArgs, output: Output) -> Result<Done, Failure> {
     let mut result = to_json(&taken);
     result["identity"] = identity;
     result["socket"] = json!(socket.as_deref().map(path_text));
+    result["mechanism"] = json!(mechanism);
     Ok(Done { exit, result })
 }
 
@@ -235,8 +242,9 @@ fn of_folder(
     Ok(((taken, identity), socket))
 }
 
-/// Backs up a CA over the network, or one of this machine whose socket is named and whose folder is not.
-fn of_dialled(order: &Order<'_>, output: Output) -> Result<(Taken, Value), Failure> {
+/// Backs up a CA over the network, or one of this machine whose socket is named and whose folder is not. Returns what the
+/// logon was by, too; nothing for a socket.
+fn of_dialled(order: &Order<'_>, output: Output) -> Result<(Taken, Value, Option<&'static str>), Failure> {
     let args = order.args;
     let Some(dial) = args.remote.dial()? else {
         return Err(Failure::usage(
@@ -246,13 +254,20 @@ fn of_dialled(order: &Order<'_>, output: Output) -> Result<(Taken, Value), Failu
     };
     let place = dial.name.clone();
     let patience = dial.target.timeouts.call;
+    let exposed = dial.exposed();
     let mut ca = dial.connect()?;
+    let mechanism = ca.mechanism();
+    if let Some(mechanism) = mechanism {
+        output.line(format!("Logged on by {mechanism}."));
+    }
     let ask = |ca: &mut _| if args.no_identity { Fetched::default() } else { identity::of_remote(ca) };
     let early = order.target.is_vault().then(|| ask(&mut ca));
     let (mut taken, kept) = take_from(&mut ca, order, (&place, patience), None, early.as_ref(), output)?;
     let fetched = early.unwrap_or_else(|| ask(&mut ca));
     let identity = keep_identity(&mut taken, kept, &fetched, output);
-    Ok((taken, identity))
+    taken.findings.extend(ca.logon_findings());
+    taken.findings.extend(exposed);
+    Ok((taken, identity, mechanism))
 }
 
 /// Puts what the CA says of itself beside the database, unless a repository has `kept` it with the set. The set stands
