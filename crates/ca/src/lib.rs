@@ -51,7 +51,7 @@ pub use error::{Error, Result};
 pub use init::{Initialized, Role};
 pub use issue::{Issued, PendingCertificate, Terms};
 pub use kerberos_config::KerberosConfig;
-pub use keys::{CaKey, EncodedPublicKey, KeyType, decrypted_pkcs8, key_identifier};
+pub use keys::{CaKey, EncodedPublicKey, KeyType, decrypted_pkcs8, decrypted_pkcs8_in, key_identifier};
 pub use list::{
     CertificateChoice, ExportedCertificate, attributes, certificates, crls, export_certificate, extensions,
     requests, revoked,

@@ -18,13 +18,11 @@ use crate::verbs::signing::AllowedArgs;
                       certadm rehearse [OPTIONS] --latest-in <DIR> [LOGSET]...\n       \
                       certadm rehearse history [OPTIONS] <DIR>"
 )]
-#[command(
-    after_help = "Example: certadm rehearse /backup/monday /backup/noon --key ca.key\n\
+#[command(after_help = "Example: certadm rehearse /backup/monday /backup/noon --key ca.key\n\
     Example: certadm rehearse --latest-in /backup --key ca.pfx --rpo 24h --rto 1h --evidence /evidence\n\
     Example: certadm rehearse vault: --key ca.key\n\
     Example: certadm rehearse history /evidence --every 7d --html history.html\n\
-    Exit status: 0 proven, 1 proven with exceptions, or a limit is not kept, 5 not proven. docs/rehearsal.md tells more."
-)]
+    Exit status: 0 proven, 1 proven with exceptions, or a limit is not kept, 5 not proven. docs/rehearsal.md tells more.")]
 pub(crate) struct RehearseArgs {
     #[command(subcommand)]
     pub(super) step: Option<Action>,
