@@ -45,7 +45,7 @@ pub use attribute::SubjectAttribute;
 pub use authority::Authority;
 pub use certificate::{PublicCertificate, certificate_in, own_certificate_in, record_certificate_of};
 pub use config::{Config, CrlConfig, DatabaseConfig, ListenersConfig, PublishConfig, ValidityConfig};
-pub use crl::{Publication, next_number, number_above};
+pub use crl::{MAX_CRL, Publication, next_number, number_above};
 pub use denial::{Denial, DenialReason};
 pub use error::{Error, Result};
 pub use init::{Initialized, Role};

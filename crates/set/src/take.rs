@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use certadm_ca::MAX_CRL;
 use certadm_rules::finding::{self, Finding, Severity};
 use certadm_rules::flags::{BackupType, MAX_READ_BUFFER};
 use certadm_rules::names::{folded, last_component};
@@ -20,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::hashes::Hashing;
 use crate::layout::{DYNAMIC_DIR, database_entry, is_published, locations_entry, log_entry, log_generation};
 use crate::limits::{Allowance, Limits, check_databases, check_logs};
-use crate::manifest::{CaIdentity, Generations, MAX_DYNAMIC, Manifest, Role, SetKind};
+use crate::manifest::{CaIdentity, Generations, Manifest, Role, SetKind};
 use crate::progress::{Progress, Stage};
 use crate::readers::Readers;
 use crate::signing::Signer;
@@ -413,9 +414,9 @@ fn copy_dynamic(
 /// A dynamic file and its length; nothing where it is a link, which may lead to what is no business of the CA's, or longer than a
 /// set may hold.
 fn open_dynamic(local: &Found) -> Option<(Take<File>, u64)> {
-    let file = local.open_up_to(Some(MAX_DYNAMIC)).ok()?;
+    let file = local.open_up_to(Some(MAX_CRL)).ok()?;
     let size = file.get_ref().metadata().ok()?.len();
-    (size <= MAX_DYNAMIC).then_some((file, size))
+    (size <= MAX_CRL).then_some((file, size))
 }
 
 /// The name of the CA's database in its restore map: the sanitized name of the CA. It came from elsewhere, so it is no path.

@@ -224,6 +224,11 @@ impl Plan {
         Ok(if is_taken_over { 0 } else { self.bytes })
     }
 
+    /// Bytes that the CA's next start may take when it brings the changes of the logs into the database: by way of a log of SQLite.
+    pub(super) fn bytes_of_start(&self) -> u64 {
+        self.log_bytes.saturating_mul(2)
+    }
+
     /// What the manifests say of a file of the sets; `None` for a set without one.
     pub(super) fn entry_of(&self, file: &Path) -> Option<&FileEntry> {
         self.entries.get(file)
@@ -253,13 +258,13 @@ fn is_restored(entry: &str) -> bool {
 }
 
 /// The entries of all manifests, each under the place of its file: a restore asks for each file in turn.
-fn entries_of(sets: &[Set]) -> HashMap<PathBuf, FileEntry> {
+pub(super) fn entries_of(sets: &[Set]) -> HashMap<PathBuf, FileEntry> {
     let all = sets.iter().flat_map(Set::entries);
     all.map(|(entry, place)| (place.path().to_owned(), entry.clone())).collect()
 }
 
 /// The newest copy of each dynamic file in the sets, in whatever order these are named.
-fn dynamic_files(sets: &[Set]) -> Vec<Found> {
+pub(super) fn dynamic_files(sets: &[Set]) -> Vec<Found> {
     let now = certadm_store::now().unix_seconds();
     let mut oldest_first: Vec<(&Manifest, &Set)> =
         sets.iter().filter_map(|set| Some((set.manifest.as_ref()?, set))).collect();
