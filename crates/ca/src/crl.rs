@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use certadm_files::durable;
+use certadm_files::{Found, durable};
 use certadm_rules::FileTime;
 use der::asn1::OctetString;
 use der::{Decode, Encode};
@@ -21,7 +21,6 @@ use crate::public_key::PublicKey;
 use crate::reason::Reason;
 use crate::rows::Disposition;
 use crate::serial::Serial;
-use certadm_files::read;
 
 /// A CRL that was published.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,8 +39,8 @@ pub struct Publication {
     pub der: Vec<u8>,
 }
 
-/// The size of the column `RawCRL` (spec/ese.md section 12).
-const MAX_CRL: u64 = 536_870_912;
+/// No CRL is longer: the size of the column `RawCRL` (spec/ese.md section 12), 512 MiB. A backup takes no longer file for one.
+pub const MAX_CRL: u64 = 536_870_912;
 
 /// CRLPublishFlags: base, complete.
 const PUBLISH_FLAGS: i64 = 1 | 4;
@@ -177,10 +176,15 @@ impl Signer<'_> {
     }
 
     /// The number of the CRL in the folder, if it is one of ours. Anything else there is about to
-    /// be replaced, and says nothing.
+    /// be replaced, and says nothing: also what is longer than any CRL of ours, or no file.
     fn published_number(&self, path: &Path) -> Result<Option<i64>> {
-        let content = match read::bounded(path, MAX_CRL) {
-            Err(error) if error.is_not_found() => {
+        let file = Found::named(path);
+        let content = match file
+            .size()
+            .and_then(|size| if size <= MAX_CRL { file.read(MAX_CRL) } else { Ok(Vec::new()) })
+        {
+            Err(error) if error.is_not_found() => return Ok(None),
+            Err(certadm_files::Error::NotAFile { .. } | certadm_files::Error::TooLong { .. }) => {
                 return Ok(None);
             }
             other => other?,

@@ -344,11 +344,19 @@ impl fmt::Debug for CaKey {
 /// certificate; [`Error::KeyUnsupported`] for a kind of encryption that is not known; [`Error::KeyDamaged`], [`Error::Io`].
 pub fn decrypted_pkcs8(path: &Path, passphrase: &Passphrase) -> Result<SecretDocument> {
     let content = Zeroizing::new(read::bounded(path, MAX_KEY_FILE)?);
+    decrypted_pkcs8_in(path, &content, passphrase)
+}
+
+/// The same, of a file that was read already; `path` names it in errors.
+///
+/// # Errors
+/// As [`decrypted_pkcs8`].
+pub fn decrypted_pkcs8_in(path: &Path, content: &[u8], passphrase: &Passphrase) -> Result<SecretDocument> {
     let damaged = |reason: &str| {
-        Error::of_wrong_kind(&path.display().to_string(), &content, Recognised::EncryptedKey)
+        Error::of_wrong_kind(&path.display().to_string(), content, Recognised::EncryptedKey)
             .unwrap_or_else(|| Error::KeyDamaged { path: path.into(), reason: reason.into() })
     };
-    let text = std::str::from_utf8(&content).map_err(|_| damaged("it is not a PEM file"))?;
+    let text = std::str::from_utf8(content).map_err(|_| damaged("it is not a PEM file"))?;
     if text.contains(OLD_ENCRYPTION) {
         return Err(unknown_encryption(
             path,

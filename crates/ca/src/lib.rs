@@ -45,13 +45,13 @@ pub use attribute::SubjectAttribute;
 pub use authority::Authority;
 pub use certificate::{PublicCertificate, certificate_in, own_certificate_in, record_certificate_of};
 pub use config::{Config, CrlConfig, DatabaseConfig, ListenersConfig, PublishConfig, ValidityConfig};
-pub use crl::{Publication, next_number, number_above};
+pub use crl::{MAX_CRL, Publication, next_number, number_above};
 pub use denial::{Denial, DenialReason};
 pub use error::{Error, Result};
 pub use init::{Initialized, Role};
 pub use issue::{Issued, PendingCertificate, Terms};
 pub use kerberos_config::KerberosConfig;
-pub use keys::{CaKey, EncodedPublicKey, KeyType, decrypted_pkcs8, key_identifier};
+pub use keys::{CaKey, EncodedPublicKey, KeyType, decrypted_pkcs8, decrypted_pkcs8_in, key_identifier};
 pub use list::{
     CertificateChoice, ExportedCertificate, attributes, certificates, crls, export_certificate, extensions,
     requests, revoked,

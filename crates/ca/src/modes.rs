@@ -1,6 +1,7 @@
 //! Who may read and write a CA's folder. Whoever may write to it is the CA's administrator, and whoever may read it has every
 //! request, with what is in it about people.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use certadm_store::Folder;
@@ -34,14 +35,19 @@ impl Exposure {
     }
 }
 
+/// No more files and folders are looked at below a folder that others can pass through.
+const MOST_LOOKED_AT: usize = 20_000;
+/// Folders within each other below the CA's.
+const DEEPEST: usize = 3;
+
 /// What is open to others in a CA's folder: the folder, those of database and logs, and the key. The right to pass through
-/// a folder (mode 0711) is none of it: a published CRL below needs it. On Windows the rights of the folder decide, and
-/// nothing is found.
+/// a folder (mode 0711) is none of it: a published CRL below needs it. But where others have it, a mode of the folder says nothing of
+/// what lies below, and that is looked at, too. On Windows the rights of the folder decide, and nothing is found.
 pub fn exposures(folder: &Folder) -> Vec<Exposure> {
     let dir = folder.path();
     let everything = format!("chmod -R go= '{}'", dir.display());
     let key = folder.key_path();
-    let found = [
+    let whole = [
         (dir.to_owned(), 0o066, everything.clone()),
         (folder.database_dir(), 0o022, everything.clone()),
         (folder.log_dir(), 0o022, everything),
@@ -51,7 +57,106 @@ pub fn exposures(folder: &Folder) -> Vec<Exposure> {
         let mode = mode_of(&path)? & refused;
         (mode != 0).then_some(Exposure { path, writable: mode & 0o022 != 0, remedy })
     };
-    found.into_iter().filter_map(exposed).collect()
+    let mut found: Vec<Exposure> = whole.into_iter().filter_map(exposed).collect();
+    // One command for all closes what is below, too.
+    if found.iter().all(|exposure| exposure.path == key) {
+        found.extend(below(folder, passing(mode_of(dir).unwrap_or_default())));
+    }
+    found
+}
+
+/// What those can open who may pass through the folder: `reach` has all bits of group and others, as far as they may. `users.toml`
+/// is not looked at: the service refuses it by itself.
+fn below(folder: &Folder, reach: u32) -> Vec<Exposure> {
+    if reach == 0 {
+        return Vec::new();
+    }
+    let dir = folder.path();
+    let mut parts = vec![
+        // Whoever may read a lock file can hold the lock.
+        (folder.owner_lock_path(), Kept::Private),
+        (folder.use_lock_path(), Kept::Private),
+        (folder.commit_lock_path(), Kept::Private),
+        (folder.database_dir(), Kept::Private),
+        (folder.log_dir(), Kept::Private),
+        (folder.restore_requests_dir(), Kept::Private),
+        (folder.restore_record_path(), Kept::Unchanged),
+        (folder.restore_swap_path(), Kept::Unchanged),
+        (folder.config_path(), Kept::Unchanged),
+        (folder.certificate_path(), Kept::Unchanged),
+        (folder.crl_dir(), Kept::Unchanged),
+    ];
+    // Databases that a restore has moved aside, or had copied when it was killed.
+    let copies = fs::read_dir(dir).into_iter().flatten().flatten().take(MOST_LOOKED_AT).filter(|entry| {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        name.starts_with("replaced-") || name == "restore.staging"
+    });
+    parts.extend(copies.map(|entry| (entry.path(), Kept::Private)));
+    let mut left = MOST_LOOKED_AT;
+    let exposed = |(part, kept): (PathBuf, Kept)| {
+        let (path, writable) = first_open(&part, kept, reach, DEEPEST, &mut left)?;
+        let recursive = if part.is_dir() { "-R " } else { "" };
+        let remedy = format!("chmod {recursive}{} '{}'", kept.closed(), part.display());
+        Some(Exposure { path, writable, remedy })
+    };
+    parts.into_iter().filter_map(exposed).collect()
+}
+
+/// Whom a part of the folder is for.
+#[derive(Clone, Copy)]
+enum Kept {
+    /// The owner alone.
+    Private,
+    /// Everyone may read it, and nobody else may change it.
+    Unchanged,
+}
+
+impl Kept {
+    /// The bits of a mode that are refused. A listing gives nothing but names, which tell no more than that there is a CA.
+    const fn refused(self, is_dir: bool) -> u32 {
+        match self {
+            Self::Private if !is_dir => 0o066,
+            Self::Private | Self::Unchanged => 0o022,
+        }
+    }
+
+    /// The change of a mode that closes it.
+    const fn closed(self) -> &'static str {
+        match self {
+            Self::Private => "go=",
+            Self::Unchanged => "go-w",
+        }
+    }
+}
+
+/// The first thing at or below `path` that others can open, and whether they can change it. A link has no mode of its own.
+fn first_open(
+    path: &Path,
+    kept: Kept,
+    reach: u32,
+    depth: usize,
+    left: &mut usize,
+) -> Option<(PathBuf, bool)> {
+    *left = left.checked_sub(1)?;
+    let metadata = path.symlink_metadata().ok().filter(|found| !found.is_symlink())?;
+    let is_dir = metadata.is_dir();
+    let mode = mode_of(path)?;
+    let open = mode & kept.refused(is_dir) & reach;
+    if open != 0 {
+        return Some((path.to_owned(), open & 0o022 != 0));
+    }
+    let reach = reach & passing(mode);
+    if !is_dir || reach == 0 || depth == 0 {
+        return None;
+    }
+    let entries = fs::read_dir(path).into_iter().flatten().flatten();
+    entries.take(*left).find_map(|entry| first_open(&entry.path(), kept, reach, depth - 1, left))
+}
+
+/// All bits of group and others, as far as a folder of this mode lets them pass.
+const fn passing(mode: u32) -> u32 {
+    (mode & 0o011) * 0o7
 }
 
 #[cfg(unix)]

@@ -84,7 +84,7 @@ impl Diagnosis for Error {
             Self::Exists { .. } => "name another place; nothing is ever overwritten",
             Self::NotAFile { by_name: true, .. } => "name a regular file",
             Self::NotAFile { .. } => {
-                "find out who put it there; take the file itself from another copy of the set"
+                "find out who put it there; put the file itself in its place, that of a set from another copy of the set"
             }
             Self::OpenToAll { .. } => {
                 "read what it says now, then take that right from everyone: chmod o-w FILE"

@@ -55,6 +55,11 @@ impl Found {
         Self { path: path.into(), below: 0 }
     }
 
+    /// Whether a person named it.
+    pub fn is_named(&self) -> bool {
+        self.below == 0
+    }
+
     /// Where it lies.
     pub fn path(&self) -> &Path {
         &self.path

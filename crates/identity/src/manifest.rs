@@ -17,8 +17,8 @@ const VERSION: u32 = 1;
 pub(crate) const MAX_LEN: u64 = 16 << 20;
 /// No file is longer, 1 GiB, as a dynamic file of a set.
 pub(crate) const MAX_FILE: u64 = 1 << 30;
-/// No CRL is longer, 512 MiB.
-pub(crate) const MAX_CRL: u64 = 512 << 20;
+/// No CRL is longer.
+pub(crate) const MAX_CRL: u64 = certadm_ca::MAX_CRL;
 /// No other file is longer that is taken apart, 16 MiB.
 const MAX_PARSED: u64 = 16 << 20;
 /// All files that are taken apart have together no more, 1 GiB: one command may hold them at once.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use certadm_ca::{Config, PublicCertificate, certificate_in, dates};
-use certadm_files::{Found, absolute};
+use certadm_files::absolute;
 use certadm_rules::unc::UncRoot;
 use certadm_rules::{BackupMarks, Diagnosis, FileTime, Hresult, hex, names};
 use certadm_store::Folder;
@@ -254,7 +254,7 @@ impl OwnCa<'_> {
     }
 
     fn crl(&self) -> Result<Vec<u8>, Hresult> {
-        Found::named(self.crl_path()).read(MAX_CRL).map_err(|error| error.hresult())
+        self.folder.own(&self.crl_path()).read(MAX_CRL).map_err(|error| error.hresult())
     }
 
     fn crl_path(&self) -> std::path::PathBuf {

@@ -25,7 +25,7 @@ const TO_SIGN: &str = "to-sign.json";
 /// What the CA is told when it is back, and the orders for the next emergency CRL.
 pub const REVOCATIONS: &str = "revocations.json";
 /// A CRL of the size that the table holds (ese.md 12).
-pub const MAX_CRL: u64 = 536_870_912;
+pub const MAX_CRL: u64 = certadm_ca::MAX_CRL;
 const MAX_LIST: u64 = 64 << 20;
 /// The longest RSA signature, and some room.
 const MAX_SIGNATURE: u64 = 64 << 10;

@@ -33,14 +33,22 @@ impl KeyFile {
     /// [`Error::File`].
     pub fn open(path: &Path, passphrase: &Passphrase) -> Result<Self> {
         let content = Zeroizing::new(certadm_files::read::bounded(path, MAX_KEY_FILE)?);
+        Self::parse(path, &content, passphrase)
+    }
+
+    /// The same, of a file that was read already; `path` names it in errors.
+    ///
+    /// # Errors
+    /// As [`KeyFile::open`].
+    pub fn parse(path: &Path, content: &[u8], passphrase: &Passphrase) -> Result<Self> {
         if content.first() != Some(&SEQUENCE) {
             return Ok(Self {
-                keys: vec![PrivateKey::open(path, passphrase)?],
+                keys: vec![PrivateKey::parse(path, content, passphrase)?],
                 unprotected: false,
                 in_clear: false,
             });
         }
-        Self::of_pkcs12(path, &content, passphrase)
+        Self::of_pkcs12(path, content, passphrase)
     }
 
     fn of_pkcs12(path: &Path, content: &[u8], passphrase: &Passphrase) -> Result<Self> {

@@ -272,6 +272,18 @@ impl PrivateKey {
     /// [`Error::Ca`] when the passphrase is wrong, the file is not encrypted or is damaged; [`Error::UnusableKey`].
     pub fn open(path: &Path, passphrase: &Passphrase) -> Result<Self> {
         let document = certadm_ca::decrypted_pkcs8(path, passphrase)?;
+        Self::of_document(path, &document)
+    }
+
+    /// The same, of a file that was read already; `path` names it in errors.
+    ///
+    /// # Errors
+    /// As [`PrivateKey::open`].
+    pub fn parse(path: &Path, content: &[u8], passphrase: &Passphrase) -> Result<Self> {
+        Self::of_document(path, &certadm_ca::decrypted_pkcs8_in(path, content, passphrase)?)
+    }
+
+    fn of_document(path: &Path, document: &der::SecretDocument) -> Result<Self> {
         let unusable = |reason| Error::UnusableKey { path: path.to_owned(), reason };
         Self::from_pkcs8(document.as_bytes()).map_err(unusable)
     }

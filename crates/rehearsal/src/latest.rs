@@ -147,6 +147,15 @@ impl Chain {
         // Pages that the logs change may make the database longer.
         copied.saturating_add(image / 8).saturating_add(SPARE)
     }
+
+    /// Bytes of CRLs and certificates that the restore may put into the scratch folder, too. They leave what [`Chain::room`] needs,
+    /// so nothing is refused for them.
+    pub(crate) fn published(&self) -> u64 {
+        match &self.opened {
+            Opened::Ours(sets) => certadm_set::restore::dynamic_bytes(sets),
+            Opened::Windows(_) | Opened::Folder(_) => 0,
+        }
+    }
 }
 
 /// The folders in a folder, by name, no more than `most`.

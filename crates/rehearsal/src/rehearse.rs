@@ -88,8 +88,9 @@ pub fn rehearse(wishes: &Wishes, progress: &mut dyn Progress, watch: &mut dyn Wa
     let mut facts = Facts::default();
     let chain = steps.run(Step::Find, Some(()), |(), notes| find(wishes, notes))?;
     if let Some(chain) = &chain {
-        steps.watch.needs_room(chain.room(wishes.own_copies), &wishes.within);
-        check_space(&wishes.within, chain.room(wishes.own_copies), Purpose::Rehearsal)?;
+        let room = chain.room(wishes.own_copies);
+        steps.watch.needs_room(room.saturating_add(chain.published()), &wishes.within);
+        check_space(&wishes.within, room, Purpose::Rehearsal)?;
         facts.taken = chain.taken;
         facts.of_windows = Some(matches!(chain.opened, Opened::Windows(_)));
     }

@@ -7,13 +7,17 @@ use std::fs;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use certadm_auth::{NtHash, folded, same_name};
+#[cfg(unix)]
+use certadm_files::IoContext;
 use certadm_files::durable;
 use certadm_rules::diagnosis::Class;
 use certadm_rules::flags::Roles;
 use certadm_rules::settings::mistake;
 use certadm_rules::{Diagnosis, Hresult};
+use certadm_store::locks;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
@@ -78,6 +82,9 @@ pub enum UsersError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// Another process changes the accounts, or keeps their lock; they are as they were.
+    #[error("could not change the accounts")]
+    Locked(#[source] certadm_store::Error),
     /// The file could not be replaced; it is as it was.
     #[error("could not change the accounts")]
     Write(#[source] certadm_files::Error),
@@ -135,6 +142,7 @@ impl Diagnosis for UsersError {
     fn hresult(&self) -> Hresult {
         match self {
             Self::Io { source, .. } => certadm_files::io_hresult(source),
+            Self::Locked(error) => error.hresult(),
             Self::Write(error) => error.hresult(),
             Self::Exposed { .. } => Hresult::E_ACCESSDENIED,
             Self::Malformed { .. } => Hresult::ERROR_INVALID_DATA,
@@ -157,6 +165,7 @@ impl Diagnosis for UsersError {
     fn remedy(&self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
             Self::Io { source, .. } => certadm_files::io_remedy(source),
+            Self::Locked(error) => return error.remedy(),
             Self::Write(error) => return error.remedy(),
             Self::Exposed { .. } => {
                 "chmod 600 the file, and change the passwords if others could have read it"
@@ -334,20 +343,30 @@ impl UserFile {
         &self,
         change: impl FnOnce(&mut Vec<User>) -> Result<(), UsersError>,
     ) -> Result<(), UsersError> {
-        let lock = self.open_lock().map_err(self.io("open the lock of"))?;
-        lock.lock().map_err(self.io("lock"))?;
+        self.change_within(locks::LONGEST_WAIT, change)
+    }
+
+    /// The same, and waits for another process no longer than this: whoever may open the folder can hold its lock.
+    fn change_within(
+        &self,
+        longest: Duration,
+        change: impl FnOnce(&mut Vec<User>) -> Result<(), UsersError>,
+    ) -> Result<(), UsersError> {
+        let path = self.lock_path();
+        let _lock = locks::hold_alone(&path, longest, || open_lock(&path)).map_err(UsersError::Locked)?;
         let mut users = self.read()?;
         change(&mut users)?;
         self.write(&users)
     }
 
     /// What writers lock: the folder, or where folders cannot be opened a file of its own.
-    fn open_lock(&self) -> std::io::Result<File> {
-        #[cfg(unix)]
-        return File::open(self.path.parent().unwrap_or(Path::new(".")));
-        #[cfg(not(unix))]
-        return certadm_files::durable::open_or_create(&self.path.with_extension("lock"))
-            .map_err(std::io::Error::other);
+    fn lock_path(&self) -> PathBuf {
+        if cfg!(unix) {
+            let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            folder.unwrap_or(Path::new(".")).to_owned()
+        } else {
+            self.path.with_extension("lock")
+        }
     }
 
     /// Whoever reads the hashes can log on with them. On Windows the rights of the folder say who that is.
@@ -425,6 +444,14 @@ fn check_name(name: &str) -> Result<(), UsersError> {
     Ok(())
 }
 
+/// Opens what [`UserFile::lock_path`] says.
+fn open_lock(path: &Path) -> certadm_store::Result<File> {
+    #[cfg(unix)]
+    return Ok(File::open(path).during("open", path)?);
+    #[cfg(not(unix))]
+    Ok(durable::open_or_create(path)?)
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
@@ -457,6 +484,21 @@ mod tests {
         assert!(gone(file.set_password("backup", NtHash::from_password("another word"))));
         let empty = file.set_password("other", NtHash::from_password(""));
         assert!(matches!(empty, Err(UsersError::EmptyPassword)));
+    }
+
+    #[test]
+    fn a_lock_that_is_held_is_told_and_not_waited_for_without_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = UserFile::in_folder(folder.path());
+        let held = File::open(folder.path()).unwrap();
+        held.lock().unwrap();
+        let error = file.change_within(Duration::from_millis(20), |_| Ok(())).unwrap_err();
+        let UsersError::Locked(certadm_store::Error::LockHeld { path, .. }) = &error else {
+            panic!("{error}")
+        };
+        assert_eq!((path.as_path(), error.hresult()), (folder.path(), Hresult::ERROR_SHARING_VIOLATION));
+        held.unlock().unwrap();
+        file.add(user("backup", Roles::OPERATOR)).unwrap();
     }
 
     #[test]

@@ -287,13 +287,21 @@ impl Source for LocalSource {
         let dir = self.folder().crl_dir();
         let (mut paths, mut unlisted) = (Vec::new(), Vec::new());
         match std::fs::read_dir(&dir) {
+            Ok(_) if dir.is_symlink() => unlisted.push(format!("{dir:?}")),
             Ok(entries) => {
                 for entry in entries {
                     let entry =
                         entry.during("list", &dir).map_err(|error| CallError::because(CALL, error))?;
                     let path = entry.path();
+                    let Ok(kind) = path.symlink_metadata().map(|found| found.file_type()) else { continue };
+                    // What a link leads to is nothing that this CA publishes, and may be a file of somebody else. Who has put the
+                    // link there may read less than who takes the backup.
+                    if kind.is_symlink() {
+                        unlisted.push(format!("{path:?}"));
+                        continue;
+                    }
                     // A file that is being replaced is written under this ending first.
-                    if !path.is_file() || path.extension().is_some_and(|extension| extension == "new") {
+                    if !kind.is_file() || path.extension().is_some_and(|extension| extension == "new") {
                         continue;
                     }
                     // A file that no list can name must not cost the backup: nothing opens it by this name.

@@ -14,7 +14,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::error::{Error, Result};
 use crate::layout::file_of;
-use crate::manifest::{self, Manifest, SetKind};
+use crate::manifest::{self, Manifest, Role, SetKind};
 use crate::open::{Opened, open};
 use crate::reader::Set;
 use crate::stored::Stored;
@@ -140,6 +140,19 @@ pub struct Listed {
 }
 
 impl Listed {
+    /// The same, where the sets have all their files, each as long as its manifest says. Others count as sets that cannot be read:
+    /// nothing can be restored from them, so they stand for no state. No file is opened.
+    #[must_use]
+    pub fn with_all_files(mut self) -> Self {
+        for set in std::mem::take(&mut self.sets) {
+            match check_lengths(&set.path) {
+                Ok(()) => self.sets.push(set),
+                Err(error) => self.unreadable.push((set.path, error)),
+            }
+        }
+        self
+    }
+
     /// The same, where the disk told all of it. What it does not tell now it may tell tomorrow: that set may be the newest, or need one
     /// that would be deleted.
     ///
@@ -199,6 +212,30 @@ fn list_at_most(dir: &Path, most: usize) -> Result<Listed> {
     }
     listed.sets.sort_by(|one, other| crate::stored::age(other).cmp(&crate::stored::age(one)));
     Ok(listed)
+}
+
+/// Looks at the length of each file of a set. A restore needs no copy of a CRL.
+fn check_lengths(path: &Path) -> Result<()> {
+    let set = Set::open(path)?;
+    for (entry, file) in set.entries().filter(|(entry, _)| entry.role != Role::Dynamic) {
+        let path = file.path().to_owned();
+        match file.size() {
+            Ok(len) if len == entry.size => {}
+            Ok(len) => {
+                let detail = format!("it has {len} bytes, the manifest says {}", entry.size);
+                return Err(Error::Damaged {
+                    path,
+                    detail,
+                    code: entry.role.code_of_damage(len < entry.size),
+                });
+            }
+            Err(error) if error.is_not_found() => {
+                return Err(Error::Missing { path, code: entry.role.code_of_absence() });
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 /// What a folder is.

@@ -58,6 +58,13 @@ pub(crate) fn locations_entry() -> String {
     format!("{DATABASE_DIR}/{LOCATIONS_FILE}")
 }
 
+/// Whether a name is one of a CRL or a certificate. A CA publishes nothing else, so a backup takes nothing else of its published
+/// folder, and a restore puts nothing else there.
+pub(crate) fn is_published(name: &str) -> bool {
+    let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
+    is_safe_component(name) && matches!(extension.as_deref(), Some("crl" | "crt"))
+}
+
 /// The file of an entry. Entries are checked to stay inside when they are made or parsed.
 pub(crate) fn file_of(set: &Path, entry: &str) -> Found {
     Places::of(set, [entry]).file(entry)

@@ -94,13 +94,18 @@ impl Allowance {
     fn look(&self, name: &str, needed: u64) -> Result<()> {
         let Some(dir) = &self.dir else { return Ok(()) };
         let Some(space) = space::of(dir)? else { return Ok(()) };
-        let kept = (space.total / KEPT_PART).min(KEPT_MOST);
+        let kept = kept_of(space.total);
         if needed <= space.available.saturating_sub(kept) {
             return Ok(());
         }
         let (path, name) = (dir.clone(), name.to_owned());
         Err(Error::NoRoom { path, name, needed, available: space.available, kept })
     }
+}
+
+/// How many bytes of a file system of so many are left to others.
+pub(crate) fn kept_of(total: u64) -> u64 {
+    (total / KEPT_PART).min(KEPT_MOST)
 }
 
 /// A set has one database.

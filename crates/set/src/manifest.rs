@@ -23,7 +23,8 @@ pub const MAX_LEN: u64 = 16 << 20;
 /// No path inside a set is longer than this, in bytes, or has more parts: `DataBase/edb00001.log` has two.
 const MAX_PATH: usize = 1024;
 const MAX_PARTS: usize = 8;
-/// No dynamic file is longer than this, 1 GiB; a CRL has some 40 bytes for each revoked certificate.
+/// No dynamic file is longer than this, 1 GiB: older versions took so long ones. A backup takes, and a restore puts back, no more than
+/// the longest CRL ([`certadm_ca::MAX_CRL`]), so that a set with a longer file can be restored without it.
 pub(crate) const MAX_DYNAMIC: u64 = 1 << 30;
 
 /// What a set says of itself.

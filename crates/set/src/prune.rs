@@ -44,7 +44,8 @@ impl Prune {
     /// Judges the sets in `dir` at `now`, in seconds since 1970, and deletes nothing. States that were noted as proven there are,
     /// and those that end with a set of which `is_proven` says so.
     ///
-    /// A set without a manifest, or one that is damaged, is never deleted: nothing tells what it belongs to. A set in which
+    /// A set without a manifest, or one that is damaged, is never deleted: nothing tells what it belongs to. Nor is one of which a file
+    /// is missing or has another length; it stands for no state, so that no rule counts it for a newer one. A set in which
     /// anything lies that is not of it stays, with what it needs. While the system cannot read a set, none is judged.
     ///
     /// # Errors
@@ -60,7 +61,7 @@ impl Prune {
         }
         // Before the look at the folder: another prune may be at work there.
         let turn = unfinished::take_turn(dir)?.ok_or_else(|| Error::Pruning { path: dir.to_owned() })?;
-        let mut listed = folder::list(dir)?.told_by_the_disk()?;
+        let mut listed = folder::list(dir)?.with_all_files().told_by_the_disk()?;
         let mut proven = folder::proven(dir, &listed.sets, now);
         let evident = listed.sets.iter().filter(|set| is_proven(set)).map(|set| set.name.clone());
         proven.extend(evident.collect::<Vec<_>>());

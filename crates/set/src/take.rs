@@ -1,24 +1,27 @@
 //! Taking a set: read everything the CA lists, store it, read it back, commit, and only then truncate.
 
 use std::collections::HashSet;
-use std::io::Read;
+use std::fs::File;
+use std::io::{Read, Take};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use certadm_ca::MAX_CRL;
 use certadm_rules::finding::{self, Finding, Severity};
 use certadm_rules::flags::{BackupType, MAX_READ_BUFFER};
-use certadm_rules::names::{folded, is_safe_component, last_component};
+use certadm_rules::names::{folded, last_component};
 use certadm_rules::{BackupKind, Generation, Hresult, TaggedList};
 use certadm_session::{CallError, CallResult, FileOpen, Logs, Opens, Session, Source, Truncated};
+use certadm_store::Folder;
 
 use crate::copy::ReadBack;
 use crate::ends::{Ends, Signatures};
 use crate::error::{Error, Result};
 use crate::hashes::Hashing;
-use crate::layout::{DYNAMIC_DIR, database_entry, locations_entry, log_entry, log_generation};
+use crate::layout::{DYNAMIC_DIR, database_entry, is_published, locations_entry, log_entry, log_generation};
 use crate::limits::{Allowance, Limits, check_databases, check_logs};
-use crate::manifest::{CaIdentity, Generations, MAX_DYNAMIC, Manifest, Role, SetKind};
+use crate::manifest::{CaIdentity, Generations, Manifest, Role, SetKind};
 use crate::progress::{Progress, Stage};
 use crate::readers::Readers;
 use crate::signing::Signer;
@@ -40,9 +43,9 @@ pub struct TakeOptions {
     pub check: Check,
     /// Who may read the set.
     pub readers: Readers,
-    /// Folder of this machine from which listed dynamic files may be copied into the set; `None` where they are out
-    /// of reach.
-    pub dynamic_dir: Option<PathBuf>,
+    /// The CA's folder on this machine, from whose `crl` listed dynamic files may be copied into the set; `None` where they
+    /// are out of reach.
+    pub ca_folder: Option<Folder>,
     /// What the CA is granted of disk and time.
     pub limits: Limits,
     /// How fast files are read from the CA; `None` for as fast as they come.
@@ -63,7 +66,7 @@ impl TakeOptions {
             read_back: ReadBack::System,
             check: Check::BeforeTruncation,
             readers: Readers::Owner,
-            dynamic_dir: None,
+            ca_folder: None,
             limits: Limits::STANDARD,
             pace: None,
             signer: None,
@@ -183,7 +186,7 @@ pub fn take_into(
     let mut manifest = Manifest::new(identify(&locations, Signatures::default()), kind, started);
     manifest.dynamic_files = dynamic.paths().to_vec();
     let may_be_left_out = [dynamic.paths(), unlisted.as_slice()].concat();
-    manifest.not_included = not_included(&may_be_left_out, options.dynamic_dir.is_some());
+    manifest.not_included = not_included(&may_be_left_out, options.ca_folder.is_some());
     check_logs(&names, manifest.clone())?;
     taking.store_bytes(locations_entry(), Role::Locations, &locations.to_bytes())?;
     let (session, generations, whose) = taking.store_logs(session, &names)?;
@@ -192,7 +195,7 @@ pub fn take_into(
 
     manifest.ca = identify(&locations, whose);
     manifest.generations = generations;
-    manifest.not_included = not_included(&left_out, options.dynamic_dir.is_some());
+    manifest.not_included = not_included(&left_out, options.ca_folder.is_some());
     manifest.finished = certadm_store::now().to_rfc3339();
     let Committed { set, manifest, folder, scratch } = sink.commit(manifest, progress)?;
 
@@ -375,14 +378,15 @@ impl Taking<'_> {
     }
 }
 
-/// Copies the dynamic files that lie in a folder of this machine, by name. Returns those that it did not copy.
+/// Copies the dynamic files that lie in the CA's folder, by name: CRLs and certificates, which a restore puts back. Returns those
+/// that it did not copy.
 fn copy_dynamic(
     sink: &mut dyn SetSink,
     allowance: &mut Allowance,
     paths: &[String],
     options: &TakeOptions,
 ) -> Result<Vec<String>> {
-    let Some(dir) = &options.dynamic_dir else {
+    let Some(folder) = &options.ca_folder else {
         return Ok(paths.to_vec());
     };
     let mut left_out = Vec::new();
@@ -391,14 +395,11 @@ fn copy_dynamic(
     paths.sort_by_key(|path| last_component(path));
     for path in paths {
         let name = last_component(path);
-        let local = Found::named(dir.join(name));
-        let size = local.size().ok().filter(|bytes| *bytes <= MAX_DYNAMIC);
-        let Some(size) = size.filter(|_| is_safe_component(name) && names.insert(folded(name))) else {
-            left_out.push(path.clone());
-            continue;
-        };
+        let local = folder.own(&folder.crl_dir().join(name));
+        let opened =
+            if is_published(name) && names.insert(folded(name)) { open_dynamic(&local) } else { None };
         // Nobody may read it, say: a CRL is published elsewhere, too, and is not worth the backup.
-        let Ok(mut file) = local.open_up_to(Some(MAX_DYNAMIC)) else {
+        let Some((mut file, size)) = opened else {
             left_out.push(path.clone());
             continue;
         };
@@ -408,6 +409,14 @@ fn copy_dynamic(
         sink.add(new, &mut |buffer: &mut [u8]| Ok(file.read(buffer).during("read", &local)?))?;
     }
     Ok(left_out)
+}
+
+/// A dynamic file and its length; nothing where it is a link, which may lead to what is no business of the CA's, or longer than a
+/// set may hold.
+fn open_dynamic(local: &Found) -> Option<(Take<File>, u64)> {
+    let file = local.open_up_to(Some(MAX_CRL)).ok()?;
+    let size = file.get_ref().metadata().ok()?.len();
+    (size <= MAX_CRL).then_some((file, size))
 }
 
 /// The name of the CA's database in its restore map: the sanitized name of the CA. It came from elsewhere, so it is no path.

@@ -16,7 +16,7 @@ use crate::trailer::{self, Trailer};
 use crate::{foreign, schema};
 
 /// How long SQLite waits for a lock that somebody outside this program holds.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The database file, open for raw reads for as long as any connection of this process is.
 ///

@@ -5,7 +5,7 @@ use std::fs::{self, Metadata};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use certadm_files::{IoContext, durable};
+use certadm_files::{Found, IoContext, durable};
 use certadm_rules::Generation;
 
 use crate::error::{Error, Result};
@@ -29,6 +29,12 @@ impl Folder {
     /// The folder itself.
     pub fn path(&self) -> &Path {
         &self.dir
+    }
+
+    /// A file of the folder by its `path`, as it may be taken into a set: no link below the folder is followed. The folder may belong
+    /// to the account of the service, and whoever copies out of it may be root, who reads everything that a link leads to.
+    pub fn own(&self, path: &Path) -> Found {
+        Found::below(&self.dir, path.strip_prefix(&self.dir).unwrap_or(path))
     }
 
     /// `ca.toml`: the CA's configuration.

@@ -4,13 +4,13 @@
 //! another file in its place; `commit.lock` is held for one commit or one roll, so that committers of several
 //! processes queue instead of polling, and none of them commits in the middle of a roll.
 
-use std::fs::{File, TryLockError};
+use std::fs::{File, Metadata, TryLockError};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::error::{Error, Result};
-use crate::folder::Folder;
+use crate::folder::{Folder, shm_path};
 use crate::holder::{self, Holder, Serving};
 use certadm_files::{IoContext, durable};
 #[cfg(target_os = "linux")]
@@ -113,6 +113,10 @@ impl CommitLock {
         Ok(Self { file: open(&path)?, path })
     }
 
+    fn lock(&self, longest: Duration) -> Result<Option<File>> {
+        lock_within(&self.file, &self.path, longest, || open(&self.path))
+    }
+
     /// Runs `work` while holding the lock; waits for whoever holds it, but not for ever.
     pub(crate) fn hold<T, E: From<Error>>(&self, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         let waited = self.lock(LONGEST_WAIT)?;
@@ -123,7 +127,18 @@ impl CommitLock {
 }
 
 /// How long a commit or roll waits for the one before it. A roll takes as long as it takes to write a log.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+pub const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// Takes a lock for itself alone, and waits for whoever holds it, but not for longer than this. `open` opens what is locked, at
+/// `path`: a file, or a folder.
+///
+/// # Errors
+/// [`Error::LockHeld`], [`Error::File`].
+pub fn hold_alone(path: &Path, longest: Duration, open: impl Fn() -> Result<File>) -> Result<Held> {
+    let file = open()?;
+    let waited = lock_within(&file, path, longest, open)?;
+    Ok(Held { file: waited.unwrap_or(file) })
+}
 
 /// How far a thread is that waits for a lock.
 enum Waiting {
@@ -132,65 +147,103 @@ enum Waiting {
     GivenUp,
 }
 
-impl CommitLock {
-    /// Waits for the lock. The system queues those who wait, but knows no limit; so where it is taken, a thread waits in the
-    /// stead of this one. Answers the file that has the lock, if that is not this one's own.
-    fn lock(&self, longest: Duration) -> Result<Option<File>> {
-        match self.file.try_lock() {
-            Ok(()) => return Ok(None),
-            Err(TryLockError::WouldBlock) => {}
-            Err(TryLockError::Error(error)) => return Ok(Err(error).during("lock", &self.path)?),
+/// Waits for the lock of an open file. The system queues those who wait, but knows no limit; so where it is taken, a thread waits in
+/// the stead of this one. Answers the file that has the lock, if that is not this one: `open` opens another one at the same path.
+fn lock_within(
+    file: &File,
+    path: &Path,
+    longest: Duration,
+    open: impl FnOnce() -> Result<File>,
+) -> Result<Option<File>> {
+    match file.try_lock() {
+        Ok(()) => return Ok(None),
+        Err(TryLockError::WouldBlock) => {}
+        Err(TryLockError::Error(error)) => return Ok(Err(error).during("lock", path)?),
+    }
+    // Another open file. A thread that had waited in vain, and then unlocks, would else take the lock from whoever got it
+    // meanwhile by this one: the lock belongs to the open file, whichever thread asks.
+    let other = open()?;
+    let state = Arc::new((Mutex::new(Waiting::Still), Condvar::new()));
+    let told = Arc::clone(&state);
+    std::thread::spawn(move || {
+        let locked = other.lock();
+        let mut state = told.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match *state {
+            // Nobody is there any more who would unlock it.
+            Waiting::GivenUp => drop(unlock(&other)),
+            _ => *state = Waiting::Locked(locked.map(|()| other)),
         }
-        // Another open file. A thread that had waited in vain, and then unlocks, would else take the lock from whoever got it
-        // meanwhile by this one: the lock belongs to the open file, whichever thread asks.
-        let file = open(&self.path)?;
-        let state = Arc::new((Mutex::new(Waiting::Still), Condvar::new()));
-        let told = Arc::clone(&state);
-        std::thread::spawn(move || {
-            let locked = file.lock();
-            let mut state = told.0.lock().unwrap_or_else(PoisonError::into_inner);
-            match *state {
-                // Nobody is there any more who would unlock it.
-                Waiting::GivenUp => drop(unlock(&file)),
-                _ => *state = Waiting::Locked(locked.map(|()| file)),
-            }
-            told.1.notify_all();
-        });
-        let waiting = state.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut waiting, _) = state
-            .1
-            .wait_timeout_while(waiting, longest, |state| matches!(state, Waiting::Still))
-            .unwrap_or_else(PoisonError::into_inner);
-        match std::mem::replace(&mut *waiting, Waiting::GivenUp) {
-            Waiting::Locked(locked) => Ok(Some(locked.during("lock", &self.path)?)),
-            Waiting::Still | Waiting::GivenUp => Err(Error::LockHeld {
-                path: self.path.clone(),
-                holder: holder_of(&self.file),
-                seconds: longest.as_secs(),
-            }),
-        }
+        told.1.notify_all();
+    });
+    let waiting = state.0.lock().unwrap_or_else(PoisonError::into_inner);
+    let (mut waiting, _) = state
+        .1
+        .wait_timeout_while(waiting, longest, |state| matches!(state, Waiting::Still))
+        .unwrap_or_else(PoisonError::into_inner);
+    match std::mem::replace(&mut *waiting, Waiting::GivenUp) {
+        Waiting::Locked(locked) => Ok(Some(locked.during("lock", path)?)),
+        Waiting::Still | Waiting::GivenUp => Err(Error::LockHeld {
+            path: path.to_owned(),
+            holder: file.metadata().ok().and_then(|found| holder_of(&found, Kind::Flock)),
+            seconds: longest.as_secs(),
+        }),
     }
 }
 
-/// Who holds a lock on an open file, as far as the system tells: `backup (process 4711)`.
+/// Which lock is looked for in the system's list.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// That of a whole open file.
+    Flock,
+    /// That of the one who writes to a database in WAL mode: a byte of the file with its shared memory (SQLite, `WAL_WRITE_LOCK`).
+    Writing,
+}
+
+/// The byte of that lock.
 #[cfg(target_os = "linux")]
-fn holder_of(file: &File) -> Option<String> {
+const WRITING: u64 = 120;
+
+/// That somebody else has held the right to write to a database for so long, and who, as far as the system tells.
+pub(crate) fn write_lock_held(database: &Path, waited: Duration) -> Error {
+    let shared = std::fs::metadata(shm_path(database)).ok();
+    Error::LockHeld {
+        path: database.to_owned(),
+        holder: shared.and_then(|found| holder_of(&found, Kind::Writing)),
+        seconds: waited.as_secs(),
+    }
+}
+
+/// Who holds a lock on a file, as far as the system tells: `backup (process 4711)`.
+#[cfg(target_os = "linux")]
+fn holder_of(file: &Metadata, kind: Kind) -> Option<String> {
     use std::os::unix::fs::MetadataExt;
-    let inode = file.metadata().ok()?.ino().to_string();
+    let inode = file.ino().to_string();
     let locks = std::fs::read_to_string("/proc/locks").ok()?;
-    // `1: FLOCK  ADVISORY  WRITE 4711 08:02:131090 0 EOF`; who waits has `->` after the number.
-    let process = locks.lines().find_map(|line| {
-        let fields: Vec<&str> = line.split_whitespace().collect();
-        let [_, "FLOCK", _, _, process, place, ..] = fields[..] else { return None };
-        (place.rsplit(':').next() == Some(inode.as_str())).then(|| process.to_owned())
-    })?;
+    let process = locks.lines().find_map(|line| held_by(line, &inode, kind))?;
     let name = std::fs::read_to_string(format!("/proc/{process}/comm")).unwrap_or_default();
     let name = printable(name.trim_end()).into_owned();
     Some(if name.is_empty() { format!("process {process}") } else { format!("{name} (process {process})") })
 }
 
+/// The process of a line of the list, if the line is of such a lock: `1: FLOCK  ADVISORY  WRITE 4711 08:02:131090 0 EOF`, or
+/// `2: POSIX  ADVISORY  WRITE 4711 08:02:131091 120 120`. Who waits has `->` after the number.
+#[cfg(target_os = "linux")]
+fn held_by<'a>(line: &'a str, inode: &str, kind: Kind) -> Option<&'a str> {
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    let [_, word, _, access, process, place, first, last, ..] = fields[..] else { return None };
+    let is_it = match kind {
+        Kind::Flock => word == "FLOCK",
+        Kind::Writing => {
+            let begins = first.parse().is_ok_and(|first: u64| first <= WRITING);
+            let ends = last == "EOF" || last.parse().is_ok_and(|last: u64| WRITING <= last);
+            word == "POSIX" && access == "WRITE" && begins && ends
+        }
+    };
+    (is_it && place.rsplit(':').next() == Some(inode)).then_some(process)
+}
+
 #[cfg(not(target_os = "linux"))]
-fn holder_of(_file: &File) -> Option<String> {
+fn holder_of(_file: &Metadata, _kind: Kind) -> Option<String> {
     None
 }
 
@@ -236,6 +289,24 @@ mod tests {
         let waited = waiting.lock(LONGEST_WAIT).unwrap();
         unlock(waited.as_ref().unwrap_or(&waiting.file)).unwrap();
         held.lock(LONGEST_WAIT).unwrap();
+    }
+
+    #[test]
+    fn the_list_of_locks_tells_who_writes() {
+        let holder = |line: &str| held_by(line, "131091", Kind::Writing).map(str::to_owned);
+        let line = "2: POSIX  ADVISORY  WRITE 4711 08:02:131091 120 120";
+        assert_eq!(holder(line).as_deref(), Some("4711"));
+        assert_eq!(holder("2: POSIX  ADVISORY  WRITE 4711 08:02:131091 0 EOF").as_deref(), Some("4711"));
+        for other in [
+            "2: -> POSIX  ADVISORY  WRITE 4711 08:02:131091 120 120",
+            "2: POSIX  ADVISORY  READ 4711 08:02:131091 120 120",
+            "2: POSIX  ADVISORY  WRITE 4711 08:02:131091 123 123",
+            "2: POSIX  ADVISORY  WRITE 4711 08:02:131092 120 120",
+            "2: FLOCK  ADVISORY  WRITE 4711 08:02:131091 0 EOF",
+            "2:",
+        ] {
+            assert_eq!(holder(other), None, "{other}");
+        }
     }
 
     #[test]

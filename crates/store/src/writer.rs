@@ -6,10 +6,10 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 
 use crate::checkpoint::{CheckpointFile, Phase};
-use crate::connect::{DatabaseConnection, refuse_unregistered_image};
+use crate::connect::{BUSY_TIMEOUT, DatabaseConnection, refuse_unregistered_image};
 use crate::error::{Error, Result};
 use crate::folder::Folder;
 use crate::generation;
@@ -88,8 +88,12 @@ impl Writer {
             if checkpoint.read()?.is_none_or(|checkpoint| checkpoint.phase == Phase::Rolling) {
                 generation::settle(folder, database, connection, checkpoint)?;
             }
-            let transaction =
-                connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(Error::from)?;
+            let begun = connection.transaction_with_behavior(TransactionBehavior::Immediate);
+            let transaction = begun.map_err(|error| match error.sqlite_error_code() {
+                // Another program, which knows nothing of the commit lock.
+                Some(ErrorCode::DatabaseBusy) => locks::write_lock_held(database, BUSY_TIMEOUT),
+                _ => Error::from(error),
+            })?;
             let value = work(&transaction)?;
             transaction.commit().map_err(Error::from)?;
             Ok(value)

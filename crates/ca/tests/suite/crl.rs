@@ -346,3 +346,15 @@ fn two_crls_may_share_a_number() {
         .unwrap();
     assert_eq!(publish(&mut ca).number, 8);
 }
+
+/// What lies where the CRL goes is about to be replaced: a file that no CRL can be as long as must not keep the next one from being
+/// made.
+#[test]
+fn a_file_that_is_too_long_for_a_crl_is_replaced() {
+    let mut ca = TestCa::new();
+    let path = ca.authority.crl_path();
+    let before = publish(&mut ca).number;
+    std::fs::File::create(&path).unwrap().set_len(certadm_ca::MAX_CRL + 1).unwrap();
+    assert_eq!(publish(&mut ca).number, before + 1);
+    assert!(shown(&ca).contains("No Revoked Certificates"));
+}

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use certadm_ca::Passphrase;
-use certadm_recovery::{KeyFile, PrivateKey};
+use certadm_recovery::{KeyFile, MAX_KEY_FILE, PrivateKey};
 use certadm_rules::finding::{Finding, Kind};
+use zeroize::Zeroizing;
 
 use crate::failure::Failure;
 use crate::secrets::PassphrasesArgs;
@@ -34,12 +35,22 @@ pub(crate) fn open_all(
 ///
 /// # Errors
 /// As [`KeyFile::open`].
-pub(crate) fn open(
+fn open(path: &Path, passphrase: &Passphrase, found: &mut Vec<Finding>) -> Result<KeyFile, Failure> {
+    let content = Zeroizing::new(certadm_files::read::bounded(path, MAX_KEY_FILE)?);
+    open_content(path, &content, passphrase, found)
+}
+
+/// The same, of a file that was read already.
+///
+/// # Errors
+/// As [`KeyFile::parse`].
+pub(crate) fn open_content(
     path: &Path,
+    content: &[u8],
     passphrase: &Passphrase,
     found: &mut Vec<Finding>,
 ) -> Result<KeyFile, Failure> {
-    let file = KeyFile::open(path, passphrase)?;
+    let file = KeyFile::parse(path, content, passphrase)?;
     if file.unprotected {
         let text = "the key file has no MAC: nothing shows whether it was changed";
         found.push(Finding::warning(Kind::KeyUnprotected, text).in_file(path));

@@ -8,7 +8,7 @@ use certadm_ese::pager::FilePager;
 use certadm_files::IoContext;
 use certadm_recovery::{Damage, Inventory, WindowsInventory};
 use certadm_rules::Hresult;
-use certadm_rules::finding::{Finding, Kind};
+use certadm_rules::finding::{Finding, Kind, Severity};
 use certadm_set::scratch::Recovered;
 use certadm_set::signing::AllowedSigners;
 use certadm_set::verify::{Report, verify};
@@ -28,10 +28,17 @@ pub(super) enum State {
     Live(Box<Writer>),
 }
 
-/// What a check found of sets that are damaged, where that is accepted.
+/// What a check found of sets that are damaged, where that is accepted; and of sets that can be used the ones without a manifest.
 pub(super) fn accepted(report: Report, damage: Damage) -> Result<Vec<Finding>, Failure> {
     if report.is_restorable() {
-        return Ok(Vec::new());
+        // Those of a Windows CA have none by themselves.
+        let ours = report.windows.is_none();
+        return Ok(report
+            .findings
+            .iter()
+            .filter(|finding| ours && finding.kind == Kind::Incomplete)
+            .map(unsealed)
+            .collect());
     }
     if damage == Damage::Accepted {
         return Ok(report.findings);
@@ -46,6 +53,14 @@ pub(super) fn accepted(report: Report, damage: Damage) -> Result<Vec<Finding>, F
         exit: Exit::Damaged,
         done: None,
     })
+}
+
+/// A set without a manifest may lack its last logs, and nothing tells. `verify` has a note of it, because `certadm seal` begins
+/// with such sets; who uses what is in it is warned.
+fn unsealed(note: &Finding) -> Finding {
+    let mut warning = note.clone();
+    warning.severity = Severity::Warning;
+    warning.remedy("use a set that has its manifest, if there is one: this one may lack logs, with what was revoked in them")
 }
 
 impl State {

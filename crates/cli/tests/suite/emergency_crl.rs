@@ -278,3 +278,43 @@ fn a_windows_database_gives_what_is_to_be_signed_and_where_it_goes() {
     assert_eq!(refused.code, 5, "{refused:?}");
     assert!(refused.json()["error"]["remedy"].as_str().unwrap().contains("--force-damaged"));
 }
+
+/// A set without its manifest may lack its last logs. In an emergency it is used all the same, and nobody overlooks it.
+#[test]
+fn a_set_without_a_manifest_is_used_and_told() {
+    let lost = lost();
+    let work = &lost.work;
+    let says = |findings: &Value| {
+        let findings = findings.as_array().unwrap();
+        let told = findings.iter().find(|finding| finding["kind"] == "incomplete");
+        told.is_some_and(|told| told["severity"] == "warning")
+    };
+    let commands = [
+        format!("emergency-crl {{set}} {SIGN} --published {{last.crl}} --to {{new}}"),
+        "gap {set} --crl {last.crl} --to {gap}".to_owned(),
+    ];
+    let run = |line: &String| {
+        for made in ["new", "gap"] {
+            fs::remove_dir_all(work.path(made)).ok();
+        }
+        work.run(&format!("--json {line}"))
+    };
+    let sealed: Vec<bool> =
+        commands.iter().map(|line| says(&run(line).json()["result"]["findings"])).collect();
+    assert_eq!(sealed, [false, false]);
+    fs::remove_file(work.path("set/manifest.json")).unwrap();
+    let made = run(&commands[0]);
+    assert!(made.code == 1 && says(&made.json()["result"]["findings"]), "{made:?}");
+    let report: Value = serde_json::from_slice(&fs::read(work.path("new/report.json")).unwrap()).unwrap();
+    assert!(says(&report["findings"]), "{report}");
+    assert!(work.path("new/Test-CA.crl").is_file());
+    let gap = run(&commands[1]);
+    assert!(gap.code == 1 && says(&gap.json()["result"]["findings"]), "{gap:?}");
+    let page = fs::read_dir(work.path("gap")).unwrap().flatten().map(|entry| entry.path());
+    let mut page = page.filter(|path| path.extension().is_some_and(|ending| ending == "html"));
+    assert!(fs::read_to_string(page.next().unwrap()).unwrap().contains("has no manifest"));
+    let listed = work.run("list {set}");
+    assert!(listed.code == 0 && listed.stderr.contains("has no manifest"), "{listed:?}");
+    let listed = work.result("list {set}");
+    assert_eq!(listed["unsealed"].as_array().unwrap().len(), 1, "{listed}");
+}

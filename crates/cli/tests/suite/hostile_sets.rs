@@ -294,6 +294,86 @@ fn a_folder_that_is_a_link_leads_nowhere() {
     }
 }
 
+/// Adds files with a hole to the set that take no space where they lie.
+fn add_sparse(set: &Path, count: usize, size: u64) {
+    let path = set.join("manifest.json");
+    let mut manifest = Manifest::parse(&fs::read(&path).unwrap()).unwrap();
+    let crl = manifest.files.iter().find(|entry| entry.role == Role::Dynamic).unwrap().clone();
+    let hash = blake3::hash(&vec![0; usize::try_from(size).unwrap().min(64 << 20)]).to_hex().to_string();
+    for number in 0..count {
+        let mut entry = crl.clone();
+        entry.path = format!("DynamicFiles/{number}-{size}.crl");
+        entry.size = size;
+        entry.blake3.clone_from(&hash);
+        File::create(set.join(&entry.path)).unwrap().set_len(size).unwrap();
+        manifest.files.push(entry);
+    }
+    fs::write(&path, manifest.complete().unwrap()).unwrap();
+}
+
+/// A CRL of a set is worth no restore: what is longer than any CRL is left out, and the dry run says so.
+#[test]
+fn what_is_longer_than_any_crl_is_not_put_back() {
+    let work = Work::with_ca();
+    work.result("backup --dir {ca} --to {set}");
+    add_sparse(&work.path("set"), 1, 600 << 20);
+    let mut told = Vec::new();
+    for line in ["restore --from {set} --dir {new} --dry-run", "restore --from {set} --dir {new}"] {
+        let run = work.run(&format!("--json {line}"));
+        assert_eq!(run.code, 1, "{run:?}");
+        told.push(run.json()["result"]["warnings"].clone());
+    }
+    let warning = told[0][0].as_str().unwrap();
+    assert!(warning.contains("-629145600.crl cannot be put back: ") && told[0] == told[1], "{told:?}");
+    let names: Vec<_> =
+        fs::read_dir(work.path("new/crl")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["Test-CA.crl"]);
+}
+
+/// A mounted tmpfs of 64 MiB; dropping it unmounts it.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// `None`, with a line that says so, where this process may not mount.
+    fn mount(path: PathBuf) -> Option<Self> {
+        fs::create_dir_all(&path).unwrap();
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", "size=64m", "tmpfs"]).arg(&path).status();
+        if mounted.is_ok_and(|status| status.success()) {
+            return Some(Self(path));
+        }
+        eprintln!("SKIPPED: this process may not mount a tmpfs");
+        None
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        Command::new("umount").arg("-l").arg(&self.0).status().ok();
+    }
+}
+
+/// A set of less than a megabyte whose CRLs are longer than the disk.
+#[test]
+fn sparse_crls_fill_no_disk_and_stop_no_restore() {
+    let work = Work::with_ca();
+    let Some(disk) = SmallDisk::mount(work.path("disk")) else { return };
+    work.result("backup --dir {ca} --to {set}");
+    add_sparse(&work.path("set"), 122, 544 << 10);
+    let line = "--json restore --from {set} --dir {disk/new}";
+    let tried = work.run(&format!("{line} --dry-run"));
+    let done = work.run(line);
+    assert_eq!((tried.code, done.code), (1, 1), "{tried:?} {done:?}");
+    let warnings = |run: &crate::support::Run| run.json()["result"]["warnings"].as_array().unwrap().len();
+    assert!(0 < warnings(&tried) && 0 < warnings(&done), "{done:?}");
+    // The CRL of the CA itself came first, and the CA has room to go on.
+    assert!(disk.0.join("new/crl/Test-CA.crl").is_file());
+    let free = certadm_files::space::available(&disk.0).unwrap().unwrap();
+    assert!((512 << 10) < free, "{free} bytes are left");
+    work.copy_key_and_configuration("ca", "disk/new");
+    work.result("ca crl --dir {disk/new} --passphrase-file {pass}");
+}
+
 #[test]
 fn only_crls_and_certificates_are_put_back() {
     let work = Work::with_ca();

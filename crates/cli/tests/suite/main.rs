@@ -21,6 +21,7 @@ mod gap;
 mod hashes;
 mod help;
 mod hostile_databases;
+mod hostile_folder;
 mod hostile_identity;
 mod hostile_numbers;
 mod hostile_sets;

@@ -134,6 +134,61 @@ fn what_others_can_read_or_write_is_told_and_not_served() {
     assert!(run.code == 0 && !run.stderr.contains("not safe"), "{run:?}");
 }
 
+/// A CA that an older version made has a database and locks that everyone may read, which its folder's mode kept from them. Then the
+/// way to the CRL is opened.
+#[test]
+fn what_lies_open_below_a_folder_that_others_pass_through_is_told_and_not_served() {
+    let work = Work::with_ca();
+    work.request("one");
+    fs::write(work.path("ca/commit.lock"), "").unwrap();
+    set_mode(&work.path("ca/commit.lock"), 0o600);
+    fs::create_dir_all(work.path("ca/restore.d")).unwrap();
+    set_mode(&work.path("ca/restore.d"), 0o700);
+    let database = "ca/database/Test-CA.db";
+    for (opened, mends) in [
+        (vec![("ca/database", 0o755), (database, 0o644)], "chmod -R go= '*/ca/database'"),
+        (vec![("ca/log", 0o711), ("ca/log/edb.chk", 0o604)], "chmod -R go= '*/ca/log'"),
+        (vec![("ca/commit.lock", 0o644)], "chmod go= '*/ca/commit.lock'"),
+        (vec![("ca/ca.toml", 0o666)], "chmod go-w '*/ca/ca.toml'"),
+        (vec![("ca/restore.d", 0o777)], "chmod -R go= '*/ca/restore.d'"),
+        (vec![("ca/crl", 0o777)], "chmod -R go-w '*/ca/crl'"),
+        (vec![("ca/crl/Test-CA.crl", 0o646)], "chmod -R go-w '*/ca/crl'"),
+    ] {
+        let before: Vec<u32> = opened.iter().map(|(name, _)| mode(&work.path(name))).collect();
+        opened.iter().for_each(|(name, open)| set_mode(&work.path(name), *open));
+        let (start, end) = mends.split_once('*').unwrap();
+        let is_told = |text: &str| text.contains(start) && text.contains(end);
+        // Nobody comes there: as open as it may be, it is nobody's business.
+        set_mode(&work.path("ca"), 0o700);
+        let closed = work.run("show --dir {ca}");
+        assert!(!is_told(&closed.stdout), "{opened:?}: {closed:?}");
+        set_mode(&work.path("ca"), 0o711);
+        let served = work.run("serve --dir {ca} --listen 127.0.0.1:0 --socket {socket}");
+        assert!(served.code == 3 && is_told(&served.stderr), "{opened:?}: {served:?}");
+        let shown = work.run("show --dir {ca}");
+        assert!(shown.code == 1 && is_told(&shown.stdout), "{opened:?}: {shown:?}");
+        let issued = work.run("ca issue --dir {ca} --passphrase-file {pass} --out {issued} {one.csr}");
+        assert!(is_told(&issued.stderr), "{opened:?}: {issued:?}");
+        fs::remove_dir_all(work.path("issued")).ok();
+        // The remedy that is named mends it, and nothing else is told.
+        let named = served.stderr.lines().find_map(|line| Some(&line[line.find("chmod ")?..])).unwrap();
+        let command = named.trim_end_matches(['`', '.']);
+        let mended = Command::new("sh").args(["-c", command]).current_dir(work.path("")).status().unwrap();
+        assert!(mended.success(), "{command}");
+        let issued = work.run("ca issue --dir {ca} --passphrase-file {pass} --out {issued} {one.csr}");
+        assert!(issued.code == 0 && !issued.stderr.contains("not safe"), "{command}: {issued:?}");
+        fs::remove_dir_all(work.path("issued")).ok();
+        opened.iter().zip(before).for_each(|((name, _), before)| set_mode(&work.path(name), before));
+    }
+    // What is closed to those who pass is not looked at, and what is published may be read.
+    for (name, open) in [("ca/database", 0o700), (database, 0o644), ("ca/ca.toml", 0o644), ("ca/crl", 0o755)]
+    {
+        set_mode(&work.path(name), open);
+    }
+    let run = work.run("ca crl --dir {ca} --passphrase-file {pass}");
+    assert!(run.code == 0 && !run.stderr.contains("not safe"), "{run:?}");
+}
+
 /// A file of root's in the folder of a service account keeps the service from starting: `show` says so, and how to mend it.
 #[test]
 fn a_file_of_another_account_is_told_with_the_command_that_mends_it() {

@@ -101,6 +101,19 @@ fn the_exit_code_tells_exceptions_from_failures() {
     assert_eq!(count(&work.path("scratch")), 0);
 }
 
+/// The CA comes back without the copy of its CRL, and `verify` and `restore` warn of it, too.
+#[test]
+fn a_proof_with_a_warning_has_exit_code_1() {
+    let work = world();
+    work.flip("set/DynamicFiles/Test-CA.crl");
+    let run = work.run(&format!("--json rehearse {{set}} {SIGN} --identity {{identity}}"));
+    let result = run.json()["result"].clone();
+    assert_eq!((run.code, result["verdict"]["proof"].as_str()), (1, Some("proven")), "{result}");
+    let findings = result["findings"].as_array().unwrap();
+    assert!(findings.iter().any(|finding| finding["severity"] == "warning"), "{result}");
+    assert_eq!(work.run("verify {set}").code, 1);
+}
+
 #[test]
 fn a_windows_database_is_rehearsed_and_its_chain_of_evidence_checked() {
     let work = Work::new();

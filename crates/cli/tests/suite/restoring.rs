@@ -245,17 +245,31 @@ fn a_carried_out_restore_cannot_be_given_up() {
     assert!(!work.path("absent").exists());
 }
 
+/// The dry run makes the checks of the restore, and says and counts the same.
 #[test]
-fn a_lost_crl_copy_does_not_stop_a_restore() {
-    let work = with_set();
-    fs::write(work.path("full/DynamicFiles/Test-CA.crl"), "damaged").unwrap();
-    work.copy_key_and_configuration("ca", "new");
-    let run = work.run("--json restore --from {full} --dir {new}");
-    let result = run.json()["result"].clone();
-    assert_eq!(run.code, 1, "{result}");
-    assert!(result["warnings"][0].as_str().unwrap().ends_with("publish a new CRL"), "{result}");
-    assert!(!work.path("new/crl/Test-CA.crl").exists());
-    work.result("ca crl --dir {new} --passphrase-file {pass}");
+fn a_lost_crl_copy_does_not_stop_a_restore_and_the_dry_run_tells_it() {
+    const CRL: &str = "full/DynamicFiles/Test-CA.crl";
+    let ways: [fn(&Work); 3] = [
+        |work| fs::write(work.path(CRL), "damaged").unwrap(),
+        |work| work.flip(CRL),
+        |work| fs::remove_file(work.path(CRL)).unwrap(),
+    ];
+    for damage in ways {
+        let work = with_set();
+        damage(&work);
+        work.copy_key_and_configuration("ca", "new");
+        let run = |line: &str| {
+            let run = work.run(&format!("--json restore --from {{full}} --dir {{new}} {line}"));
+            let warnings = run.json()["result"]["warnings"].clone();
+            assert_eq!(run.code, 1, "{line}: {run:?}");
+            assert!(warnings[0].as_str().unwrap().ends_with("publish a new CRL"), "{line}: {warnings}");
+            warnings
+        };
+        let (tried, done) = (run("--dry-run"), run(""));
+        assert_eq!(tried, done);
+        assert!(!work.path("new/crl/Test-CA.crl").exists());
+        work.result("ca crl --dir {new} --passphrase-file {pass}");
+    }
 }
 
 /// The sets after the full one may be named in any order, and any of them may be dated by a wrong clock.

@@ -223,3 +223,22 @@ fn a_dynamic_file_that_no_list_can_name_is_told_and_the_others_are_listed() {
     source.dynamic_files().unwrap();
     assert!(source.unlisted_files().is_empty());
 }
+
+/// Whoever may write to the folder may read less than whoever takes the backup.
+#[cfg(unix)]
+#[test]
+fn what_a_link_leads_to_is_not_listed_and_the_link_is_told() {
+    use std::os::unix::fs::symlink;
+    let (dir, store, mut source, _log, _guard) = ca();
+    let (crls, secret) = (store.folder().crl_dir(), dir.path().join("secret"));
+    std::fs::write(&secret, "SECRET").unwrap();
+    std::fs::write(crls.join("good.crl"), "a CRL").unwrap();
+    symlink(&secret, crls.join("planted.crl")).unwrap();
+    let list = source.dynamic_files().unwrap();
+    assert!(list.paths().iter().all(|path| !path.contains("planted")), "{:?}", list.paths());
+    assert_eq!(source.unlisted_files(), [format!("{:?}", crls.join("planted.crl"))]);
+    std::fs::rename(&crls, dir.path().join("aside")).unwrap();
+    symlink(dir.path(), &crls).unwrap();
+    assert!(source.dynamic_files().unwrap().is_empty());
+    assert_eq!(source.unlisted_files(), [format!("{crls:?}")]);
+}

@@ -41,7 +41,8 @@ impl Plan {
             self.compare(file, &hashes)?;
         }
         let chain = self.combined.check()?;
-        self.examine(&self.combined.image, &chain, progress)
+        let checked = self.examine(&self.combined.image, &chain, progress)?;
+        Ok(Checked { warnings: self.check_dynamic(self.there()), ..checked })
     }
 
     /// Checks what lies in the staging folder. What was taken over and not copied is read to its end beside SQLite's check, flushed,
@@ -63,7 +64,7 @@ impl Plan {
     /// has come into the way since the plan was made.
     pub(super) fn check_target(&self) -> Result<()> {
         let folder = &self.folder;
-        let there = folder.path().ancestors().find(|path| path.is_dir()).unwrap_or(Path::new("/"));
+        let there = self.there();
         certadm_files::check_writable(there)?;
         for dir in [folder.database_dir(), folder.log_dir()].iter().filter(|dir| dir.is_dir()) {
             certadm_files::check_writable(dir)?;
@@ -82,6 +83,11 @@ impl Plan {
             }
             _ => Ok(()),
         }
+    }
+
+    /// The CA's folder, or the nearest one above it that is there.
+    fn there(&self) -> &Path {
+        self.folder.path().ancestors().find(|path| path.is_dir()).unwrap_or(Path::new("/"))
     }
 
     /// How long a file is, and which hashes it is compared by, as far as a manifest tells.
@@ -131,6 +137,6 @@ impl Plan {
                 other => other?,
             }
         }
-        Ok(Checked { content, identity })
+        Ok(Checked { content, identity, warnings: Vec::new() })
     }
 }

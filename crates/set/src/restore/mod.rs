@@ -7,10 +7,12 @@
 //!    the target is as it was, and a failure removes the staging folder.
 //! 3. The restore is registered, what was there is moved aside, the staged files get their names by rename, and the
 //!    registration is completed. A failure puts back what was moved aside.
+//! 4. CRLs and certificates are put back where they are published, as far as there is room. No failure there undoes anything.
 //!
 //! [`Plan::check`] makes the same checks for a dry run, on the sets themselves.
 
 mod check;
+mod dynamic;
 mod journal;
 mod plan;
 mod stage;
@@ -28,6 +30,7 @@ use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::scratch::Content;
 
+pub use dynamic::dynamic_bytes;
 pub use plan::{Options, Plan, check_target, plan};
 pub use swap::{Abandoned, abandon};
 
@@ -38,6 +41,9 @@ pub struct Checked {
     pub content: Content,
     /// Which CA it is of.
     pub identity: DatabaseIdentity,
+    /// What a restore would not put back and is not needed for the CA to work. Of a restore that was carried out,
+    /// [`Restored::warnings`] has it.
+    pub warnings: Vec<String>,
 }
 
 /// What a restore did; recovery is the next start's.
@@ -83,7 +89,7 @@ impl Plan {
         let staging = stage::Staging::fill(self, progress)?;
         let checked = self.check_staged(&staging, progress)?;
         let moved_aside = swap::exchange(self, context, &staging)?;
-        let warnings = swap::place_dynamic(&self.folder, &staging);
+        let warnings = dynamic::put_back(self, &staging);
         Ok(Restored { range: self.combined.range, bytes: self.bytes, moved_aside, checked, warnings })
     }
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use certadm_files::{Found, IoContext, absolute, space};
-use certadm_rules::names::{is_safe_component, last_component};
+use certadm_rules::names::last_component;
 use certadm_rules::unc::check_path;
 use certadm_rules::words::counted;
 use certadm_rules::{Generation, GenerationRange, is_ahead};
@@ -16,7 +16,7 @@ use time::format_description::well_known::Rfc3339;
 use super::journal::{self, Journal};
 use crate::chain::{Combined, combine};
 use crate::error::{Error, Result};
-use crate::layout::DYNAMIC_DIR;
+use crate::layout::{DYNAMIC_DIR, is_published};
 use crate::manifest::{FileEntry, Manifest, Role};
 use crate::open::{Opened, open};
 use crate::reader::Set;
@@ -224,6 +224,11 @@ impl Plan {
         Ok(if is_taken_over { 0 } else { self.bytes })
     }
 
+    /// Bytes that the CA's next start may take when it brings the changes of the logs into the database: by way of a log of SQLite.
+    pub(super) fn bytes_of_start(&self) -> u64 {
+        self.log_bytes.saturating_mul(2)
+    }
+
     /// What the manifests say of a file of the sets; `None` for a set without one.
     pub(super) fn entry_of(&self, file: &Path) -> Option<&FileEntry> {
         self.entries.get(file)
@@ -249,21 +254,17 @@ pub(super) fn in_the_way(folder: &Folder) -> Result<Vec<PathBuf>> {
 /// Whether a dynamic file is one that a restore puts back: a CRL or a certificate, right in its folder. They go where
 /// the CA publishes, so nothing else does.
 fn is_restored(entry: &str) -> bool {
-    let name = entry.strip_prefix(DYNAMIC_DIR).and_then(|rest| rest.strip_prefix('/'));
-    let extension = |name: &str| name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
-    name.is_some_and(|name| {
-        is_safe_component(name) && matches!(extension(name).as_deref(), Some("crl" | "crt"))
-    })
+    entry.strip_prefix(DYNAMIC_DIR).and_then(|rest| rest.strip_prefix('/')).is_some_and(is_published)
 }
 
 /// The entries of all manifests, each under the place of its file: a restore asks for each file in turn.
-fn entries_of(sets: &[Set]) -> HashMap<PathBuf, FileEntry> {
+pub(super) fn entries_of(sets: &[Set]) -> HashMap<PathBuf, FileEntry> {
     let all = sets.iter().flat_map(Set::entries);
     all.map(|(entry, place)| (place.path().to_owned(), entry.clone())).collect()
 }
 
 /// The newest copy of each dynamic file in the sets, in whatever order these are named.
-fn dynamic_files(sets: &[Set]) -> Vec<Found> {
+pub(super) fn dynamic_files(sets: &[Set]) -> Vec<Found> {
     let now = certadm_store::now().unix_seconds();
     let mut oldest_first: Vec<(&Manifest, &Set)> =
         sets.iter().filter_map(|set| Some((set.manifest.as_ref()?, set))).collect();

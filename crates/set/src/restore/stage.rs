@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use certadm_files::{Found, IoContext, durable, second_name, unfinished};
 use certadm_rules::Generation;
-use certadm_rules::diagnosis::chain_of;
 use certadm_store::Folder;
 use certadm_store::chain::read_trailer;
 
@@ -22,7 +21,7 @@ const NAME: &str = "restore.staging";
 /// The folders in it, named as those of a CA.
 const PARTS: [&str; 3] = ["database", "log", "crl"];
 
-/// Image, logs and dynamic files of the sets. What has not been given its name goes away with it.
+/// Image and logs of the sets. What has not been given its name goes away with it.
 #[derive(Debug)]
 pub(super) struct Staging {
     dir: PathBuf,
@@ -30,10 +29,6 @@ pub(super) struct Staging {
     logs: Vec<(Generation, Found)>,
     /// Files of the sets that were not copied: each with its second name here.
     taken_over: Vec<(Found, Found, File)>,
-    /// Dynamic files that could be copied.
-    pub(super) dynamic: Vec<PathBuf>,
-    /// Those that could not, and why.
-    pub(super) warnings: Vec<String>,
 }
 
 impl Staging {
@@ -51,8 +46,6 @@ impl Staging {
             image: Found::below(&dir, Path::new("database").join(name)),
             logs: Vec::new(),
             taken_over: Vec::new(),
-            dynamic: Vec::new(),
-            warnings: Vec::new(),
             dir,
         };
         for part in PARTS {
@@ -82,34 +75,22 @@ impl Staging {
             staging.logs.push((*generation, to));
         }
         staging.taken_over = taken_over;
-        staging.add_dynamic(plan);
         for part in PARTS {
             durable::sync_dir(&staging.dir.join(part))?;
         }
         Ok(staging)
     }
 
-    /// Copies the dynamic files that the target lacks. A CA can publish a new CRL, so one that cannot be copied does not
-    /// keep it from coming back.
-    fn add_dynamic(&mut self, plan: &Plan) {
-        for file in &plan.dynamic {
-            let Some(name) = file.file_name() else { continue };
-            if plan.folder.crl_dir().join(name).exists() {
-                continue;
-            }
-            let to = self.dir.join("crl").join(name);
-            match copy_file(plan, file, &to, ReadBack::System, |_| ()) {
-                Ok(_) => self.dynamic.push(to),
-                Err(error) => {
-                    fs::remove_file(&to).ok(); // best effort: the staging folder goes away as a whole
-                    self.warnings.push(format!(
-                        "{} was not put back: {}; publish a new CRL",
-                        file.display(),
-                        chain_of(&error)
-                    ));
-                }
-            }
-        }
+    /// Copies a dynamic file, and compares it with its manifest on the way. Returns where the copy is.
+    ///
+    /// # Errors
+    /// [`crate::Error::Damaged`], [`crate::Error::File`]; the copy is then gone.
+    pub(super) fn copy_dynamic(&self, plan: &Plan, file: &Found) -> Result<PathBuf> {
+        let to = self.dir.join("crl").join(file.file_name().unwrap_or_default());
+        let copied = copy_file(plan, file, &to, ReadBack::System, |_| ()).inspect_err(|_| {
+            fs::remove_file(&to).ok(); // best effort: the staging folder goes away as a whole
+        });
+        copied.map(|_| to)
     }
 
     /// Reads what was taken over to its end, compares each file with its manifest, and flushes it.

@@ -17,7 +17,6 @@ use std::path::{Path, PathBuf};
 
 use certadm_files::{IoContext, durable, unfinished};
 use certadm_rules::Hresult;
-use certadm_rules::diagnosis::chain_of;
 use certadm_session::restore::RestoreContext;
 use certadm_store::{Folder, locks, record, recovery};
 
@@ -81,20 +80,6 @@ fn exchange_registered(
         }
     }
     Ok(moved_aside)
-}
-
-/// Puts the staged dynamic files into the CA's folder; what could not be put there is told as a warning.
-pub(super) fn place_dynamic(folder: &Folder, staging: &Staging) -> Vec<String> {
-    let mut warnings = staging.warnings.clone();
-    for from in &staging.dynamic {
-        let Some(name) = from.file_name() else { continue };
-        let to = folder.crl_dir().join(name);
-        if let Err(error) = durable::rename_published(from, &to) {
-            let detail = chain_of(&error);
-            warnings.push(format!("{} was not put back: {detail}; publish a new CRL", to.display()));
-        }
-    }
-    warnings
 }
 
 /// Moves files of `database` and `log` into folders of these names in `aside`; nothing is deleted.

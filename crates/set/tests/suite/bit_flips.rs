@@ -34,7 +34,7 @@ fn complete_sets(dir: &Path) -> [PathBuf; 2] {
         let names = certadm_rules::unc::UncRoot::new("host".to_owned()).unwrap();
         let mut source = LocalSource::new(std::sync::Arc::clone(&ca.store), names);
         let options =
-            TakeOptions { truncate: true, dynamic_dir: Some(ca.folder.crl_dir()), ..TakeOptions::new(kind) };
+            TakeOptions { truncate: true, ca_folder: Some(ca.folder.clone()), ..TakeOptions::new(kind) };
         take(&mut source, set, &options, &mut Silent).unwrap();
     }
     sets

@@ -6,6 +6,7 @@ use std::time::Duration;
 use certadm_rules::{BackupType, Diagnosis, Entry, Hresult, PlainList, Tag, TaggedList};
 use certadm_session::{CallError, CallResult, Source};
 use certadm_set::{Error, Limits, Silent, TakeOptions, take};
+use certadm_store::Folder;
 
 /// Answers every call, with whatever it was told to.
 struct Hostile {
@@ -307,7 +308,7 @@ fn a_target_that_cannot_be_a_folder_is_refused_before_the_ca_is_asked() {
 #[test]
 fn a_dynamic_file_that_is_not_there_is_named_as_missing() {
     let dir = tempfile::tempdir().unwrap();
-    let options = TakeOptions { dynamic_dir: Some(dir.path().join("crl")), ..OPTIONS };
+    let options = TakeOptions { ca_folder: Some(Folder::new(dir.path())), ..OPTIONS };
     let taken = take(&mut Hostile::honest(), &dir.path().join("set"), &options, &mut Silent).unwrap();
     let missing = &taken.manifest.not_included;
     assert!(missing.iter().any(|what| what.contains("the dynamic files, ")), "{missing:?}");

@@ -18,7 +18,7 @@ use crate::common::{Ca, log, scratch};
 /// A real CA, but for one call: it answers `TruncateLogs` with success and keeps its logs. It has two dynamic files.
 struct Keeping {
     ca: LocalSource,
-    dynamic: [String; 2],
+    dynamic: Vec<String>,
 }
 
 impl Altered for Keeping {
@@ -29,7 +29,7 @@ impl Altered for Keeping {
         Ok(())
     }
     fn dynamic_files(&mut self) -> CallResult<PlainList> {
-        Ok(PlainList::new(self.dynamic.to_vec()).unwrap())
+        Ok(PlainList::new(self.dynamic.clone()).unwrap())
     }
 }
 
@@ -43,10 +43,10 @@ fn logs_that_are_still_there_are_named() {
         fs::write(ca.folder.crl_dir().join(name), "a CRL").unwrap();
     }
     let names = UncRoot::new("host".to_owned()).unwrap();
-    let dynamic = [r"\\host\crl\ca.crl".to_owned(), r"\\host\crl\ca+.crl".to_owned()];
+    let dynamic = vec![r"\\host\crl\ca.crl".to_owned(), r"\\host\crl\ca+.crl".to_owned()];
     let mut source = Through(Keeping { ca: LocalSource::new(Arc::clone(&ca.store), names), dynamic });
-    let dynamic_dir = Some(ca.folder.crl_dir());
-    let options = TakeOptions { truncate: true, dynamic_dir, ..TakeOptions::new(BackupType::Full) };
+    let ca_folder = Some(ca.folder.clone());
+    let options = TakeOptions { truncate: true, ca_folder, ..TakeOptions::new(BackupType::Full) };
     // The folder above the set is made, too.
     let set = dir.path().join("sets/of today/full");
     let taken = take(&mut source, &set, &options, &mut Silent).unwrap();
@@ -86,22 +86,44 @@ fn a_backup_whose_truncation_is_refused_counts_as_the_ca_counts_it() {
     assert!(marks.full.is_none() && marks.copy.is_some(), "{marks:?}");
 }
 
-/// A CRL is worth no backup. Linux has files whose length everybody may look at and which nobody may read.
-#[cfg(target_os = "linux")]
+/// A CRL is worth no backup, and neither is what somebody has put in the place of one. The folder belongs to the account of the
+/// service, and who takes the backup may be root.
+#[cfg(unix)]
 #[test]
-fn a_dynamic_file_that_cannot_be_opened_is_left_out() {
-    let buses = fs::read_dir("/sys/bus").into_iter().flatten().flatten().map(|bus| bus.path());
-    let is_shut = |bus: &std::path::PathBuf| fs::File::open(bus.join("drivers_probe")).is_err();
-    let Some(bus) = buses.filter(|bus| bus.join("drivers_probe").exists()).find(is_shut) else { return };
+fn nothing_but_files_of_the_published_folder_itself_is_taken() {
+    use std::os::unix::fs::symlink;
     let dir = scratch();
     let mut ca = Ca::create(&dir.path().join("ca"));
     ca.roll();
-    let names = UncRoot::new("host".to_owned()).unwrap();
-    let dynamic = [r"\\host\crl\drivers_probe".to_owned(), r"\\host\crl\absent.crl".to_owned()];
-    let mut source = Through(Keeping { ca: LocalSource::new(Arc::clone(&ca.store), names), dynamic });
-    let options = TakeOptions { dynamic_dir: Some(bus), ..TakeOptions::new(BackupType::Full) };
-    let taken = take(&mut source, &dir.path().join("full"), &options, &mut Silent).unwrap();
-    assert!(taken.manifest.not_included.iter().any(|missing| missing.contains("drivers_probe")));
+    let (crls, elsewhere) = (ca.folder.crl_dir(), dir.path().join("elsewhere"));
+    fs::create_dir_all(&elsewhere).unwrap();
+    fs::write(elsewhere.join("good.crl"), "SECRET").unwrap();
+    fs::write(crls.join("good.crl"), "a CRL").unwrap();
+    fs::write(crls.join("notes.txt"), "no CRL").unwrap();
+    fs::create_dir(crls.join("folder.crl")).unwrap();
+    symlink(elsewhere.join("good.crl"), crls.join("planted.crl")).unwrap();
+    let strange = ["absent.crl", "folder.crl", "notes.txt", "planted.crl"];
+    let names = ["good.crl"].iter().chain(&strange);
+    let dynamic: Vec<String> = names.map(|name| format!(r"\\host\crl\{name}")).collect();
+    let take_into = |set: &str| {
+        let names = UncRoot::new("host".to_owned()).unwrap();
+        let ca_source = LocalSource::new(Arc::clone(&ca.store), names);
+        let mut source = Through(Keeping { ca: ca_source, dynamic: dynamic.clone() });
+        let ca_folder = Some(ca.folder.clone());
+        let options = TakeOptions { ca_folder, ..TakeOptions::new(BackupType::Full) };
+        take(&mut source, &dir.path().join(set), &options, &mut Silent).unwrap().manifest
+    };
+    let manifest = take_into("full");
+    let taken: Vec<_> = manifest.files.iter().filter(|file| file.path.starts_with("DynamicFiles")).collect();
+    assert_eq!((taken.len(), taken[0].path.as_str()), (1, "DynamicFiles/good.crl"));
+    for name in strange {
+        assert!(manifest.not_included.iter().any(|missing| missing.contains(name)), "{name}");
+    }
+    // The whole folder may be a link, too.
+    fs::rename(&crls, dir.path().join("aside")).unwrap();
+    symlink(&elsewhere, &crls).unwrap();
+    let manifest = take_into("through-a-link");
+    assert!(manifest.files.iter().all(|file| !file.path.starts_with("DynamicFiles")), "{:?}", manifest.files);
 }
 
 /// A real CA, but for one byte of its image, which changes on the way.

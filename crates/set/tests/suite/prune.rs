@@ -198,3 +198,35 @@ fn what_is_no_complete_set_is_passed_over() {
     let none = Prune::plan(&sets, &Keep::default(), &mut |_| false, NOW);
     assert!(matches!(none, Err(Error::NoRules)));
 }
+
+/// The newest set has lost its image, or all of its bytes: it is no state, and the one before it is the newest.
+#[test]
+fn a_set_without_its_files_displaces_none() {
+    let ways: [fn(&Path); 3] = [
+        |image| fs::remove_file(image).unwrap(),
+        |image| fs::write(image, "").unwrap(),
+        |image| {
+            fs::remove_file(image).unwrap();
+            fs::create_dir(image).unwrap();
+        },
+    ];
+    for damage in ways {
+        let dir = scratch();
+        let sets = dir.path().join("sets");
+        fs::create_dir(&sets).unwrap();
+        let mut ca = Ca::create(&dir.path().join("ca"));
+        for (name, days) in [("older", 3), ("old", 2), ("newest", 1)] {
+            taken(&mut ca, &sets.join(name), (BackupType::Full, true), NOW - days * DAY);
+        }
+        let set = folder::list(&sets).unwrap().sets.pop().unwrap();
+        let manifest = Manifest::parse(&fs::read(set.path.join(FILE_NAME)).unwrap()).unwrap();
+        damage(&set.path.join(&manifest.database().unwrap().path));
+        let prune = Prune::plan(&sets, &NEWEST, &mut |_| false, NOW).unwrap();
+        let unreadable: Vec<_> = prune.listed().unreadable.iter().map(|(path, _)| path.clone()).collect();
+        assert_eq!(unreadable, [sets.join("newest")]);
+        let mut gone = Vec::new();
+        prune.carry_out(&mut |set| gone.push(set.name.clone())).unwrap();
+        assert_eq!(gone, ["older"]);
+        assert!(sets.join("newest").is_dir() && verify(&[sets.join("old")], &mut Silent).is_restorable());
+    }
+}

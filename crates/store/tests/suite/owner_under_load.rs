@@ -130,3 +130,26 @@ fn a_roll_that_failed_is_made_up_for_at_the_end() {
     store.close().unwrap();
     assert!(log.is_file());
 }
+
+/// Another program writes to the database and knows nothing of the commit lock.
+#[test]
+fn who_keeps_the_right_to_write_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = Folder::new(dir.path().join("ca"));
+    let store = Store::create(&folder, "ca", SMALL_LOGS).unwrap();
+    let mut writer = store.writer().unwrap();
+    let other = rusqlite::Connection::open(writer.database()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    writer.connection().busy_timeout(Duration::from_millis(20)).unwrap();
+    let error = writer.commit(|_| Ok::<_, Error>(())).unwrap_err();
+    let Error::LockHeld { path, holder, .. } = &error else { panic!("{error}") };
+    assert_eq!((path.as_path(), error.hresult()), (writer.database(), Hresult::ERROR_SHARING_VIOLATION));
+    // Not every system tells.
+    let own = format!("(process {})", std::process::id());
+    assert!(holder.as_ref().is_none_or(|holder| holder.ends_with(&own)), "{holder:?}");
+    if std::fs::read_to_string("/proc/locks").is_ok_and(|locks| locks.contains("POSIX")) {
+        assert!(holder.is_some(), "{error}");
+    }
+    other.execute_batch("ROLLBACK").unwrap();
+    insert(&mut writer);
+}

@@ -1,15 +1,16 @@
 //! Keys that are shown: each is checked against the CA's certificates and tried out, and then forgotten or kept as it came.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use certadm_ca::Recognised;
-use certadm_files::read;
+use certadm_files::{Found, read};
 use certadm_identity::{Attachments, Role, SeenKey};
 use certadm_recovery::complete::hash_of_key;
 use certadm_recovery::{Issuers, MAX_KEY_FILE};
 use certadm_rules::finding::Finding;
 use certadm_rules::{FileTime, Hresult, hex};
 use certadm_store::Folder;
+use zeroize::Zeroizing;
 
 use super::args::AttachArgs;
 use crate::failure::{Exit, Failure};
@@ -22,15 +23,19 @@ pub(super) fn attach(
     attachments: &mut Attachments,
     found: &mut Vec<Finding>,
 ) -> Result<(), Failure> {
-    let own = args.dir.as_ref().map(|dir| Folder::new(dir).key_path()).filter(|key| key.exists());
-    let files: Vec<(&PathBuf, bool)> =
-        args.key.iter().map(|path| (path, args.keep)).chain(own.iter().map(|path| (path, true))).collect();
+    let named = args.key.iter().map(|path| (Found::named(path), args.keep));
+    let own = args.dir.as_ref().map(Folder::new).map(|folder| folder.own(&folder.key_path()));
+    let files: Vec<(Found, bool)> =
+        named.chain(own.filter(Found::is_there).map(|path| (path, true))).collect();
     if files.is_empty() {
         return Ok(());
     }
     let passphrases = args.passphrase.read(files.len())?;
-    for (at, (path, keep)) in files.into_iter().enumerate() {
-        let file = keys::open(path, passphrases.of(at), found)?;
+    for (at, (found_key, keep)) in files.into_iter().enumerate() {
+        let path = found_key.path();
+        // Read once: what is kept is what was checked.
+        let content = read_key(&found_key)?;
+        let file = keys::open_content(path, &content, passphrases.of(at), found)?;
         if keep && file.in_clear {
             return Err(in_clear(path, Some(Recognised::Pkcs12)));
         }
@@ -41,7 +46,7 @@ pub(super) fn attach(
                 issuers.place_of_key(public, &path.display().to_string())?;
             }
             key.try_out()
-                .map_err(|reason| certadm_recovery::Error::UnusableKey { path: path.clone(), reason })?;
+                .map_err(|reason| certadm_recovery::Error::UnusableKey { path: path.to_owned(), reason })?;
             seen.push(SeenKey {
                 key_identifier: public.identifier().map(|bytes| hex::encode(&bytes)).unwrap_or_default(),
                 public_key_sha256: hash_of_key(public),
@@ -53,12 +58,21 @@ pub(super) fn attach(
             });
         }
         if keep {
-            let kept = attachments.keep(Role::Key, path, read::bounded(path, MAX_KEY_FILE)?);
+            let kept = attachments.keep(Role::Key, path, content.to_vec());
             seen.iter_mut().for_each(|key| key.kept = Some(kept.clone()));
         }
         attachments.keys.extend(seen);
     }
     Ok(())
+}
+
+/// A key that a person named may come from a pipe; that of the CA's folder is a file of that folder, and no link.
+fn read_key(key: &Found) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let content = match key.is_named() {
+        true => read::bounded(key, MAX_KEY_FILE),
+        false => key.read(MAX_KEY_FILE),
+    };
+    Ok(Zeroizing::new(content?))
 }
 
 pub(super) fn in_clear(path: &Path, kind: Option<Recognised>) -> Failure {

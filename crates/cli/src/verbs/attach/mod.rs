@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use certadm_ca::identity::Identity;
 use certadm_ca::{Recognised, own_certificate_in};
-use certadm_files::{Found, read};
+use certadm_files::read;
 use certadm_identity::{Attachments, Part, Role, registry};
 use certadm_recovery::{Issuers, PublishedCrl};
 use certadm_rules::diagnosis::Class;
@@ -176,7 +176,7 @@ fn files(args: &AttachArgs, issuers: Option<&Issuers>, attachments: &mut Attachm
     }
     let Some(dir) = &args.dir else { return Ok(()) };
     let folder = Folder::new(dir);
-    let certificate = read_own(&folder.certificate_path())?;
+    let certificate = read_own(&folder, &folder.certificate_path())?;
     if let Some(issuers) = issuers {
         let path = folder.certificate_path().display().to_string();
         let own = own_certificate_in(&certificate, &path)?.der;
@@ -185,10 +185,10 @@ fn files(args: &AttachArgs, issuers: Option<&Issuers>, attachments: &mut Attachm
         }
     }
     attachments.keep(Role::CaCrt, &folder.certificate_path(), certificate);
-    attachments.keep(Role::CaToml, &folder.config_path(), read_own(&folder.config_path())?);
+    attachments.keep(Role::CaToml, &folder.config_path(), read_own(&folder, &folder.config_path())?);
     if args.users {
         let users = dir.join("users.toml");
-        attachments.keep(Role::Users, &users, read_own(&users)?);
+        attachments.keep(Role::Users, &users, read_own(&folder, &users)?);
     }
     Ok(())
 }
@@ -196,8 +196,8 @@ fn files(args: &AttachArgs, issuers: Option<&Issuers>, attachments: &mut Attachm
 /// Certificates are short; this is room for a long chain.
 const MAX_CERTIFICATES: u64 = 1 << 20;
 
-fn read_own(path: &Path) -> Result<Vec<u8>, Failure> {
-    Ok(Found::named(path).read(MAX_CERTIFICATES)?)
+fn read_own(folder: &Folder, path: &Path) -> Result<Vec<u8>, Failure> {
+    Ok(folder.own(path).read(MAX_CERTIFICATES)?)
 }
 
 fn certificates_in(path: &Path, content: &[u8]) -> Result<Vec<Vec<u8>>, Failure> {

@@ -202,7 +202,7 @@ fn of_folder(
     if let Some(place) = order.target.place() {
         refuse_inside(place, folder)?;
     }
-    let crls = || Some(folder.crl_dir());
+    let here = || Some(folder.clone());
     let ask = || match args.no_identity {
         true => Fetched::default(),
         false => identity::of_folder(folder).unwrap_or_else(|failure| {
@@ -220,7 +220,7 @@ fn of_folder(
         Way::Folder(store) => {
             let mut source = local_source(&store)?;
             let place = store.database().display().to_string();
-            (take_from(&mut source, order, (&place, PATIENCE), crls(), early.as_ref(), output)?, None)
+            (take_from(&mut source, order, (&place, PATIENCE), here(), early.as_ref(), output)?, None)
         }
         Way::Service { socket, holder } => {
             let who = holder.map_or_else(String::new, |holder| format!(" ({holder})"));
@@ -230,7 +230,7 @@ fn of_folder(
             ));
             let mut source = way::through(&socket, folder)?;
             let place = folder.path().display().to_string();
-            (take_from(&mut source, order, (&place, PATIENCE), crls(), early.as_ref(), output)?, Some(socket))
+            (take_from(&mut source, order, (&place, PATIENCE), here(), early.as_ref(), output)?, Some(socket))
         }
     };
     note_check(&taken, folder, output);
@@ -323,7 +323,7 @@ fn take_from(
     source: &mut dyn Source,
     order: &Order<'_>,
     (place, patience): (&str, Duration),
-    dynamic_dir: Option<PathBuf>,
+    ca_folder: Option<Folder>,
     identity: Option<&Fetched>,
     output: Output,
 ) -> Result<(Taken, Option<Kept>), Failure> {
@@ -350,7 +350,7 @@ fn take_from(
     let limits = Limits { max_size: args.max_size, patience };
     let pace = args.bandwidth.map(|speed| Arc::new(Pace::new(speed)));
     let options =
-        TakeOptions { kind, truncate, read_back, check, readers, dynamic_dir, limits, pace, signer, hashing };
+        TakeOptions { kind, truncate, read_back, check, readers, ca_folder, limits, pace, signer, hashing };
     let word = if kind == BackupType::Full { "Full database" } else { "Log" };
     output.line(format!("{word} backup for {place}."));
     let mut progress = output.progress();

@@ -379,7 +379,7 @@ impl<'a> Drill<'a> {
         self.record.during(Phase::Idle, || rest(pause))?;
         let back_up = |set: &Path, kind| match wire {
             Some(wire) => self.back_up(&mut wire.connect()?, None, set, kind),
-            None => self.back_up(&mut local_source(store)?, Some(store.folder().crl_dir()), set, kind),
+            None => self.back_up(&mut local_source(store)?, Some(store.folder().clone()), set, kind),
         };
         let full = self.record.during(Phase::FullBackup, || back_up(&sets[0], BackupType::Full))?;
         self.record.during(Phase::Idle, || rest(pause / 4))?;
@@ -442,11 +442,11 @@ impl<'a> Drill<'a> {
     fn back_up(
         &self,
         source: &mut dyn Source,
-        dynamic_dir: Option<PathBuf>,
+        ca_folder: Option<certadm_store::Folder>,
         to: &Path,
         kind: BackupType,
     ) -> Result<Taken, Failure> {
-        let options = TakeOptions { dynamic_dir, ..TakeOptions::new(kind) };
+        let options = TakeOptions { ca_folder, ..TakeOptions::new(kind) };
         let taken = self.take(source, to, &options)?;
         let manifest = &taken.manifest;
         self.output.line(format!(

@@ -2,7 +2,6 @@
 
 use certadm_ca::{Config, identity::Identity};
 use certadm_client::{Error, RemoteCa, own_host_name};
-use certadm_files::Found;
 use certadm_identity::{Answers, ConfigKey, Fetched, OwnCa, Refusal, Role, Variant, fetch};
 use certadm_rules::diagnosis::{Class, chain_of};
 use certadm_rules::finding::{Finding, Kind};
@@ -75,7 +74,7 @@ pub(crate) fn add_files(fetched: &mut Fetched, folder: &Folder) {
         (Role::CaCrt, folder.certificate_path(), "Certificates/ca.crt"),
     ] {
         let source = path.display().to_string();
-        match Found::named(path).read(MAX_FILE) {
+        match folder.own(&path).read(MAX_FILE) {
             Ok(content) => fetched.add(role, entry, &source, content),
             Err(error) => {
                 let finding = Finding::warning(Kind::IdentityPart, format!("{error}")).code(error.hresult());

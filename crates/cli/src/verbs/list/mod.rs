@@ -14,7 +14,8 @@ use certadm_store::{Folder, Writer};
 use clap::{Args, ValueEnum};
 
 use crate::failure::Failure;
-use crate::output::{Done, Ended, Output, Said};
+use crate::known_as;
+use crate::output::{Done, Ended, Output, Said, path_text};
 use crate::verbs::files::refuse_home_sign;
 use crate::verbs::places::{Places, ScratchArgs};
 use crate::verbs::signing::AllowedArgs;
@@ -127,6 +128,14 @@ fn list(args: &ListArgs, output: Output, printing: Printing<'_>) -> Result<Done,
         allowed.check_files(&opened, &mut output.progress_on_stderr())?;
     }
     let (opened, cut) = args.until.cut(opened, |text| output.remark(text))?;
+    let unsealed = unsealed(&opened);
+    for set in &unsealed {
+        let set = known_as::path(set);
+        output.remark(&format!(
+            "{} has no manifest: nothing says which files and bytes it should have, so rows may be missing",
+            set.display()
+        ));
+    }
     let what = args.table.as_deref().map_or(What::View(table), What::Table);
     let mut done = match (opened, &args.table) {
         (Opened::Windows(sets), _) if args.salvage => windows::salvage(lister, &sets, what, output),
@@ -143,7 +152,18 @@ fn list(args: &ListArgs, output: Output, printing: Printing<'_>) -> Result<Done,
         (Opened::Folder(folder), None) => ours::list(lister, Writer::open(&folder)?.connection(), table),
     }?;
     done.result["until"] = until::to_json(cut.as_ref());
+    done.result["unsealed"] = unsealed.iter().map(|set| path_text(set)).collect();
     Ok(done)
+}
+
+/// The sets of our own without a manifest. Those of a Windows CA have none by themselves.
+fn unsealed(opened: &Opened) -> Vec<PathBuf> {
+    match opened {
+        Opened::Ours(sets) => {
+            sets.iter().filter(|set| set.manifest.is_none()).map(|set| set.path.clone()).collect()
+        }
+        Opened::Windows(_) | Opened::Folder(_) => Vec::new(),
+    }
 }
 
 /// Whether the last word behind sets is hardly a set: a plain word, and nothing of that name is there.

@@ -22,7 +22,7 @@ use crate::verbs::signing::AllowedArgs;
     Example: certadm rehearse --latest-in /backup --key ca.pfx --rpo 24h --rto 1h --evidence /evidence\n\
     Example: certadm rehearse vault: --key ca.key\n\
     Example: certadm rehearse history /evidence --every 7d --html history.html\n\
-    Exit status: 0 proven, 1 proven with exceptions, or a limit is not kept, 5 not proven. docs/rehearsal.md tells more.")]
+    Exit status: 0 proven, 1 proven with exceptions or warnings, or a limit is not kept, 5 not proven. docs/rehearsal.md tells more.")]
 pub(crate) struct RehearseArgs {
     #[command(subcommand)]
     pub(super) step: Option<Action>,

@@ -12,7 +12,7 @@ use certadm_rehearsal::evidence::{
     Circumstances, Evidence, Folder, History, Kept, metrics, page, previous_of,
 };
 use certadm_rehearsal::{Keys, Limits, Proof, Wishes, identity_file, rehearse};
-use certadm_rules::finding::Finding;
+use certadm_rules::finding::{Finding, Severity};
 use serde_json::{Value, json};
 
 use crate::failure::{Exit, Failure};
@@ -131,10 +131,13 @@ fn once(args: &RehearseArgs, output: Output) -> Result<Done, Failure> {
     }
     tell::findings(&evidence, output);
     tell::verdict(&evidence, file.as_deref(), output);
-    let exit = exit_of(&evidence);
+    let mut exit = exit_of(&evidence);
     if exit != Exit::Damaged {
         let unnoted: Vec<Finding> = places.note_proven().into_iter().collect();
         findings::print(&unnoted, output);
+        if !unnoted.is_empty() {
+            exit = Exit::Finding;
+        }
     }
     let mut result = to_json(&evidence)?;
     result["evidence_file"] = json!(file.as_deref().map(path_text));
@@ -143,11 +146,12 @@ fn once(args: &RehearseArgs, output: Output) -> Result<Done, Failure> {
     Ok(Done { exit, result })
 }
 
-/// What the exit status says.
-pub(crate) fn exit_of(evidence: &Evidence) -> Exit {
+/// What the exit status says. A warning is something to look into, also where everything was shown (invariant 12).
+fn exit_of(evidence: &Evidence) -> Exit {
+    let is_open = evidence.findings.iter().any(|finding| finding.severity != Severity::Note.key());
     match evidence.verdict.proof {
-        Proof::Proven => Exit::Good,
-        Proof::ProvenExcept => Exit::Finding,
+        Proof::Proven if !is_open => Exit::Good,
+        Proof::Proven | Proof::ProvenExcept => Exit::Finding,
         Proof::NotProven => Exit::Damaged,
     }
 }

@@ -153,6 +153,7 @@ fn dry_run(
     for (number, step) in plan.steps().iter().enumerate() {
         output.line(format!("{:3}. {step}", number + 1));
     }
+    warn(&checked.warnings, output);
     tell_whose(&plan.folder, &checked.identity, output);
     let beside = beside(args, places, plan, &checked.identity, output);
     for file in &beside.files {
@@ -165,7 +166,7 @@ fn dry_run(
     note_missing_parts(&plan.folder, &beside.files, output);
     let mut result = plan_json(plan, true, &checked);
     result["written"] = beside.files.iter().map(Kept::name).collect();
-    let warnings = [warnings, beside.warnings].concat();
+    let warnings = [warnings, checked.warnings, beside.warnings].concat();
     result["warnings"] = json!(warnings);
     Ok(Done { exit: Exit::of_warnings(&warnings), result })
 }
