@@ -1,26 +1,35 @@
 //! Sets that a verification has found damaged. Manifests tell nothing of that: without such a note a state counts as restorable
 //! that is known not to be, and log sets are appended behind it.
 
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
-use crate::held::HeldSet;
-use crate::record::{Outcome, StepRecord};
+use crate::held::{Held, HeldSet};
+use crate::record::{Attempts, Damage, Outcome, StepRecord};
 
 /// The exit code of a command that has found damage.
 const DAMAGED: i32 = 5;
 /// By so many digits of its id a set of a vault is named in messages.
 const SHORT_ID: usize = 8;
 
-/// A set that was found damaged.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Damage {
-    /// The place that holds it, as the job names it.
-    pub place: String,
-    /// The set, by its id or its folder's name.
-    pub set: String,
-    /// When that was found, in seconds since 1970.
-    pub when: i64,
+impl Attempts {
+    /// Notes what a verification of these sets at a place has found damaged; the sets before the first of those were found sound.
+    pub(crate) fn note_damage(&mut self, place: &str, state: &[&HeldSet], damaged: &[String], when: i64) {
+        let sound = state.iter().take_while(|set| !damaged.contains(&set.id));
+        let read: BTreeSet<&str> =
+            sound.map(|set| set.id.as_str()).chain(damaged.iter().map(String::as_str)).collect();
+        self.damaged.retain(|known| known.place != place || !read.contains(known.set.as_str()));
+        let noted = |set: &String| Damage { place: place.to_owned(), set: set.clone(), when };
+        self.damaged.extend(damaged.iter().map(noted));
+    }
+
+    /// Forgets damage of sets that a place does not hold any more. One that cannot be read may be there still.
+    pub(crate) fn keep_damage_of(&mut self, place: &str, held: &Held) {
+        let is_there = |set: &str| held.sets().iter().any(|held| held.id == set);
+        self.damaged
+            .retain(|known| known.place != place || !held.unreadable.is_empty() || is_there(&known.set));
+    }
 }
 
 /// Which sets of a state a verification has found damaged, by their ids: those that it names. Where it names none, it is the full set

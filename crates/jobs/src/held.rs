@@ -379,7 +379,7 @@ pub(crate) mod tests {
     fn damage_is_recalled_where_it_was_found_and_of_that_set() {
         let sets = [set(10, SetKind::Full, (1, 5)), set(20_000, SetKind::Logs, (6, 7))];
         let damaged = |place: &str, id: &str, when| {
-            let damage = crate::damage::Damage { place: place.to_owned(), set: id.to_owned(), when };
+            let damage = crate::record::Damage { place: place.to_owned(), set: id.to_owned(), when };
             let mut held = Held::new(&sets, 30_000);
             let mut attempts = Attempts::default();
             attempts.damaged.push(damage);

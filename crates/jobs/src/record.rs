@@ -2,7 +2,7 @@
 //! wait after a failure, what to tell people, which sets were found damaged, and what was proven where a vault keeps no note of it. Without it, more is done than
 //! needed, and nothing less.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use certadm_files::{durable, read};
@@ -11,8 +11,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::config::{Ca, Config, Job};
-use crate::damage::Damage;
-use crate::held::{Held, HeldSet};
 use crate::step::Step;
 pub use crate::trouble::Trouble;
 
@@ -165,6 +163,17 @@ pub struct Proof {
     pub when: i64,
 }
 
+/// A set that was found damaged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Damage {
+    /// The place that holds it, as the job names it.
+    pub place: String,
+    /// The set, by its id or its folder's name.
+    pub set: String,
+    /// When that was found, in seconds since 1970.
+    pub when: i64,
+}
+
 /// What is remembered of the steps of a job for a CA.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -265,23 +274,6 @@ impl Attempts {
     pub fn wait_ends(&self, since: i64) -> Option<i64> {
         let waits = self.all().filter_map(|(.., attempt)| attempt.wait());
         waits.filter(|(tried, end)| (*tried..*end).contains(&since)).map(|(_, end)| end).min()
-    }
-
-    /// Notes what a verification of these sets at a place has found damaged; the sets before the first of those were found sound.
-    pub(crate) fn note_damage(&mut self, place: &str, state: &[&HeldSet], damaged: &[String], when: i64) {
-        let sound = state.iter().take_while(|set| !damaged.contains(&set.id));
-        let read: BTreeSet<&str> =
-            sound.map(|set| set.id.as_str()).chain(damaged.iter().map(String::as_str)).collect();
-        self.damaged.retain(|known| known.place != place || !read.contains(known.set.as_str()));
-        let noted = |set: &String| Damage { place: place.to_owned(), set: set.clone(), when };
-        self.damaged.extend(damaged.iter().map(noted));
-    }
-
-    /// Forgets damage of sets that a place does not hold any more. One that cannot be read may be there still.
-    pub(crate) fn keep_damage_of(&mut self, place: &str, held: &Held) {
-        let is_there = |set: &str| held.sets().iter().any(|held| held.id == set);
-        self.damaged
-            .retain(|known| known.place != place || !held.unreadable.is_empty() || is_there(&known.set));
     }
 
     /// Forgets a step that is told only when it fails.

@@ -221,7 +221,6 @@ pub struct Version {
 /// The bucket is not there. A list alone says so: asked for an object, a service says the same as where that one is missing.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("there is no such bucket")]
-#[cfg_attr(not(feature = "object-store"), expect(dead_code, reason = "only a bucket can be missing so"))]
 pub(crate) struct NoBucket;
 
 /// A call of a storage that failed.
