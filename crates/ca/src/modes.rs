@@ -74,12 +74,12 @@ fn below(folder: &Folder, reach: u32) -> Vec<Exposure> {
     let dir = folder.path();
     let mut parts = vec![
         // Whoever may read a lock file can hold the lock.
-        (folder.owner_lock_path(), Kept::Private),
+        (folder.owner_lock_path(), Kept::OfGroup),
         (folder.use_lock_path(), Kept::Private),
         (folder.commit_lock_path(), Kept::Private),
         (folder.database_dir(), Kept::Private),
         (folder.log_dir(), Kept::Private),
-        (folder.restore_requests_dir(), Kept::Private),
+        (folder.restore_requests_dir(), Kept::Requests),
         (folder.restore_record_path(), Kept::Unchanged),
         (folder.restore_swap_path(), Kept::Unchanged),
         (folder.config_path(), Kept::Unchanged),
@@ -108,6 +108,10 @@ fn below(folder: &Folder, reach: u32) -> Vec<Exposure> {
 enum Kept {
     /// The owner alone.
     Private,
+    /// The owner, and a group that may restore without owning the CA (docs/c-api.md).
+    OfGroup,
+    /// The same may write it, and everyone may read it: the service has an account of its own.
+    Requests,
     /// Everyone may read it, and nobody else may change it.
     Unchanged,
 }
@@ -117,6 +121,8 @@ impl Kept {
     const fn refused(self, is_dir: bool) -> u32 {
         match self {
             Self::Private if !is_dir => 0o066,
+            Self::OfGroup if !is_dir => 0o006,
+            Self::OfGroup | Self::Requests => 0o002,
             Self::Private | Self::Unchanged => 0o022,
         }
     }
@@ -125,6 +131,8 @@ impl Kept {
     const fn closed(self) -> &'static str {
         match self {
             Self::Private => "go=",
+            Self::OfGroup => "o=",
+            Self::Requests => "o-w",
             Self::Unchanged => "go-w",
         }
     }

@@ -356,6 +356,14 @@ pub fn create_new_dir(dir: &Path) -> Result<()> {
     make_dir(dir, None)
 }
 
+/// The same, for its owner alone (0700), whatever the folder is open to that it goes into.
+///
+/// # Errors
+/// As [`create_new_dir`].
+pub fn create_private_dir(dir: &Path) -> Result<()> {
+    make_dir(dir, Some(0o700))
+}
+
 /// Creates a folder with this mode, or else that of the folder that it goes into.
 fn make_dir(dir: &Path, mode: Option<u32>) -> Result<()> {
     #[cfg(unix)]

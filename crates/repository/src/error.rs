@@ -393,11 +393,11 @@ impl Diagnosis for Error {
             Self::Gone { .. } => {
                 "mount the disk that has it; what was deleted in a bucket with versions comes back by `certadm repository undelete`; or bring it \
                  back from a copy of the vault. If this vault never had it, because another one has the same key files, or if it is lost for \
-                 good: `certadm repository init --reuse-key`. No log was deleted at the CA"
+                 good: `certadm repository init --reuse-key`"
             }
             Self::NoVaultFolder { .. } => {
                 "mount the disk that has it, or check the url in repositories.toml; if the vault is new, `certadm repository init VAULT: --ca NAME` \
-                 makes it. No log was deleted at the CA"
+                 makes it"
             }
             Self::KeyIsHere { .. } => {
                 "mount the disk that has it; what was deleted in a bucket with versions comes back by `certadm repository undelete`; or bring it \
@@ -417,7 +417,7 @@ impl Diagnosis for Error {
             Self::Secret { .. } => "name the file that `certadm repository init` wrote",
             Self::Storage { source, .. } if source.is_no_bucket() => {
                 "check the bucket's name in the url, endpoint and region in repositories.toml, or make the bucket; where sets were in it, somebody \
-                 has deleted it: do not make it anew before you know that the provider cannot bring it back. No log was deleted at the CA"
+                 has deleted it: do not make it anew before you know that the provider cannot bring it back"
             }
             Self::Storage { source, .. } if source.source.kind() == io::ErrorKind::NotFound => {
                 "check that the storage is there and mounted, then start again; no log was deleted at the CA"
@@ -516,10 +516,17 @@ impl From<Error> for certadm_set::Error {
 mod tests {
     use super::*;
 
-    /// Damage is found by reading, long after the CA has deleted the logs that are in the set.
+    /// Damage and loss are found by reading, long after the CA has deleted the logs that are in the sets.
     #[test]
     fn what_to_do_about_damage_promises_no_logs_at_the_ca() {
-        let damaged = Error::Damaged { place: "vault:CA".to_owned(), detail: "a pack is missing".to_owned() };
-        assert!(!damaged.remedy().contains("log"), "{}", damaged.remedy());
+        let (place, detail) = ("vault:CA".to_owned(), "a pack is missing".to_owned());
+        for lost in [
+            Error::Damaged { place: place.clone(), detail },
+            Error::Gone { place: place.clone(), key_file: "key".into() },
+            Error::NoVaultFolder { place: place.clone() },
+            Error::Overwritten { place, name: "config".to_owned() },
+        ] {
+            assert!(!lost.remedy().contains("log"), "{}", lost.remedy());
+        }
     }
 }

@@ -12,6 +12,11 @@ use crate::secret::Secret;
 use crate::storage;
 use crate::vault::Vault;
 
+/// Whether the storage says that no repository is there.
+fn is_absent(objects: &Arc<dyn Objects>) -> bool {
+    matches!(objects.len("config"), Ok(None))
+}
+
 impl Vault {
     /// What opens a repository. Where its key file is not there, and no repository either, the CA's name is wrong, or its repository was
     /// never made.
@@ -27,7 +32,10 @@ impl Vault {
                     _ => secret,
                 }
             }
-            Ok(_) if self.key_is_of_several() => Ok(secret?.of_several()),
+            // It matters where the repository is not there, and costs a list of the vault.
+            Ok(_) if self.profile.shares_key_file() && is_absent(objects) && self.key_is_of_several() => {
+                Ok(secret?.of_several())
+            }
             _ => secret,
         }
     }

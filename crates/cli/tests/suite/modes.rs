@@ -140,6 +140,7 @@ fn what_others_can_read_or_write_is_told_and_not_served() {
 fn what_lies_open_below_a_folder_that_others_pass_through_is_told_and_not_served() {
     let work = Work::with_ca();
     work.request("one");
+    work.run("backup --dir {ca} --to {set} --keep-logs").good();
     fs::write(work.path("ca/commit.lock"), "").unwrap();
     set_mode(&work.path("ca/commit.lock"), 0o600);
     fs::create_dir_all(work.path("ca/restore.d")).unwrap();
@@ -150,7 +151,7 @@ fn what_lies_open_below_a_folder_that_others_pass_through_is_told_and_not_served
         (vec![("ca/log", 0o711), ("ca/log/edb.chk", 0o604)], "chmod -R go= '*/ca/log'"),
         (vec![("ca/commit.lock", 0o644)], "chmod go= '*/ca/commit.lock'"),
         (vec![("ca/ca.toml", 0o666)], "chmod go-w '*/ca/ca.toml'"),
-        (vec![("ca/restore.d", 0o777)], "chmod -R go= '*/ca/restore.d'"),
+        (vec![("ca/restore.d", 0o777)], "chmod -R o-w '*/ca/restore.d'"),
         (vec![("ca/crl", 0o777)], "chmod -R go-w '*/ca/crl'"),
         (vec![("ca/crl/Test-CA.crl", 0o646)], "chmod -R go-w '*/ca/crl'"),
     ] {
@@ -180,6 +181,17 @@ fn what_lies_open_below_a_folder_that_others_pass_through_is_told_and_not_served
         fs::remove_dir_all(work.path("issued")).ok();
         opened.iter().zip(before).for_each(|((name, _), before)| set_mode(&work.path(name), before));
     }
+    // A group may restore without owning the CA, and the request is for the service's account to read (docs/c-api.md).
+    fs::write(work.path("ca/restore.d/other.json"), "{}").unwrap();
+    for (name, open) in [("ca/restore.d", 0o771), ("ca/restore.d/other.json", 0o644), ("ca/lock", 0o640)] {
+        set_mode(&work.path(name), open);
+    }
+    // What a restore moves aside is its owner's alone.
+    let restored = work.run("restore --from {set} --dir {ca} --force");
+    assert!(restored.code <= 1, "{restored:?}");
+    let aside = fs::read_dir(work.path("ca")).unwrap().flatten().map(|entry| entry.path());
+    let aside: Vec<_> = aside.filter(|path| path.to_string_lossy().contains("replaced-")).collect();
+    assert!(!aside.is_empty() && aside.iter().all(|path| mode(path) & 0o777 == 0o700), "{aside:?}");
     // What is closed to those who pass is not looked at, and what is published may be read.
     for (name, open) in [("ca/database", 0o700), (database, 0o644), ("ca/ca.toml", 0o644), ("ca/crl", 0o755)]
     {

@@ -772,8 +772,8 @@ fn a_state_in_a_repository_is_rehearsed() {
     assert_eq!(set["database_signature"], plain.json()["result"]["set"]["database_signature"]);
     let info = result(&work, "repository info vault:")["repositories"][0].clone();
     assert_eq!(info["points"][0]["proven"], true);
-    assert_eq!(info["proven_last"]["id"], info["points"][0]["id"]);
-    assert!(info["proven_last"]["at"].is_string() && info["newest"]["age_seconds"].is_u64(), "{info:#}");
+    assert_eq!(info["newest_proven"]["id"], info["points"][0]["id"]);
+    assert!(info["newest_proven"]["at"].is_string() && info["newest"]["age_seconds"].is_u64(), "{info:#}");
     for (theirs, ours) in [("snapshots", "repository info"), ("forget --keep-last 1", "repository expire")] {
         let told = run(&work, &format!("repository {theirs} vault:"));
         assert!(told.code == 2 && told.stderr.contains(ours), "{told:?}");

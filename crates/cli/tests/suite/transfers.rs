@@ -41,6 +41,11 @@ fn a_log_set_comes_with_its_chain_or_not_at_all() {
     assert_eq!(refused.code, 3, "{refused:?}");
     let error = refused.json()["error"].to_string();
     assert!(error.contains("continue no full set"), "{error}");
+    // One that has to stay keeps no other from its place.
+    let both = run(&work, "--json repository import --to vault: {alone/logs2} {sets/logs1}").json();
+    let told: Vec<bool> =
+        both["result"]["sets"].as_array().unwrap().iter().map(|set| set["error"].is_object()).collect();
+    assert_eq!(told, [true, false, false], "{both:#}");
     let imported = good(&work, "repository import --to vault: {sets/logs2}");
     let names: Vec<&str> =
         imported["sets"].as_array().unwrap().iter().filter_map(|set| set["set"].as_str()).collect();

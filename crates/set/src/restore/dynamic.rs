@@ -21,6 +21,8 @@ use crate::reader::Set;
 
 /// All of them together have no more bytes than the longest CRL.
 const MOST: u64 = MAX_CRL;
+/// The CA's own CRL up to this size is put back wherever it fits at all.
+const SMALL: u64 = 16 << 20;
 
 /// How many bytes a restore of these sets copies into the published folder at most.
 #[must_use]
@@ -86,12 +88,17 @@ fn choose<'a>(plan: &'a Plan, there: &Path, needed: u64) -> Chosen<'a> {
     // Where the system does not tell how much is free, the limit is all there is.
     let free = space::of(there).ok().flatten().map(|space| {
         let kept = kept_of(space.total).saturating_add(plan.bytes_of_start());
-        space.available.saturating_sub(kept).saturating_sub(needed)
+        let free = space.available.saturating_sub(needed);
+        (free, free.saturating_sub(kept))
     });
     let mut chosen = Chosen { files: Vec::new(), warnings: Vec::new() };
-    let (mut left, mut room) = (MOST, free.unwrap_or(u64::MAX));
-    for (_, size, file) in lacking {
-        if size > left {
+    let (mut left, (free, mut room)) = (MOST, free.unwrap_or((u64::MAX, u64::MAX)));
+    for (is_other, size, file) in lacking {
+        // The CRL that everybody asks for takes none of the reserve worth mentioning.
+        if !is_other && size <= SMALL.min(free) {
+            (left, room) = (left - size, room.saturating_sub(size));
+            chosen.files.push(file);
+        } else if size > left {
             chosen
                 .warnings
                 .push(left_out(file, &format!("all of them together have more than {MOST} bytes")));

@@ -40,7 +40,8 @@ impl Staging {
     pub(super) fn fill(plan: &Plan, progress: &mut dyn Progress) -> Result<Self> {
         let dir = path(&plan.folder);
         remove(&plan.folder)?;
-        durable::create_new_dir(&dir)?;
+        // The copies are as open as what they replace, once they are there, and not before.
+        durable::create_private_dir(&dir)?;
         let name = plan.database.file_name().unwrap_or_default();
         let mut staging = Self {
             image: Found::below(&dir, Path::new("database").join(name)),

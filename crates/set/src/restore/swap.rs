@@ -84,7 +84,7 @@ fn exchange_registered(
 
 /// Moves files of `database` and `log` into folders of these names in `aside`; nothing is deleted.
 fn move_aside(folder: &Folder, aside: &Path, files: Vec<PathBuf>) -> Result<()> {
-    durable::create_new_dir(aside)?;
+    durable::create_private_dir(aside)?;
     for (_, name) in parts(folder) {
         durable::create_new_dir(&aside.join(name))?;
     }

@@ -135,7 +135,7 @@ fn once(args: &RehearseArgs, output: Output) -> Result<Done, Failure> {
     if exit != Exit::Damaged {
         let unnoted: Vec<Finding> = places.note_proven().into_iter().collect();
         findings::print(&unnoted, output);
-        if !unnoted.is_empty() {
+        if unnoted.iter().any(|finding| finding.severity != Severity::Note) {
             exit = Exit::Finding;
         }
     }

@@ -66,14 +66,15 @@ fn show(repository: &CaRepository, output: Output) -> Result<Value, Failure> {
     if let (Some(newest), Some(age)) = (newest, age) {
         output.result(format!("  The newest state is {} old, that of {}.", span_text(age), when(newest)));
     }
-    // Each date is a question to the storage, so only the last one is asked for.
-    let last_proven = points.iter().rev().find(|point| point.is_noted(&proven));
+    let noted: Vec<&Point> = all.iter().copied().filter(|point| point.is_noted(&proven)).collect();
+    // Each date is a question to the storage, so only that of the newest state is asked for.
+    let last_proven = newest_first(&noted, now.unix_seconds()).first().copied();
     let proven_at = last_proven.map(|point| repository.proven_at(point)).transpose()?.flatten();
     let proven_at = proven_at.map(|seconds| FileTime::from_unix_seconds(seconds).to_rfc3339());
     if let (Some(point), Some(at)) = (last_proven, &proven_at) {
-        output.result(format!("  {} was proven last: {at}.", point.short_id()));
+        output.result(format!("  The newest proven state is {}, proven at {at}.", point.short_id()));
     }
-    let proven_last = last_proven.map(|point| json!({ "id": point.id, "at": proven_at }));
+    let newest_proven = last_proven.map(|point| json!({ "id": point.id, "at": proven_at }));
     let newest = newest.map(|newest| json!({ "finished": when(newest), "age_seconds": age }));
     let points: Vec<Value> = points
         .iter()
@@ -89,7 +90,7 @@ fn show(repository: &CaRepository, output: Output) -> Result<Value, Failure> {
         "keys": keys,
         "points": points,
         "newest": newest,
-        "proven_last": proven_last,
+        "newest_proven": newest_proven,
         "unreadable": readable.unreadable,
     }))
 }

@@ -1,11 +1,13 @@
 //! `certadm repository import` and `export`: sets as folders go in and come out.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use certadm_files::durable;
-use certadm_repository::Imported;
+use certadm_repository::{Error, Imported};
 use certadm_rules::finding::Severity;
 use certadm_set::folder::{self, FolderSet};
+use certadm_set::manifest::SetKind;
 use certadm_set::stored::chain;
 use clap::Args;
 use serde_json::{Value, json};
@@ -42,8 +44,17 @@ pub(super) fn import(args: &ImportArgs, output: Output) -> Result<Done, Failure>
         let imported = match imported {
             Ok(imported) => imported,
             Err(error) => {
-                failed = Some(Failure::from(error));
-                break;
+                // Logs that continue nothing keep no other set from its place.
+                let is_loose = matches!(error, Error::ContinuesNothing { .. });
+                let failure = Failure::from(error);
+                results.push(json!({ "set": path_text(set), "error": failure.to_json() }));
+                if !is_loose {
+                    failed = Some(failure);
+                    break;
+                }
+                output.result(format!("Not stored: {}: {}", set.display(), failure.message));
+                failed.get_or_insert(failure);
+                continue;
             }
         };
         let (address, stored) = match imported {
@@ -67,25 +78,28 @@ pub(super) fn import(args: &ImportArgs, output: Output) -> Result<Done, Failure>
     Done { exit, result }.unless(failed)
 }
 
-/// The sets, each after those that lie beside it and that a restore needs with it. A set that has no manifest, or whose neighbours
-/// cannot be listed, stands for itself: whether its full set is there, the import looks up.
+/// The sets, each after those that lie beside it and that a restore needs with it; full sets first. A set that has no manifest, or
+/// whose neighbours cannot be listed, stands for itself: whether its full set is there, the import looks up.
 fn with_their_chains(sets: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     let now = certadm_store::now().unix_seconds();
-    let mut all: Vec<PathBuf> = Vec::new();
+    let mut beside: BTreeMap<PathBuf, Vec<FolderSet>> = BTreeMap::new();
+    let (mut fulls, mut others) = (Vec::new(), Vec::new());
     for set in sets {
         let set = certadm_files::absolute(set)?;
-        let listed = set.parent().and_then(|folder| folder::list(folder).ok()).unwrap_or_default();
-        let beside: Vec<&FolderSet> = listed.sets.iter().collect();
-        let needed =
-            beside.iter().find(|beside| beside.path == set).and_then(|last| chain(&beside, last, now).ok());
-        let needed = needed.into_iter().flatten().map(|set| set.path.clone());
-        for path in needed.chain([set]) {
-            if !all.contains(&path) {
-                all.push(path);
-            }
+        let parent = set.parent().unwrap_or(&set).to_owned();
+        if !beside.contains_key(&parent) {
+            let listed = folder::list(&parent).unwrap_or_default();
+            beside.insert(parent.clone(), listed.sets);
         }
+        let all: Vec<&FolderSet> = beside[&parent].iter().collect();
+        let last = all.iter().copied().find(|beside| beside.path == set);
+        let needed = last.and_then(|last| chain(&all, last, now).ok()).unwrap_or_default();
+        let is_full = last.is_none_or(|last| last.kind == SetKind::Full);
+        let part = if is_full { &mut fulls } else { &mut others };
+        part.extend(needed.into_iter().map(|set| set.path.clone()).chain([set]));
     }
-    Ok(all)
+    let mut seen = BTreeSet::new();
+    Ok(fulls.into_iter().chain(others).filter(|path| seen.insert(path.clone())).collect())
 }
 
 #[derive(Debug, Args)]
