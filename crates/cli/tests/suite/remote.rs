@@ -1,6 +1,7 @@
 //! Backups of a served CA: over TCP, over its socket, by name from the configuration; what is said when a gate is shut.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use serde_json::Value;
@@ -28,6 +29,8 @@ impl Serving {
 pub(crate) fn world() -> Work {
     let work = Work::with_ca();
     fs::write(work.path("pw"), format!("{PASSWORD}\n")).unwrap();
+    // One that others can read is told in results.
+    fs::set_permissions(work.path("pw"), PermissionsExt::from_mode(0o600)).unwrap();
     fs::write(work.path("wrong"), "not it").unwrap();
     for (name, role) in [("backup", "operator"), ("reader", "read"), ("root", "administrator")] {
         work.result(&format!("user add --dir {{ca}} {name} --role {role} --password-file {{pw}}"));
