@@ -57,7 +57,7 @@ pub fn of(job: &Job, ca: &Ca, (step, at): (Step, usize), held: &Held, now: i64) 
     let target = job.to.get(at)?;
     let state = place::newest_state(first, ca, held);
     let (is_stored, is_empty) = (!held.stored_state().is_empty(), held.newest_state().is_empty());
-    // Behind a damaged set no restore can use them: they stay at the CA.
+    // Behind a damaged set no restore can use them: no log is deleted for their sake.
     let truncates = !held.has_damaged_base();
     match step {
         Step::Look => None,

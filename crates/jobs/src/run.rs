@@ -19,7 +19,7 @@ use crate::lock::CaLock;
 use crate::names::refuse_alike;
 use crate::perform::{Perform, Performed};
 use crate::place::{self, trouble};
-use crate::plan::{Due, Known, after_backup, due};
+use crate::plan::{Due, Known, after_backup, due, full_for};
 use crate::points;
 use crate::record::{Attempts, Outcome, Proof, StepRecord, Trouble};
 use crate::step::Step;
@@ -201,7 +201,11 @@ impl Runner<'_> {
                     next.splice(0..0, full);
                     put_first(&mut queue, next);
                 }
-                Step::Logs if record.lacks_full() => {
+                // Behind damage the wait of a full backup that has failed counts.
+                Step::Logs
+                    if record.lacks_full()
+                        && !(sets.has_damaged_base() && attempts.of(Step::Full).waits((self.clock)())) =>
+                {
                     let why = "the CA has no full backup on record that log sets may follow".to_owned();
                     queue.push_front(Due::first(Step::Full, why));
                 }
@@ -396,11 +400,9 @@ impl Runner<'_> {
     }
 }
 
-/// The full backup that is due at once because no log set can follow, unless one has failed and waits.
+/// The full backup that is due at once because no log set can follow.
 fn full_instead(held: &Held, attempts: &Attempts, now: i64) -> Option<Due> {
-    let why = held.base().err()?;
-    (!attempts.of(Step::Full).waits(now))
-        .then(|| Due::first(Step::Full, format!("there is no base for log sets: {why}")))
+    full_for(&held.base().err()?, attempts, now)
 }
 
 /// What a verification has found damaged. An alarm about it is that about the first of these sets.
