@@ -103,7 +103,8 @@ fn backup(job: &Job, known: &Known<'_>) -> Option<Due> {
     {
         let is_damaged = matches!(why, NoBase::Damaged { .. });
         let due = full_for(&why, known.attempts, known.now);
-        // Behind a damaged set logs go on at their times, and stay at the CA as well: without them nothing of what it issues is elsewhere.
+        // Behind a damaged set backups go on at their times, and logs stay at the CA as well: without them nothing of what it issues is
+        // elsewhere.
         if due.is_some() || !is_damaged {
             return due;
         }
@@ -115,9 +116,11 @@ fn backup(job: &Job, known: &Known<'_>) -> Option<Due> {
     scheduled(Step::Logs, job.logs, newest, known)
 }
 
-/// The full backup that is due at once because no log set can follow, unless one has failed and waits.
+/// The full backup that is due at once because no log set can follow, unless one has failed and waits, or one was taken behind damage
+/// already and no verification has found it sound: a further one would be damaged as well, at each verification.
 pub(crate) fn full_for(why: &NoBase, attempts: &Attempts, now: i64) -> Option<Due> {
-    (!attempts.of(Step::Full).waits(now))
+    let is_cured_by_none = matches!(why, NoBase::Damaged { .. }) && attempts.renewed.is_some();
+    (!is_cured_by_none && !attempts.of(Step::Full).waits(now))
         .then(|| Due::first(Step::Full, format!("there is no base for log sets: {why}")))
 }
 
@@ -175,7 +178,7 @@ mod tests {
     use crate::config::Config;
     use crate::held::HeldSet;
     use crate::record::tests::record;
-    use crate::record::{Outcome, StepRecord};
+    use crate::record::{Damage, Outcome, StepRecord};
 
     const JOB: &str = "full = 'daily 02:30'\nlogs = 'every 15m'\nverify = 'weekly sun 03:00'\nrehearse = 'monthly 31 04:00'";
 
@@ -339,6 +342,16 @@ mod tests {
         waits.note(&record(Step::Full, Outcome::Failed, 1_001_400));
         assert_eq!(steps(&waits, &["1000900"], 1_001_700), ["logs: every 15m: its time has come", again]);
         assert_eq!(steps(&waits, &["1000900"], 1_002_000), [why, again]);
+        // A full backup was taken for damage, and is damaged, too: it is left to its time, and logs go on.
+        let mut renewed = attempts.clone();
+        renewed.note(&record(Step::Full, Outcome::Finding, 1_001_400));
+        renewed.renewed =
+            Some(Damage { place: "v1:".to_owned(), set: "1000900".to_owned(), when: 1_001_400 });
+        assert_eq!(steps(&renewed, &["1000900"], 1_001_401), [again]);
+        assert_eq!(steps(&renewed, &["1000900"], 1_001_700)[0], "logs: every 15m: its time has come");
+        assert!(
+            steps(&renewed, &["1000900"], 1_001_700 + 32 * 86_400)[0].starts_with("full: monthly 1 02:30")
+        );
         // Sound again, or records that were lost: manifests alone count.
         let sound = steps(&attempts, &[], 1_001_850);
         assert_eq!(sound[1], "prune: the last prune has failed there");

@@ -179,7 +179,7 @@ impl Runner<'_> {
             (self.watch)(&Event::Begins { job, ca, due: &due });
             let owing = self.owe_copies((job, ca), &due, &mut attempts, &mut stored);
             let mut record = self.carry_out(job, ca, &due, sets, lock);
-            let damaged = damaged_by(sets, &mut record);
+            let damaged = damaged_by(sets, &mut record, matches!(first, Target::Vault(_)));
             (self.watch)(&Event::Ended { job, ca, record: &record });
             if record.outcome == Outcome::Failed {
                 // There is nothing new to copy.
@@ -190,6 +190,9 @@ impl Runner<'_> {
                 attempts.note_asked(&record);
             }
             let is_done = matches!(record.outcome, Outcome::Good | Outcome::Finding);
+            if due.step == Step::Full && is_done {
+                attempts.note_renewed(&first.to_string(), sets, record.began);
+            }
             match due.step {
                 Step::Full | Step::Logs if is_done => {
                     held = self.look(first, (job, ca), &attempts).0;
@@ -406,12 +409,12 @@ fn full_instead(held: &Held, attempts: &Attempts, now: i64) -> Option<Due> {
 }
 
 /// What a verification has found damaged. An alarm about it is that about the first of these sets.
-fn damaged_by(held: &Held, record: &mut StepRecord) -> Vec<String> {
+fn damaged_by(held: &Held, record: &mut StepRecord, are_copies: bool) -> Vec<String> {
     // While a set cannot be read, nobody knows which one is the newest, and the others were not looked at.
     if record.step != Step::Verify || !held.unreadable.is_empty() && record.result.is_null() {
         return Vec::new();
     }
-    let damaged = damage::found(&held.stored_state(), record);
+    let damaged = damage::found(&held.stored_state(), record, are_copies);
     if let (Some(set), Some(trouble)) = (damaged.first(), record.trouble.first_mut())
         && record.result.is_null()
     {
