@@ -342,10 +342,17 @@ impl Ledger {
         news
     }
 
-    /// Whether an alarm of these jobs is in force.
+    /// Whether an alarm about CAs of these jobs, or about what all share, is in force. That nobody can look at the page harms no CA.
     #[must_use]
     pub fn has_any_of(&self, jobs: &BTreeSet<&str>) -> bool {
-        self.entries.values().any(|entry| !entry.ended && jobs.contains(entry.alarm.job.as_str()))
+        let counts = |alarm: &Alarm| alarm.about != About::Page && jobs.contains(alarm.job.as_str());
+        self.entries.values().any(|entry| !entry.ended && counts(&entry.alarm))
+    }
+
+    /// Whether an alarm of this kind is in force.
+    #[must_use]
+    pub fn has_one_about(&self, about: About) -> bool {
+        self.entries.values().any(|entry| !entry.ended && entry.alarm.about == about)
     }
 
     /// Notes that `who` has heard it.

@@ -57,7 +57,7 @@ pub fn of(job: &Job, ca: &Ca, (step, at): (Step, usize), held: &Held, now: i64) 
     let target = job.to.get(at)?;
     let state = place::newest_state(first, ca, held);
     let (is_stored, is_empty) = (!held.stored_state().is_empty(), held.newest_state().is_empty());
-    // Behind a damaged set no restore can use them: they stay at the CA.
+    // Behind a damaged set no restore can use them: no log is deleted for their sake.
     let truncates = !held.has_damaged_base();
     match step {
         Step::Look => None,
@@ -206,7 +206,8 @@ fn rehearse(job: &Job, ca: &Ca, state: Vec<PathBuf>) -> Words {
         }
         false => keys(&mut words, ca),
     }
-    words.option("--identity", ca.identity.as_ref());
+    // One that is gone would be refused, and what the sets hold may do: `config check` tells of it.
+    words.option("--identity", ca.identity.as_ref().filter(|dir| dir.is_dir()));
     words.option("--allowed-signers", job.allowed_signers.as_ref());
     words.add("--rpo").add(format!("{}s", job.limits.rpo));
     words.option("--rto", job.limits.rto.map(|rto| format!("{rto}s")));
@@ -220,4 +221,27 @@ fn keys(words: &mut Words, ca: &Ca) {
         words.add("--key").add(key);
     }
     words.option("--passphrase-file", ca.keys.passphrase_file.as_ref().filter(|_| !ca.keys.files.is_empty()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::held::tests::set;
+
+    #[test]
+    fn a_rehearsal_names_no_folder_of_identity_that_is_gone() {
+        let dir = certadm_files::scratch::for_test();
+        let text = "[ca]\nweb = { dir = 'ca', identity = 'identity' }\n[job.j]\nca = 'web'\nto = 'sets'\nfull = 'hourly'\nrehearse = 'hourly'";
+        let config = Config::parse(text, &dir.path().join("certadm.toml")).unwrap();
+        let held = Held::new(&[set(10, SetKind::Full, (1, 5))], 100);
+        let names_it = || {
+            let words =
+                of(config.job("j").unwrap(), config.ca("web").unwrap(), (Step::Rehearse, 0), &held, 100);
+            words.unwrap().0.contains(&OsString::from("--identity"))
+        };
+        assert!(!names_it());
+        std::fs::create_dir(dir.path().join("identity")).unwrap();
+        assert!(names_it());
+    }
 }

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use certadm_rules::Hresult;
+use certadm_rules::finding::Kind;
 use serde_json::Value;
 
 use crate::held::{Held, HeldSet};
@@ -22,6 +24,16 @@ impl Attempts {
         self.damaged.retain(|known| known.place != place || !read.contains(known.set.as_str()));
         let noted = |set: &String| Damage { place: place.to_owned(), set: set.clone(), when };
         self.damaged.extend(damaged.iter().map(noted));
+        if damaged.is_empty() {
+            self.renewed = None;
+        }
+    }
+
+    /// Notes that a full backup was taken at a place that held these sets: behind damage, it is the one that was to cure it.
+    pub(crate) fn note_renewed(&mut self, place: &str, before: &Held, when: i64) {
+        if let Some(set) = before.damaged_base() {
+            self.renewed = Some(Damage { place: place.to_owned(), set, when });
+        }
     }
 
     /// Forgets damage of sets that a place does not hold any more. One that cannot be read may be there still.
@@ -33,20 +45,36 @@ impl Attempts {
 }
 
 /// Which sets of a state a verification has found damaged, by their ids: those that it names. Where it names none, it is the full set
-/// with which the state begins, and with that all of the state.
-pub(crate) fn found(state: &[&HeldSet], record: &StepRecord) -> Vec<String> {
+/// with which the state begins, and with that all of the state. What only tells that the verification itself could not go on damages none:
+/// that a part of it broke down, or that a disk has failed which holds no set. Those of a vault are read from copies (`are_copies`).
+pub(crate) fn found(state: &[&HeldSet], record: &StepRecord, are_copies: bool) -> Vec<String> {
     if record.outcome != Outcome::Failed || record.exit_code != DAMAGED {
         return Vec::new();
     }
     let findings = record.result["findings"].as_array().map_or(&[] as &[Value], Vec::as_slice);
-    let grave = findings.iter().filter(|finding| finding["severity"] == "error");
-    let mut texts: Vec<&str> = grave.filter_map(|finding| finding["path"].as_str()).collect();
+    let text = |finding: &'_ Value, key: &str| finding[key].as_str().unwrap_or_default().to_owned();
+    // The kind, the code and the text that names a set of whatever is wrong.
+    let mut wrong: Vec<[String; 3]> = findings
+        .iter()
+        .filter(|finding| finding["severity"] == "error")
+        .map(|finding| ["kind", "code", "path"].map(|key| text(finding, key)))
+        .collect();
     if findings.is_empty() {
-        texts.extend(record.trouble.iter().map(|trouble| trouble.message.as_str()));
+        let told = record.trouble.iter();
+        wrong.extend(told.map(|trouble| [&trouble.kind, &trouble.code, &trouble.message].map(Clone::clone)));
     }
+    let disk = format!("0x{:08x}", Hresult::DISK_IO.to_bits());
+    let is_of = |text: &str| state.iter().any(|set| names(text, &set.id));
+    let is_aside = |[kind, code, text]: &[String; 3]| {
+        *kind == Kind::Internal.key() || *code == disk && (are_copies || !is_of(text))
+    };
+    if !wrong.is_empty() && wrong.iter().all(is_aside) {
+        return Vec::new();
+    }
+    wrong.retain(|wrong| !is_aside(wrong));
     let named: Vec<String> = state
         .iter()
-        .filter(|set| texts.iter().any(|text| names(text, &set.id)))
+        .filter(|set| wrong.iter().any(|[.., text]| names(text, &set.id)))
         .map(|set| set.id.clone())
         .collect();
     let first = state.first().filter(|_| named.is_empty()).map(|set| set.id.clone());
@@ -79,9 +107,9 @@ mod tests {
         let state: Vec<&HeldSet> = sets.iter().collect();
         let failed = record(Step::Verify, Outcome::Failed, 1);
         let of = |exit_code, findings: &Value, message: &str| {
-            let trouble = Trouble::of_code(certadm_rules::Hresult::E_FAIL, message.to_owned(), "");
+            let trouble = Trouble::of_code(Hresult::E_FAIL, message.to_owned(), "");
             let result = json!({ "findings": findings });
-            found(&state, &StepRecord { exit_code, result, trouble: vec![trouble], ..failed.clone() })
+            found(&state, &StepRecord { exit_code, result, trouble: vec![trouble], ..failed.clone() }, false)
         };
         let at = |severity, path: &str| json!({ "severity": severity, "path": path });
         let one = json!([at("warning", "/b/more/x"), at("error", "/b/web/a set by hand/edb00001.log")]);
@@ -97,6 +125,43 @@ mod tests {
         for code in [3, 4, 70] {
             assert!(of(code, &one, "").is_empty());
         }
-        assert!(found(&[], &StepRecord { exit_code: 5, ..failed }).is_empty());
+        assert!(found(&[], &StepRecord { exit_code: 5, ..failed }, false).is_empty());
+    }
+
+    /// A scratch disk that failed condemned the set whose copy lay there: its folder has the name of the set.
+    #[test]
+    fn what_kept_a_verification_from_going_on_damages_no_set() {
+        let vault = "4f2a91c0".repeat(8);
+        let sets =
+            ["20261130T000000Z-full", &vault].map(|id| HeldSet { id: id.to_owned(), ..set(1, Logs, (1, 1)) });
+        let state: Vec<&HeldSet> = sets.iter().collect();
+        let failed = StepRecord { exit_code: 5, ..record(Step::Verify, Outcome::Failed, 1) };
+        let of = |are_copies, wrong: &[(&str, Hresult, &str)]| {
+            let at = |(kind, code, path): &(&str, Hresult, &str)| {
+                let code = format!("0x{:08x}", code.to_bits());
+                json!({ "severity": "error", "kind": kind, "code": code, "path": path })
+            };
+            let findings: Vec<Value> = wrong.iter().map(at).collect();
+            found(
+                &state,
+                &StepRecord { result: json!({ "findings": findings }), ..failed.clone() },
+                are_copies,
+            )
+        };
+        let in_copy = ("unreadable", Hresult::DISK_IO, "v:CA/4f2a91c0/edb00001.log");
+        let in_set = ("unreadable", Hresult::DISK_IO, "/b/web/20261130T000000Z-full/x");
+        let in_scratch = ("unreadable", Hresult::DISK_IO, "/tmp/certadm-1/database");
+        let broken = ("internal", Hresult::E_UNEXPECTED, "/b/web/20261130T000000Z-full");
+        let changed = ("file-changed", Hresult::ERROR_INVALID_DATA, "v:CA/4f2a91c0/x");
+        for (are_copies, aside) in [(true, in_copy), (true, broken), (false, broken), (false, in_scratch)] {
+            assert!(of(are_copies, &[aside]).is_empty(), "{aside:?}");
+            assert_eq!(of(are_copies, &[aside, changed]), [sets[1].id.clone()], "{aside:?}");
+        }
+        assert_eq!(of(false, &[in_set]), [sets[0].id.clone()], "the disk of the set itself");
+        // While the copy is made, nothing but the message tells of it.
+        let text = "cannot write /tmp/certadm-1/4f2a91c0/database: Input/output error";
+        let trouble = vec![Trouble::of_code(Hresult::DISK_IO, text.to_owned(), "")];
+        let copying = StepRecord { trouble, ..failed.clone() };
+        assert!(found(&state, &copying, true).is_empty());
     }
 }

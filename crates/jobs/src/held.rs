@@ -177,7 +177,15 @@ impl Held {
 
     /// Whether the next log set would lean on one that was found damaged.
     pub(crate) fn has_damaged_base(&self) -> bool {
-        matches!(self.base(), Err(NoBase::Damaged { .. }))
+        self.damaged_base().is_some()
+    }
+
+    /// The damaged set that the next log set would lean on, by its id.
+    pub(crate) fn damaged_base(&self) -> Option<String> {
+        match self.base() {
+            Err(NoBase::Damaged { set }) => Some(set),
+            _ => None,
+        }
     }
 
     fn is_sound(&self, set: &HeldSet) -> bool {

@@ -7,6 +7,7 @@ use certadm_rules::words::human_bytes;
 use crate::alarm::{About, Alarm};
 use crate::config::Job;
 use crate::held::{Held, is_past};
+use crate::perform::MOST_TROUBLES;
 use crate::record::{Attempts, Outcome};
 use crate::schedule::Schedule;
 use crate::span::span_text;
@@ -15,8 +16,10 @@ use crate::step::Step;
 
 /// A step may take this long beyond its slot, in seconds.
 const GRACE: i64 = 600;
-/// No more sets that cannot be read are told one by one.
-const MOST_UNREADABLE: usize = 20;
+/// No more findings of one step are told one by one, and no more sets that cannot be read: each alarm is a mail to everybody.
+const MOST_ONE_BY_ONE: usize = 5;
+/// Which alarm it is that tells of the others.
+const MORE: &str = "more";
 /// Which alarm it is where something is too long ago.
 const OLD: &str = "age";
 
@@ -83,10 +86,23 @@ pub fn judge(job: &Job, status: &CaStatus, held: &Held, attempts: &Attempts, now
             }
             (Some(Outcome::Finding), Some(_)) => {
                 let mut told = BTreeSet::new();
-                for trouble in attempt.trouble.iter().filter(|trouble| told.insert(trouble.which())) {
+                let distinct = attempt.trouble.iter().filter(|trouble| told.insert(trouble.which()));
+                let distinct: Vec<_> = distinct.collect();
+                for trouble in distinct.iter().take(MOST_ONE_BY_ONE) {
                     let remedy = trouble.remedy.clone().unwrap_or_else(|| format!("run {}", by_hand(step)));
                     let id = format!("{what}/{}", trouble.which());
                     raise(About::Finding, &id, format!("{what}: {}", trouble.message), remedy);
+                }
+                if let Some(more) = more_of(distinct.len(), "finding") {
+                    // Of very many a run keeps the first.
+                    let least = if attempt.trouble.len() < MOST_TROUBLES { "" } else { "at least " };
+                    let text = format!("{what}: and {least}{more}");
+                    raise(
+                        About::Finding,
+                        &format!("{what}/{MORE}"),
+                        text,
+                        format!("see all: {}", by_hand(step)),
+                    );
                 }
             }
             // Whatever a command leaves unsaid.
@@ -166,10 +182,14 @@ pub fn judge(job: &Job, status: &CaStatus, held: &Held, attempts: &Attempts, now
         );
         raise(About::Disk, "", text, "make room there, or have fewer sets kept".to_owned());
     }
-    for (set, why) in held.unreadable.iter().take(MOST_UNREADABLE) {
+    for (set, why) in held.unreadable.iter().take(MOST_ONE_BY_ONE) {
         let text = format!("the set {set} cannot be read: {why}");
         let remedy = "run certadm verify on it, and remove what is no set".to_owned();
         raise(About::Finding, &format!("unreadable/{set}"), text, remedy);
+    }
+    if let Some(more) = more_of(held.unreadable.len(), "set") {
+        let remedy = "run certadm verify on each, and remove what is no set".to_owned();
+        raise(About::Finding, &format!("unreadable/{MORE}"), format!("and {more} cannot be read"), remedy);
     }
     // Once a backup followed it, a wrong date is history.
     if held.newest_state().last().is_some_and(|set| !is_past(set.time, now)) {
@@ -177,6 +197,12 @@ pub fn judge(job: &Job, status: &CaStatus, held: &Held, attempts: &Attempts, now
         raise(About::Finding, "clock", text, "set the clock, and take a full backup".to_owned());
     }
     alarms
+}
+
+/// How many of so many are not told one by one, for a sentence.
+fn more_of(all: usize, thing: &str) -> Option<String> {
+    let more = all.checked_sub(MOST_ONE_BY_ONE).filter(|more| 0 < *more)?;
+    Some(format!("{more} more {thing}{}", if more == 1 { "" } else { "s" }))
 }
 
 /// Components for a sentence.
@@ -295,6 +321,39 @@ mod tests {
         ];
         assert_eq!(ids, expected, "{alarms:#?}");
         assert!(alarms.iter().map(Alarm::key).collect::<BTreeSet<_>>().len() == alarms.len());
+    }
+
+    /// A share that leaves a file of its own beside each log made an alarm, and a mail to everybody, of each.
+    #[test]
+    fn of_many_findings_the_first_are_told_and_how_many_more_there_are() {
+        let text = "[ca]\nweb = { dir = '/a' }\n[job.j]\nca = 'web'\nto = ['/b']\nfull = 'daily 02:30'\nverify = 'hourly'";
+        let config = Config::parse(text, "/etc/certadm/certadm.toml".as_ref()).unwrap();
+        let told = |findings: usize, unreadable: usize| -> Vec<String> {
+            let mut attempts = Attempts::default();
+            let trouble = (0..findings).map(|number| crate::record::Trouble {
+                id: format!("stranger::._edb{number:05x}.log"),
+                code: String::new(),
+                kind: "stranger".to_owned(),
+                message: "it is none of the set".to_owned(),
+                remedy: None,
+            });
+            let trouble = trouble.collect();
+            attempts.note(&StepRecord { trouble, ..record(Step::Verify, Outcome::Finding, 900) });
+            let unreadable = (0..unreadable).map(|set| (format!("s{set}"), "w".to_owned())).collect();
+            let held = Held { unreadable, ..Held::default() };
+            let status = CaStatus { rpo: Some(0), ..CaStatus::default() };
+            let alarms = judge(config.job("j").unwrap(), &status, &held, &attempts, 1_000);
+            alarms.into_iter().map(|alarm| format!("{}: {}", alarm.id, alarm.message)).collect()
+        };
+        assert_eq!((told(5, 0).len(), told(0, 5).len()), (5, 5));
+        let last = |findings, unreadable| {
+            let all = told(findings, unreadable);
+            assert_eq!(all.len(), 6, "{all:?}");
+            all[5].clone()
+        };
+        assert_eq!(last(6, 0), "verify/more: verify: and 1 more finding");
+        assert_eq!(last(20, 0), "verify/more: verify: and at least 15 more findings");
+        assert_eq!(last(0, 670), "unreadable/more: and 665 more sets cannot be read");
     }
 
     #[test]

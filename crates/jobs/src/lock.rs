@@ -11,6 +11,8 @@ use certadm_files::{Error, IoContext, Result, cancel, durable};
 
 use crate::config::{Ca, Config};
 
+/// The file among the records that an agent holds the lock of while it runs.
+pub const OF_AGENT: &str = "agent.lock";
 /// How often it is tried again.
 const GLANCE: Duration = Duration::from_millis(50);
 
@@ -59,6 +61,17 @@ impl CaLock {
     /// Those of the system.
     pub fn share(&self) -> Result<File> {
         self.file.try_clone().during("share", Path::new("the lock of a CA"))
+    }
+}
+
+/// Whether no agent works with these records. Where that cannot be told, one does.
+#[must_use]
+pub fn is_agent_gone(records: &Path) -> bool {
+    let path = records.join(OF_AGENT);
+    match path.try_exists() {
+        Ok(true) => durable::open_or_create(&path).is_ok_and(|file| file.try_lock_shared().is_ok()),
+        Ok(false) => true,
+        Err(_) => false,
     }
 }
 

@@ -84,7 +84,8 @@ impl<'a> Teller<'a> {
         }
     }
 
-    /// What the agent knows of its page: why it cannot show it, or an empty text. Nobody else knows, and ends no alarm about that.
+    /// What the agent knows of its page: why it cannot show it, or an empty text. Nobody else knows, and ends no alarm about that while the
+    /// agent runs.
     #[must_use]
     pub fn knowing_of_page(self, page: Option<String>) -> Self {
         Self { page, ..self }
@@ -115,7 +116,10 @@ impl<'a> Teller<'a> {
         let unwritten = known.unwritten().map(Alarm::of_records);
         let page = self.page.as_deref().filter(|why| !why.is_empty()).map(Alarm::of_page);
         let of_all: Vec<Alarm> = unreadable.into_iter().chain(unwritten).chain(page).collect();
-        let unjudged = self.page.is_none().then_some(About::Page).into_iter().collect();
+        // An agent that is gone shows no page, and nobody else would ever end the alarm.
+        let is_known = self.page.is_some()
+            || ledger.has_one_about(About::Page) && crate::lock::is_agent_gone(&config.state);
+        let unjudged = (!is_known).then_some(About::Page).into_iter().collect();
         ledger.update((NO_JOB, NO_CA), &of_all, &unjudged, now);
         let mut told = Told::default();
         let all: BTreeSet<&str> = config.jobs.keys().map(Name::as_str).chain([NO_JOB]).collect();
@@ -256,6 +260,30 @@ pub fn to_json(news: &News) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::alarm::Turn;
+    use crate::lock::OF_AGENT;
+
+    /// It made every ping one of a failure, and outlived the agent that alone could end it.
+    #[test]
+    fn an_alarm_about_the_page_ends_with_its_agent_and_is_no_failure_of_a_backup() {
+        let dir = certadm_files::scratch::for_test();
+        let text =
+            "state = 'state'\n[ca]\nweb = { dir = 'ca' }\n[job.j]\nca = 'web'\nto = 'sets'\nfull = 'hourly'";
+        let config = Config::parse(text, &dir.path().join("certadm.toml")).unwrap();
+        let tell = |mut teller: Teller<'_>| -> (Vec<(Turn, About)>, bool) {
+            let news = teller.tell(&[], 1_000).news;
+            let fails = teller.known.has_any_of(&BTreeSet::from(["j", NO_JOB]));
+            (news.iter().map(|news| (news.event, news.alarm.about)).collect(), fails)
+        };
+        std::fs::create_dir(&config.state).unwrap();
+        let agent = certadm_files::durable::open_or_create(&config.state.join(OF_AGENT)).unwrap();
+        agent.try_lock().unwrap();
+        let of_agent = || Teller::of_judgement(&config).knowing_of_page(Some("port 1".to_owned()));
+        assert_eq!(tell(of_agent()), (vec![(Turn::Begins, About::Page)], false));
+        assert_eq!(tell(Teller::of_run(&config)).0, [], "the agent runs, and knows");
+        agent.unlock().unwrap();
+        assert_eq!(tell(Teller::of_run(&config)).0, [(Turn::Ends, About::Page)]);
+    }
 
     #[test]
     fn a_failure_is_told_by_the_path_of_an_address() {

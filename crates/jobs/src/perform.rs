@@ -26,7 +26,7 @@ const MAX_SAID: u64 = 64 << 20;
 /// How often it is looked whether the command has ended, or is to be stopped.
 const GLANCE: Duration = Duration::from_millis(20);
 /// No more findings of a command are kept than this.
-const MOST_TROUBLES: usize = 20;
+pub(crate) const MOST_TROUBLES: usize = 20;
 
 /// What became of a command.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,7 +3,7 @@
 use jiff::tz::TimeZone;
 
 use crate::config::Job;
-use crate::held::{Held, is_past};
+use crate::held::{Held, NoBase, is_past};
 use crate::record::Attempts;
 use crate::schedule::Schedule;
 use crate::step::Step;
@@ -101,14 +101,27 @@ fn backup(job: &Job, known: &Known<'_>) -> Option<Due> {
     if let Err(why) = known.held.base()
         && (job.full.is_some() || job.logs.is_some())
     {
-        return (!known.attempts.of(Step::Full).waits(known.now))
-            .then(|| Due::first(Step::Full, format!("there is no base for log sets: {why}")));
+        let is_damaged = matches!(why, NoBase::Damaged { .. });
+        let due = full_for(&why, known.attempts, known.now);
+        // Behind a damaged set backups go on at their times, and logs stay at the CA as well: without them nothing of what it issues is
+        // elsewhere.
+        if due.is_some() || !is_damaged {
+            return due;
+        }
     }
     if let Some(due) = scheduled(Step::Full, job.full, last_full, known) {
         return Some(due);
     }
     let newest = known.held.sets().iter().rev().find_map(|set| past(set.time));
     scheduled(Step::Logs, job.logs, newest, known)
+}
+
+/// The full backup that is due at once because no log set can follow, unless one has failed and waits, or one was taken behind damage
+/// already and no verification has found it sound: a further one would be damaged as well, at each verification.
+pub(crate) fn full_for(why: &NoBase, attempts: &Attempts, now: i64) -> Option<Due> {
+    let is_cured_by_none = matches!(why, NoBase::Damaged { .. }) && attempts.renewed.is_some();
+    (!is_cured_by_none && !attempts.of(Step::Full).waits(now))
+        .then(|| Due::first(Step::Full, format!("there is no base for log sets: {why}")))
 }
 
 /// When the newest state was proven, or any state before. A verification that has failed is to be done again, whatever proof there is.
@@ -165,7 +178,7 @@ mod tests {
     use crate::config::Config;
     use crate::held::HeldSet;
     use crate::record::tests::record;
-    use crate::record::{Outcome, StepRecord};
+    use crate::record::{Damage, Outcome, StepRecord};
 
     const JOB: &str = "full = 'daily 02:30'\nlogs = 'every 15m'\nverify = 'weekly sun 03:00'\nrehearse = 'monthly 31 04:00'";
 
@@ -298,7 +311,7 @@ mod tests {
 
     /// What is damaged is no base, and what waits after a failure is not tried faster for that.
     #[test]
-    fn behind_a_damaged_set_there_is_a_full_backup_and_no_logs() {
+    fn behind_a_damaged_set_there_is_a_full_backup_and_while_it_waits_logs_go_on() {
         let (zone, job) =
             (TimeZone::UTC, job("full = 'monthly 1 02:30'\nlogs = 'every 15m'\nverify = 'monthly 31 03:00'"));
         let sets = [set(1_000_000, SetKind::Full, 5), set(1_000_900, SetKind::Logs, 6)];
@@ -318,12 +331,27 @@ mod tests {
         };
         let why = "full: there is no base for log sets: the set 1000900 was found to be damaged";
         assert_eq!(steps(&attempts, &["1000900"], 1_001_100), [why], "verify waits");
-        // It goes on failing: neither full nor logs until its wait is over. Somebody may have put the file back.
+        // It goes on failing, and waits. Somebody may have put the file back.
         attempts.note(&record(Step::Full, Outcome::Failed, 1_001_100));
         let again = "verify: the last verify has failed";
         assert_eq!(steps(&attempts, &["1000900"], 1_001_399), [again]);
         assert_eq!(steps(&attempts, &["1000000"], 1_001_399), [again], "nothing is left of it");
         assert_eq!(steps(&attempts, &["1000900"], 1_001_400), [why, again]);
+        // While it waits longer, the times of logs come. What they hold lies outside of the CA then.
+        let mut waits = attempts.clone();
+        waits.note(&record(Step::Full, Outcome::Failed, 1_001_400));
+        assert_eq!(steps(&waits, &["1000900"], 1_001_700), ["logs: every 15m: its time has come", again]);
+        assert_eq!(steps(&waits, &["1000900"], 1_002_000), [why, again]);
+        // A full backup was taken for damage, and is damaged, too: it is left to its time, and logs go on.
+        let mut renewed = attempts.clone();
+        renewed.note(&record(Step::Full, Outcome::Finding, 1_001_400));
+        renewed.renewed =
+            Some(Damage { place: "v1:".to_owned(), set: "1000900".to_owned(), when: 1_001_400 });
+        assert_eq!(steps(&renewed, &["1000900"], 1_001_401), [again]);
+        assert_eq!(steps(&renewed, &["1000900"], 1_001_700)[0], "logs: every 15m: its time has come");
+        assert!(
+            steps(&renewed, &["1000900"], 1_001_700 + 32 * 86_400)[0].starts_with("full: monthly 1 02:30")
+        );
         // Sound again, or records that were lost: manifests alone count.
         let sound = steps(&attempts, &[], 1_001_850);
         assert_eq!(sound[1], "prune: the last prune has failed there");

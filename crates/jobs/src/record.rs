@@ -185,6 +185,9 @@ pub struct Attempts {
     pub proven: Option<Proof>,
     /// Sets that were found damaged, until a verification finds them sound or they are gone.
     pub damaged: Vec<Damage>,
+    /// The damage behind which a full backup was taken last, until a verification finds a newest state sound. If that finds damage again,
+    /// it is nothing that a full backup cures, such as a database that is unsound at the CA.
+    pub renewed: Option<Damage>,
 }
 
 impl Attempts {
@@ -204,6 +207,7 @@ impl Attempts {
         let places: Vec<String> = job.to.iter().map(ToString::to_string).collect();
         self.damaged.retain(|damage| places.contains(&damage.place));
         let first = places.first().cloned().unwrap_or_default();
+        self.renewed = self.renewed.take().filter(|damage| damage.place == first);
         let is_here = |attempt: &Attempt| attempt.place.is_empty() || attempt.place == first;
         // The place does not matter to a CA that is asked.
         self.steps.retain(|step, attempt| *step == Step::Ask || is_here(attempt));

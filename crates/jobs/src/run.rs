@@ -19,7 +19,7 @@ use crate::lock::CaLock;
 use crate::names::refuse_alike;
 use crate::perform::{Perform, Performed};
 use crate::place::{self, trouble};
-use crate::plan::{Due, Known, after_backup, due};
+use crate::plan::{Due, Known, after_backup, due, full_for};
 use crate::points;
 use crate::record::{Attempts, Outcome, Proof, StepRecord, Trouble};
 use crate::step::Step;
@@ -179,7 +179,7 @@ impl Runner<'_> {
             (self.watch)(&Event::Begins { job, ca, due: &due });
             let owing = self.owe_copies((job, ca), &due, &mut attempts, &mut stored);
             let mut record = self.carry_out(job, ca, &due, sets, lock);
-            let damaged = damaged_by(sets, &mut record);
+            let damaged = damaged_by(sets, &mut record, matches!(first, Target::Vault(_)));
             (self.watch)(&Event::Ended { job, ca, record: &record });
             if record.outcome == Outcome::Failed {
                 // There is nothing new to copy.
@@ -190,6 +190,9 @@ impl Runner<'_> {
                 attempts.note_asked(&record);
             }
             let is_done = matches!(record.outcome, Outcome::Good | Outcome::Finding);
+            if due.step == Step::Full && is_done {
+                attempts.note_renewed(&first.to_string(), sets, record.began);
+            }
             match due.step {
                 Step::Full | Step::Logs if is_done => {
                     held = self.look(first, (job, ca), &attempts).0;
@@ -201,7 +204,11 @@ impl Runner<'_> {
                     next.splice(0..0, full);
                     put_first(&mut queue, next);
                 }
-                Step::Logs if record.lacks_full() => {
+                // Behind damage the wait of a full backup that has failed counts.
+                Step::Logs
+                    if record.lacks_full()
+                        && !(sets.has_damaged_base() && attempts.of(Step::Full).waits((self.clock)())) =>
+                {
                     let why = "the CA has no full backup on record that log sets may follow".to_owned();
                     queue.push_front(Due::first(Step::Full, why));
                 }
@@ -396,20 +403,18 @@ impl Runner<'_> {
     }
 }
 
-/// The full backup that is due at once because no log set can follow, unless one has failed and waits.
+/// The full backup that is due at once because no log set can follow.
 fn full_instead(held: &Held, attempts: &Attempts, now: i64) -> Option<Due> {
-    let why = held.base().err()?;
-    (!attempts.of(Step::Full).waits(now))
-        .then(|| Due::first(Step::Full, format!("there is no base for log sets: {why}")))
+    full_for(&held.base().err()?, attempts, now)
 }
 
 /// What a verification has found damaged. An alarm about it is that about the first of these sets.
-fn damaged_by(held: &Held, record: &mut StepRecord) -> Vec<String> {
+fn damaged_by(held: &Held, record: &mut StepRecord, are_copies: bool) -> Vec<String> {
     // While a set cannot be read, nobody knows which one is the newest, and the others were not looked at.
     if record.step != Step::Verify || !held.unreadable.is_empty() && record.result.is_null() {
         return Vec::new();
     }
-    let damaged = damage::found(&held.stored_state(), record);
+    let damaged = damage::found(&held.stored_state(), record, are_copies);
     if let (Some(set), Some(trouble)) = (damaged.first(), record.trouble.first_mut())
         && record.result.is_null()
     {

@@ -87,9 +87,11 @@ pub fn unanswered(
         ca.place_text()
     );
     let remedy = format!("see what hangs there: certadm status {}", job.name);
-    status.trouble.push(place::trouble(Hresult::RPC_S_SERVER_UNAVAILABLE, text, &remedy).met_at("answer"));
-    // What was told of it before may be so still.
-    status.unjudged.extend(About::ALL.into_iter().filter(|about| *about != About::Failed));
+    let trouble = place::trouble(Hresult::RPC_S_SERVER_UNAVAILABLE, text, &remedy);
+    // It is the same trouble as that of a place that says at once that it cannot be reached.
+    status.trouble.push(trouble.met_at(Step::Look.key()));
+    // What was told of it before may be so still: also a failure that nothing but a look shows.
+    status.unjudged.extend(About::ALL);
     status.next = slots(job, now, zone);
     status.alarms = judge(job, &status, &Held::default(), &attempts, now);
     status
@@ -123,5 +125,42 @@ fn free(config: &Config, job: &Job, ca: &Ca) -> certadm_files::Result<Option<u64
             folder.map_or(Ok(None), space::available)
         }
         None => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::alarm::{Alarm, Ledger};
+
+    /// A place that hung every few minutes ended and began all alarms about what only a look shows.
+    #[test]
+    fn while_a_place_hangs_no_alarm_about_a_failure_ends_and_the_place_has_one() {
+        let dir = certadm_files::scratch::for_test();
+        let text =
+            "state = 'state'\n[ca]\nweb = { dir = 'ca' }\n[job.j]\nca = 'web'\nto = 'sets'\nfull = 'hourly'";
+        let config = Config::parse(text, &dir.path().join("certadm.toml")).unwrap();
+        let (job, ca) = (config.job("j").unwrap(), config.ca("web").unwrap());
+        let hangs = unanswered(&config, (job, ca), None, 1_000, &TimeZone::UTC, 5);
+        let mut looked = nothing_known(job, ca);
+        let gone = || place::trouble(Hresult::ERROR_PATH_NOT_FOUND, "it is gone".to_owned(), "r");
+        let away = || place::trouble(Hresult::ERROR_BAD_NETPATH, "it is away".to_owned(), "r");
+        looked.trouble =
+            vec![gone().met_at("ca"), gone().met_at("evidence"), away().met_at(Step::Look.key())];
+        looked.alarms = judge(job, &looked, &Held::default(), &Attempts::default(), 1_000);
+        let (mut ledger, jobs) = (Ledger::default(), BTreeSet::from(["j"]));
+        let mut hear = |status: &CaStatus, now| -> usize {
+            ledger.update(("j", "web"), &status.alarms, &status.unjudged, now);
+            let news = ledger.news("ops", &jobs);
+            news.iter().for_each(|news| ledger.heard("ops", news));
+            news.len()
+        };
+        let failed = |alarms: &[Alarm]| alarms.iter().filter(|alarm| alarm.about == About::Failed).count();
+        assert_eq!((failed(&looked.alarms), hear(&looked, 1_000)), (3, looked.alarms.len()));
+        assert_eq!((failed(&hangs.alarms), hear(&hangs, 2_000)), (1, 0), "{:?}", hangs.alarms);
+        assert_eq!(hear(&looked, 3_000), 0);
+        assert_eq!(hear(&nothing_known(job, ca), 4_000), looked.alarms.len(), "they end");
     }
 }

@@ -58,8 +58,9 @@ fn weeks_go_by(work: &Work) {
     let file = work.path("state/attempts/nightly/web.json");
     let mut attempts: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
     attempts["steps"]["verify"]["tried"] = 1_000.into();
-    let proven = &mut attempts["proven"]["when"];
-    *proven = (proven.as_i64().unwrap() - 35 * 86_400).into();
+    if let Some(proven) = attempts["proven"]["when"].as_i64() {
+        attempts["proven"]["when"] = (proven - 35 * 86_400).into();
+    }
     fs::write(&file, serde_json::to_vec(&attempts).unwrap()).unwrap();
     fs::remove_dir_all(work.path("backups/web/.proven")).ok();
 }
@@ -156,6 +157,32 @@ fn while_no_full_backup_can_be_taken_no_log_leaves_the_ca_for_a_set_behind_a_dam
     fs::remove_dir_all(work.path("state/attempts")).unwrap();
     let status = run(&work, "--json status").json();
     assert_eq!(status["result"]["cas"][0]["damaged"], serde_json::json!([]), "{status:#}");
+}
+
+/// The CA's own database is unsound, and so is each set of it: each verification had taken a further full backup.
+#[test]
+fn damage_that_no_full_backup_cures_has_one_and_no_more() {
+    let work = with_alarms(&format!("to = 'backups'\n{JOB}"));
+    work.issue("ca", "one");
+    crate::unsound::spoil(&work);
+    assert_eq!(run(&work, "run nightly --now full").code, 1);
+    next_second();
+    let ran = run(&work, "--json run nightly").json()["result"].clone();
+    assert_eq!(steps(&ran), ["verify failed", "full finding"], "{ran:#}");
+    let verified = |work: &Work| {
+        weeks_go_by(work);
+        next_second();
+        steps(&run(work, "--json run nightly").json()["result"])
+    };
+    for _ in 0..2 {
+        assert_eq!(verified(&work), ["verify failed"], "it is left to its time");
+    }
+    let status = run(&work, "--json status").json()["result"]["cas"][0].clone();
+    assert_eq!(status["damaged"].as_array().unwrap().len(), 2, "{status:#}");
+    assert!(
+        status["alarms"].as_array().unwrap().iter().any(|alarm| alarm["about"] == "failed"),
+        "{status:#}"
+    );
 }
 
 #[test]

@@ -17,7 +17,7 @@ fn live(work: &Work) -> Connection {
 }
 
 /// Makes an index miss an entry of its table: the index is hidden while a row changes.
-fn spoil(work: &Work) {
+pub(crate) fn spoil(work: &Work) {
     let index = "CertificateCommonNameIndex";
     let connection = live(work);
     connection.pragma_update(None, "writable_schema", true).unwrap();

@@ -200,7 +200,7 @@ fn work(args: &AgentArgs, output: Output) -> Result<Done, Failure> {
 /// One agent a folder of records: the lock of it, or nothing where another agent has it.
 fn lock(config: &Config) -> Result<Option<File>, certadm_files::Error> {
     durable::create_dir(&config.state)?;
-    let path = config.state.join("agent.lock");
+    let path = config.state.join(certadm_jobs::lock::OF_AGENT);
     let file = durable::open_or_create(&path)?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
