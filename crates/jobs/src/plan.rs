@@ -108,6 +108,11 @@ fn backup(job: &Job, known: &Known<'_>) -> Option<Due> {
         if due.is_some() || !is_damaged {
             return due;
         }
+        // Each of them holds all logs since the last one that let the CA delete some.
+        let newest = known.held.sets().last().map(|set| set.time);
+        if newest.is_some_and(|newest| (newest..newest.saturating_add(BEHIND_DAMAGE)).contains(&known.now)) {
+            return scheduled(Step::Full, job.full, last_full, known);
+        }
     }
     if let Some(due) = scheduled(Step::Full, job.full, last_full, known) {
         return Some(due);
@@ -116,11 +121,18 @@ fn backup(job: &Job, known: &Known<'_>) -> Option<Due> {
     scheduled(Step::Logs, job.logs, newest, known)
 }
 
+/// Seconds from one log set behind a damaged set to the next.
+const BEHIND_DAMAGE: i64 = 6 * 3_600;
+/// Seconds from one full backup behind damage to the next.
+const RENEWED: i64 = 24 * 3_600;
+
 /// The full backup that is due at once because no log set can follow, unless one has failed and waits, or one was taken behind damage
-/// already and no verification has found it sound: a further one would be damaged as well, at each verification.
+/// within a day and no verification has found it sound: a further one may be damaged as well, at each verification.
 pub(crate) fn full_for(why: &NoBase, attempts: &Attempts, now: i64) -> Option<Due> {
-    let is_cured_by_none = matches!(why, NoBase::Damaged { .. }) && attempts.renewed.is_some();
-    (!is_cured_by_none && !attempts.of(Step::Full).waits(now))
+    let renewed = attempts.renewed.as_ref().map(|renewed| renewed.when);
+    let is_lately = renewed.is_some_and(|when| (when..when.saturating_add(RENEWED)).contains(&now));
+    let waits_longer = matches!(why, NoBase::Damaged { .. }) && is_lately;
+    (!waits_longer && !attempts.of(Step::Full).waits(now))
         .then(|| Due::first(Step::Full, format!("there is no base for log sets: {why}")))
 }
 
@@ -337,21 +349,23 @@ mod tests {
         assert_eq!(steps(&attempts, &["1000900"], 1_001_399), [again]);
         assert_eq!(steps(&attempts, &["1000000"], 1_001_399), [again], "nothing is left of it");
         assert_eq!(steps(&attempts, &["1000900"], 1_001_400), [why, again]);
-        // While it waits longer, the times of logs come. What they hold lies outside of the CA then.
+        // While it waits longer, log sets go on, six hours after the newest set. What they hold lies outside of the CA then.
         let mut waits = attempts.clone();
         waits.note(&record(Step::Full, Outcome::Failed, 1_001_400));
-        assert_eq!(steps(&waits, &["1000900"], 1_001_700), ["logs: every 15m: its time has come", again]);
+        assert_eq!(steps(&waits, &["1000900"], 1_001_700), [again]);
         assert_eq!(steps(&waits, &["1000900"], 1_002_000), [why, again]);
-        // A full backup was taken for damage, and is damaged, too: it is left to its time, and logs go on.
+        waits.note(&record(Step::Full, Outcome::Failed, 1_022_400));
+        let logs = "logs: every 15m: its time has come";
+        assert_eq!(steps(&waits, &["1000900"], 1_022_500), [logs, again]);
+        // A full backup was taken for damage, and is damaged, too: a day passes before the next one.
         let mut renewed = attempts.clone();
         renewed.note(&record(Step::Full, Outcome::Finding, 1_001_400));
         renewed.renewed =
             Some(Damage { place: "v1:".to_owned(), set: "1000900".to_owned(), when: 1_001_400 });
         assert_eq!(steps(&renewed, &["1000900"], 1_001_401), [again]);
-        assert_eq!(steps(&renewed, &["1000900"], 1_001_700)[0], "logs: every 15m: its time has come");
-        assert!(
-            steps(&renewed, &["1000900"], 1_001_700 + 32 * 86_400)[0].starts_with("full: monthly 1 02:30")
-        );
+        assert_eq!(steps(&renewed, &["1000900"], 1_022_500)[0], logs);
+        assert_eq!(steps(&renewed, &["1000900"], 1_001_400 + 86_399)[0], logs);
+        assert_eq!(steps(&renewed, &["1000900"], 1_001_400 + 86_400)[0], why);
         // Sound again, or records that were lost: manifests alone count.
         let sound = steps(&attempts, &[], 1_001_850);
         assert_eq!(sound[1], "prune: the last prune has failed there");

@@ -9,7 +9,6 @@ use certadm_rules::sequence::{EndOutcome, FileRef, LogsRequest, TruncateRequest}
 use certadm_rules::unc::UncRoot;
 use certadm_rules::{Diagnosis, Entry, Generation, Hresult, PlainList, Sequence, Tag, TaggedList};
 use certadm_store::backup::{Backup, ImageReader, LogReader};
-use certadm_store::folder::is_trusted_link;
 use certadm_store::{Error, Folder, Store};
 
 use crate::events::{Caller, Events, Loss};
@@ -288,7 +287,7 @@ impl Source for LocalSource {
         let dir = self.folder().crl_dir();
         let (mut paths, mut unlisted) = (Vec::new(), Vec::new());
         match std::fs::read_dir(&dir) {
-            Ok(_) if dir.is_symlink() && !is_trusted_link(&dir) => unlisted.push(format!("{dir:?}")),
+            Ok(_) if self.folder().crl_is_strange_link() => unlisted.push(format!("{dir:?}")),
             Ok(entries) => {
                 for entry in entries {
                     let entry =
@@ -297,13 +296,12 @@ impl Source for LocalSource {
                     let Ok(kind) = path.symlink_metadata().map(|found| found.file_type()) else { continue };
                     // What a link leads to is nothing that this CA publishes, and may be a file of somebody else. Who has put the
                     // link there may read less than who takes the backup.
-                    if kind.is_symlink() && !is_trusted_link(&path) {
+                    if kind.is_symlink() {
                         unlisted.push(format!("{path:?}"));
                         continue;
                     }
-                    let is_file = kind.is_file() || kind.is_symlink() && path.is_file();
                     // A file that is being replaced is written under this ending first.
-                    if !is_file || path.extension().is_some_and(|extension| extension == "new") {
+                    if !kind.is_file() || path.extension().is_some_and(|extension| extension == "new") {
                         continue;
                     }
                     // A file that no list can name must not cost the backup: nothing opens it by this name.

@@ -184,6 +184,11 @@ fn unreadable(image: &Path, error: &rusqlite::Error) -> Error {
         return Error::File(cancelled);
     }
     let detail = match error.sqlite_error_code() {
+        // The disk of the copy has failed, which says nothing of the set.
+        Some(rusqlite::ErrorCode::SystemIoFailure) => {
+            let detail = format!("the disk of its copy has failed: {error}");
+            return Error::Damaged { path: image.to_owned(), detail, code: Hresult::DISK_IO };
+        }
         Some(rusqlite::ErrorCode::OperationInterrupted) => {
             "with its logs applied, reading it takes more steps than a database of its size needs".to_owned()
         }

@@ -9,27 +9,11 @@ use certadm_files::{Found, IoContext, durable};
 use certadm_rules::Generation;
 
 use crate::error::{Error, Result};
+use crate::led::led_to;
 
 /// How many names that lie between others are looked for: more logs than a CA keeps, and no more than takes a moment where two
 /// names are billions of generations apart.
 const MOST_LOOKED_FOR: usize = 1 << 16;
-
-/// Whether a path is a link that root has made, or whoever calls: the account of a service that somebody has taken over can make no such
-/// link for root. An administrator makes `crl` a link to what a web server publishes.
-pub fn is_trusted_link(path: &Path) -> bool {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt;
-        let owner = |found: Metadata| found.is_symlink().then_some(found.uid());
-        let owner = path.symlink_metadata().ok().and_then(owner);
-        owner.is_some_and(|uid| uid == 0 || uid == rustix::process::geteuid().as_raw())
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = path;
-        false
-    }
-}
 
 /// The folder of one CA and the names of what lies in it. Creating one touches no disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,26 +32,29 @@ impl Folder {
         &self.dir
     }
 
-    /// A file of the folder by its `path`, as it may be taken into a set: no link below the folder is followed, but a
-    /// [trusted](is_trusted_link) one. The folder may belong to the account of the service, and whoever copies out of it may be root,
-    /// who reads everything that a link leads to.
+    /// A file of the folder by its `path`, as it may be taken into a set: no link below the folder is followed. The folder may belong
+    /// to the account of the service, and whoever copies out of it may be root, who reads everything that a link leads to. `crl`,
+    /// `ca.toml` and `ca.crt` may be links that an administrator has made (led.rs).
     pub fn own(&self, path: &Path) -> Found {
         let inside = path.strip_prefix(&self.dir).unwrap_or(path);
-        let mut way = self.dir.clone();
         let mut parts = inside.components();
-        while let Some(part) = parts.next() {
-            way.push(part);
-            if !is_trusted_link(&way) {
-                continue;
-            }
-            let Ok(real) = fs::canonicalize(&way) else { break };
-            let rest = parts.as_path();
-            return match (real.parent(), real.file_name()) {
-                (Some(parent), Some(name)) if rest.as_os_str().is_empty() => Found::below(parent, name),
-                _ => Found::below(&real, rest),
-            };
+        let first = parts.next().map(|part| self.dir.join(part)).unwrap_or_default();
+        let rest = parts.as_path();
+        let is_folder = first == self.crl_dir() && !rest.as_os_str().is_empty();
+        let is_file = [self.config_path(), self.certificate_path()].contains(&first) && rest == Path::new("");
+        match led_to(&first).filter(|_| is_folder || is_file) {
+            Some(real) if is_folder => Found::below(&real, rest),
+            Some(real) => match (real.parent(), real.file_name()) {
+                (Some(parent), Some(name)) => Found::below(parent, name),
+                _ => Found::below(&self.dir, inside),
+            },
+            None => Found::below(&self.dir, inside),
         }
-        Found::below(&self.dir, inside)
+    }
+
+    /// Whether `crl` is a link that somebody else than an administrator may have made.
+    pub fn crl_is_strange_link(&self) -> bool {
+        self.crl_dir().is_symlink() && led_to(&self.crl_dir()).is_none()
     }
 
     /// `ca.toml`: the CA's configuration.

@@ -11,6 +11,7 @@ pub mod foreign;
 mod frame;
 mod generation;
 mod holder;
+mod led;
 pub mod locks;
 pub mod log_file;
 mod marks;

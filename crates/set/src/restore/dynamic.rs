@@ -94,8 +94,8 @@ fn choose<'a>(plan: &'a Plan, there: &Path, needed: u64) -> Chosen<'a> {
     let mut chosen = Chosen { files: Vec::new(), warnings: Vec::new() };
     let (mut left, (free, mut room)) = (MOST, free.unwrap_or((u64::MAX, u64::MAX)));
     for (is_other, size, file) in lacking {
-        // The CRL that everybody asks for takes none of the reserve worth mentioning.
-        if !is_other && size <= SMALL.min(free) {
+        // The CRL that everybody asks for, the first of them, takes none of the reserve worth mentioning.
+        if !is_other && chosen.files.is_empty() && size <= SMALL.min(free).min(left) {
             (left, room) = (left - size, room.saturating_sub(size));
             chosen.files.push(file);
         } else if size > left {
