@@ -7,10 +7,10 @@ use certadm_rules::Diagnosis;
 use certadm_rules::diagnosis::Class;
 use certadm_rules::words::counted;
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::info::to_json;
-use super::named::address;
+use super::named::{Each, address};
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::output::{Done, Output, human_bytes};
@@ -38,8 +38,7 @@ pub(super) fn run(args: &CopyArgs, output: Output) -> Result<Done, Failure> {
     // Without a point all sets are meant, the oldest first, so that no log set comes before its full set.
     let points = if from.names_point { source.select(&from.point)? } else { source.points()? };
     interrupt::watch();
-    let (mut results, mut stored) = (Vec::<Value>::new(), 0);
-    let mut failed = None;
+    let (mut each, mut stored) = (Each::default(), 0);
     for point in &points {
         let copied = match target.copy_from(&source, point, &mut output.progress()) {
             Ok(copied) => copied,
@@ -47,15 +46,12 @@ pub(super) fn run(args: &CopyArgs, output: Output) -> Result<Done, Failure> {
             Err(error) => {
                 let goes_on = error.class() == Class::Damaged || matches!(error, Error::OtherThings { .. });
                 let failure = Failure::from(error);
-                let mut result = to_json(point);
-                result["error"] = failure.to_json();
-                results.push(result);
                 if !goes_on {
-                    failed = Some(failure);
+                    each.ends(to_json(point), failure);
                     break;
                 }
                 output.result(format!("Not copied: {}: {}", point.short_id(), failure.message));
-                failed.get_or_insert(failure);
+                each.fails(to_json(point), failure);
                 continue;
             }
         };
@@ -75,8 +71,9 @@ pub(super) fn run(args: &CopyArgs, output: Output) -> Result<Done, Failure> {
         let mut result = to_json(point);
         result["copy"] = json!(id);
         result["stored"] = json!(is_new);
-        results.push(result);
+        each.results.push(result);
     }
+    let Each { results, failed } = each;
     if failed.is_none() {
         output.line(format!(
             "{} of {} copied; the others are in {} already.",

@@ -44,12 +44,32 @@ pub(super) fn repositories(word: &Path) -> Result<(Vault, Vec<Address>), Failure
     Ok((vault, cas.into_iter().map(|ca| Address { ca: Some(ca), ..address.clone() }).collect()))
 }
 
-/// What became of several repositories.
+/// What became of several repositories, or of several sets.
+#[derive(Default)]
 pub(super) struct Each {
     /// One for each that had its turn. That of one which failed has the error, and what was done before it.
     pub(super) results: Vec<Value>,
-    /// The first failure; an interruption, where there was one.
+    /// The first failure; the one that ended the command, where there was one.
     pub(super) failed: Option<Failure>,
+}
+
+impl Each {
+    /// Notes a failure after which the others have their turn.
+    pub(super) fn fails(&mut self, result: Value, failure: Failure) {
+        self.note(result, &failure);
+        self.failed.get_or_insert(failure);
+    }
+
+    /// Notes a failure after which no other has its turn.
+    pub(super) fn ends(&mut self, result: Value, failure: Failure) {
+        self.note(result, &failure);
+        self.failed = Some(failure);
+    }
+
+    fn note(&mut self, mut result: Value, failure: &Failure) {
+        result["error"] = failure.to_json();
+        self.results.push(result);
+    }
 }
 
 /// Does something with each of these repositories. One that is damaged, or whose key is on another machine, keeps none of the others
@@ -59,28 +79,25 @@ pub(super) fn each(
     output: Output,
     mut work: impl FnMut(&CaRepository) -> Result<Value, Failure>,
 ) -> Each {
-    let (mut results, mut failed) = (Vec::new(), None);
+    let mut each = Each::default();
     for address in addresses {
         let mut failure = match places::open(address).and_then(|repository| work(&repository)) {
             Ok(result) => {
-                results.push(result);
+                each.results.push(result);
                 continue;
             }
             Err(failure) => failure,
         };
         let name = format!("{}:{}", address.vault, address.ca.as_deref().unwrap_or_default());
-        let mut result = failure.done.take().map_or_else(|| json!({ "repository": name }), |done| *done);
-        result["error"] = failure.to_json();
-        results.push(result);
-        let is_interrupted = matches!(failure.exit, Exit::Interrupted | Exit::Terminated);
-        if is_interrupted {
-            failed = Some(failure);
+        let result = failure.done.take().map_or_else(|| json!({ "repository": name }), |done| *done);
+        if matches!(failure.exit, Exit::Interrupted | Exit::Terminated) {
+            each.ends(result, failure);
             break;
         }
         if 1 < addresses.len() {
             output.result(format!("{name}: FAILED: {}", failure.message));
         }
-        failed.get_or_insert(failure);
+        each.fails(result, failure);
     }
-    Each { results, failed }
+    each
 }

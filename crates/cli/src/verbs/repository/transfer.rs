@@ -1,19 +1,19 @@
 //! `certadm repository import` and `export`: sets as folders go in and come out.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
 
 use certadm_files::durable;
 use certadm_repository::{Error, Imported};
 use certadm_rules::finding::Severity;
 use certadm_set::folder::{self, FolderSet};
 use certadm_set::manifest::SetKind;
-use certadm_set::stored::chain;
+use certadm_set::stored::chains;
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::info;
-use super::named::{address, repository};
+use super::named::{Each, address, repository};
 use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output, human_bytes, path_text};
 use crate::verbs::files::refuse_home_sign;
@@ -33,8 +33,7 @@ pub(crate) struct ImportArgs {
 pub(super) fn import(args: &ImportArgs, output: Output) -> Result<Done, Failure> {
     let repository = repository(&args.to)?;
     interrupt::watch();
-    let mut results: Vec<Value> = Vec::new();
-    let mut failed = None;
+    let mut each = Each::default();
     let mut found = Vec::new();
     for set in &with_their_chains(&args.sets)? {
         let imported = {
@@ -46,14 +45,13 @@ pub(super) fn import(args: &ImportArgs, output: Output) -> Result<Done, Failure>
             Err(error) => {
                 // Logs that continue nothing keep no other set from its place.
                 let is_loose = matches!(error, Error::ContinuesNothing { .. });
-                let failure = Failure::from(error);
-                results.push(json!({ "set": path_text(set), "error": failure.to_json() }));
+                let (result, failure) = (json!({ "set": path_text(set) }), Failure::from(error));
                 if !is_loose {
-                    failed = Some(failure);
+                    each.ends(result, failure);
                     break;
                 }
                 output.result(format!("Not stored: {}: {}", set.display(), failure.message));
-                failed.get_or_insert(failure);
+                each.fails(result, failure);
                 continue;
             }
         };
@@ -68,8 +66,9 @@ pub(super) fn import(args: &ImportArgs, output: Output) -> Result<Done, Failure>
             true => format!("Stored {} as {address}, read back and compared.", set.display()),
             false => format!("{} is there already: {address}.", set.display()),
         });
-        results.push(json!({ "set": path_text(set), "address": address, "stored": stored }));
+        each.results.push(json!({ "set": path_text(set), "address": address, "stored": stored }));
     }
+    let Each { results, failed } = each;
     findings::print(&found, output);
     let is_grave = found.iter().any(|finding| finding.severity != Severity::Note);
     let exit = if is_grave { Exit::Finding } else { Exit::Good };
@@ -82,21 +81,29 @@ pub(super) fn import(args: &ImportArgs, output: Output) -> Result<Done, Failure>
 /// whose neighbours cannot be listed, stands for itself: whether its full set is there, the import looks up.
 fn with_their_chains(sets: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     let now = certadm_store::now().unix_seconds();
-    let mut beside: BTreeMap<PathBuf, Vec<FolderSet>> = BTreeMap::new();
-    let (mut fulls, mut others) = (Vec::new(), Vec::new());
+    let mut by_folder: Vec<(PathBuf, Vec<PathBuf>)> = Vec::new();
     for set in sets {
         let set = certadm_files::absolute(set)?;
         let parent = set.parent().unwrap_or(&set).to_owned();
-        if !beside.contains_key(&parent) {
-            let listed = folder::list(&parent).unwrap_or_default();
-            beside.insert(parent.clone(), listed.sets);
+        match by_folder.iter_mut().find(|(folder, _)| *folder == parent) {
+            Some((_, sets)) => sets.push(set),
+            None => by_folder.push((parent, vec![set])),
         }
-        let all: Vec<&FolderSet> = beside[&parent].iter().collect();
-        let last = all.iter().copied().find(|beside| beside.path == set);
-        let needed = last.and_then(|last| chain(&all, last, now).ok()).unwrap_or_default();
-        let is_full = last.is_none_or(|last| last.kind == SetKind::Full);
-        let part = if is_full { &mut fulls } else { &mut others };
-        part.extend(needed.into_iter().map(|set| set.path.clone()).chain([set]));
+    }
+    let (mut fulls, mut others) = (Vec::new(), Vec::new());
+    for (folder, sets) in by_folder {
+        let beside = folder::list(&folder).unwrap_or_default().sets;
+        let all: Vec<&FolderSet> = beside.iter().collect();
+        let chains = chains(&all, now);
+        let known: HashMap<&Path, (&FolderSet, _)> =
+            all.iter().zip(&chains).map(|(set, chain)| (set.path.as_path(), (*set, chain))).collect();
+        for set in sets {
+            let (last, needed) = known.get(set.as_path()).copied().unzip();
+            let needed = needed.and_then(|chain| chain.as_ref().ok()).into_iter().flatten();
+            let is_full = last.is_none_or(|last| last.kind == SetKind::Full);
+            let part = if is_full { &mut fulls } else { &mut others };
+            part.extend(needed.map(|set| set.path.clone()).chain([set]));
+        }
     }
     let mut seen = BTreeSet::new();
     Ok(fulls.into_iter().chain(others).filter(|path| seen.insert(path.clone())).collect())
