@@ -48,6 +48,8 @@ pub(crate) enum Command {
     Sets(crate::verbs::sets::SetsArgs),
     /// Delete sets of a folder that no rule keeps: never what a kept one needs, the newest or the last proven state
     Prune(crate::verbs::prune::PruneArgs),
+    /// Copy sets from a folder or a repository into another folder of sets, such as one on a disk that is carried away
+    Copy(crate::verbs::copy::CopyArgs),
     /// Check what certutil -backupDB wrote and add a manifest, so that every later change of its bytes shows
     Seal(crate::verbs::seal::SealArgs),
     /// Show what is in a set, or in a Windows database, log or checkpoint: identity, range, health

@@ -77,6 +77,7 @@ fn main() -> ExitCode {
         Command::Backup(args) => ("backup", verbs::backup::run(&args, output).into()),
         Command::Restore(args) => ("restore", verbs::restore::run(&args, output).into()),
         Command::Verify(args) => ("verify", verbs::verify::run(&args, output).into()),
+        Command::Copy(args) => ("copy", verbs::copy::run(&args, output).into()),
         Command::Seal(args) => ("seal", verbs::seal::run(&args, output).into()),
         Command::Sets(args) => ("sets", verbs::sets::run(&args, output).into()),
         Command::Prune(args) => ("prune", verbs::prune::run(&args, output).into()),

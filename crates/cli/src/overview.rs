@@ -12,6 +12,7 @@ const GROUPS: [Group; 6] = [
             ("backup", "back up its database while it goes on issuing"),
             ("identity", "fetch what it needs beside its database"),
             ("attach", "put beside a set what nobody can fetch, such as the key"),
+            ("copy", "copy sets into another folder, such as a second disk"),
             ("seal", "add a manifest to what certutil -backupDB wrote"),
             ("repository", "keep sets encrypted and deduplicated off this machine"),
             ("sets", "list sets: chains, and the moments they lead back to"),

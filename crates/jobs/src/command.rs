@@ -78,7 +78,7 @@ pub fn of(job: &Job, ca: &Ca, (step, at): (Step, usize), held: &Held, now: i64) 
         }
         Step::Verify => None,
         _ if is_empty => None,
-        Step::Copy => copy(ca, first, target, held),
+        Step::Copy => Some(copy(ca, first, target, held)),
         Step::Prune => prune(job, ca, target),
         Step::Complete => {
             let mut words = Words::new("complete");
@@ -103,7 +103,9 @@ fn backup(job: &Job, ca: &Ca, target: &Target, (kind, truncates): (SetKind, bool
     reach(&mut words, ca);
     let to = match target {
         Target::Vault(vault) => OsString::from(place::address(vault, ca, "")),
-        Target::Folder(folder) => place::new_set(folder, ca, kind, now).into(),
+        Target::Folder(folder) => {
+            certadm_set::folder::new_set(&place::folder_of(folder, ca), kind, now).into()
+        }
     };
     words.add("--to").add(to);
     if kind == SetKind::Logs {
@@ -147,22 +149,27 @@ fn reach(words: &mut Words, ca: &Ca) {
     }
 }
 
-fn copy(ca: &Ca, from: &Target, to: &Target, held: &Held) -> Option<Words> {
-    let Target::Vault(to) = to else { return None };
-    Some(match from {
-        Target::Vault(from) => {
+fn copy(ca: &Ca, from: &Target, to: &Target, held: &Held) -> Words {
+    let state = || place::newest_state(from, ca, held).into_iter().map(OsString::from);
+    match (from, to) {
+        (Target::Vault(from), Target::Vault(to)) => {
             let mut words = Words::new("repository copy");
             words.add(place::address(from, ca, "")).add(format!("{to}:"));
             words
         }
-        Target::Folder(folder) => {
+        (Target::Folder(_), Target::Vault(to)) => {
             let mut words = Words::new("repository import");
             words.add("--to").add(place::address(to, ca, ""));
-            let sets = held.newest_state().into_iter();
-            words.0.extend(sets.map(|set| OsString::from(place::folder_of(folder, ca).join(&set.id))));
+            words.0.extend(state());
             words
         }
-    })
+        (_, Target::Folder(folder)) => {
+            let mut words = Words::new("copy");
+            words.0.extend(state());
+            words.add("--to").add(place::folder_of(folder, ca));
+            words
+        }
+    }
 }
 
 fn prune(job: &Job, ca: &Ca, target: &Target) -> Option<Words> {

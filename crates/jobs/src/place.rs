@@ -9,7 +9,6 @@ use certadm_repository::{Address, CaRepository, Point, Selector};
 use certadm_rules::diagnosis::{Class, chain_of};
 use certadm_rules::{Diagnosis, Hresult};
 use certadm_set::folder::{self, FolderSet, proven_at};
-use certadm_set::manifest::SetKind;
 use certadm_set::stored::newest_first;
 use jiff::Timestamp;
 
@@ -72,21 +71,29 @@ pub fn look_again(
         let attempt = attempts.of(*step);
         attempt.succeeded.is_some() && attempt.place == target.to_string()
     });
-    if let Target::Folder(folder) = target
-        && let dir = folder_of(folder, ca)
-        && was_here
-        && fs::symlink_metadata(&dir).is_err_and(|error| error.kind() == ErrorKind::NotFound)
-    {
-        let code = Hresult::ERROR_PATH_NOT_FOUND;
-        let text = format!("backups were taken into {}, which is gone", dir.display());
-        let remedy = format!(
-            "mount the disk that has it; if its sets are gone for good, make the folder by hand: {}",
-            dir.display()
-        );
-        let trouble = Box::new(trouble(code, text, &remedy));
-        return Err(Unseen { trouble, class: Class::Refused });
+    if was_here {
+        refuse_gone(target, ca, "backups were taken into")?;
     }
     Ok(held)
+}
+
+/// Refuses a folder that had sets of a CA, by `what` was done there, and in which that of the CA is gone.
+///
+/// # Errors
+/// A disk may not be mounted.
+pub(crate) fn refuse_gone(target: &Target, ca: &Ca, what: &str) -> Result<(), Unseen> {
+    let Target::Folder(folder) = target else { return Ok(()) };
+    let dir = folder_of(folder, ca);
+    if !fs::symlink_metadata(&dir).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+        return Ok(());
+    }
+    let text = format!("{what} {}, which is gone", dir.display());
+    let remedy = format!(
+        "mount the disk that has it; if its sets are gone for good, make the folder by hand: {}",
+        dir.display()
+    );
+    let trouble = Box::new(trouble(Hresult::ERROR_PATH_NOT_FOUND, text, &remedy));
+    Err(Unseen { trouble, class: Class::Refused })
 }
 
 fn look_into_vault(repository: &CaRepository, now: i64) -> Result<Held, Unseen> {
@@ -214,16 +221,6 @@ pub fn address(vault: &str, ca: &Ca, point: &str) -> String {
         Some(Ok(Address { point: Selector::Latest | Selector::Id(_), .. }))
     ));
     format!("{vault}:{}/{point}", ca.own_name())
-}
-
-/// The folder of a new set, which is not there yet.
-#[must_use]
-pub fn new_set(folder: &Path, ca: &Ca, kind: SetKind, now: i64) -> PathBuf {
-    let moment: String = moment(now).chars().filter(|letter| !matches!(letter, '-' | ':')).collect();
-    let name = |ending: &str| folder_of(folder, ca).join(format!("{moment}-{kind}{ending}"));
-    let further = (2_u32..).map(|number| name(&format!("-{number}")));
-    let mut names = std::iter::once(name("")).chain(further);
-    names.find(|path| path.symlink_metadata().is_err()).unwrap_or_else(|| name(""))
 }
 
 /// A failure that is no error of another crate.

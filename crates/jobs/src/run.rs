@@ -178,7 +178,10 @@ impl Runner<'_> {
             }
             (self.watch)(&Event::Begins { job, ca, due: &due });
             let owing = self.owe_copies((job, ca), &due, &mut attempts, &mut stored);
-            let mut record = self.carry_out(job, ca, &due, sets, lock);
+            let mut record = match refuse_gone_copies((job, ca), &due, &attempts) {
+                Ok(()) => self.carry_out(job, ca, &due, sets, lock),
+                Err(unseen) => self.not_begun(job, &due, unseen),
+            };
             let damaged = damaged_by(sets, &mut record, matches!(first, Target::Vault(_)));
             (self.watch)(&Event::Ended { job, ca, record: &record });
             if record.outcome == Outcome::Failed {
@@ -285,22 +288,29 @@ impl Runner<'_> {
                 (Some(held), None)
             }
             Err(unseen) => {
-                let performed = Performed::failed(*unseen.trouble, unseen.class);
-                let record = StepRecord {
-                    step: Step::Look,
-                    place: first.to_string(),
-                    why: format!("what {first} holds decides what is due"),
-                    command: String::new(),
-                    began,
-                    seconds: 0.0,
-                    tries: 1,
-                    outcome: performed.outcome,
-                    exit_code: performed.exit_code,
-                    trouble: performed.trouble,
-                    result: performed.result,
-                };
+                let why = format!("what {first} holds decides what is due");
+                let due = Due { step: Step::Look, at: 0, why };
+                let record = StepRecord { began, ..self.not_begun(job, &due, unseen) };
                 (None, Some(record))
             }
+        }
+    }
+
+    /// The record of a step that failed before its command was run.
+    fn not_begun(&self, job: &Job, due: &Due, unseen: place::Unseen) -> StepRecord {
+        let performed = Performed::failed(*unseen.trouble, unseen.class);
+        StepRecord {
+            step: due.step,
+            place: job.to.get(due.at).map(ToString::to_string).unwrap_or_default(),
+            why: due.why.clone(),
+            command: String::new(),
+            began: (self.clock)(),
+            seconds: 0.0,
+            tries: 1,
+            outcome: performed.outcome,
+            exit_code: performed.exit_code,
+            trouble: performed.trouble,
+            result: performed.result,
         }
     }
 
@@ -401,6 +411,14 @@ impl Runner<'_> {
             run.trouble.push(*place::Unseen::from(error).trouble);
         }
     }
+}
+
+/// Refuses a copy into a folder that had copies, and in which that of the CA is gone: a disk may not be mounted.
+fn refuse_gone_copies((job, ca): (&Job, &Ca), due: &Due, attempts: &Attempts) -> Result<(), place::Unseen> {
+    let target = job.to.get(due.at).filter(|target| {
+        due.step == Step::Copy && attempts.at(Step::Copy, &target.to_string()).succeeded.is_some()
+    });
+    target.map_or(Ok(()), |target| place::refuse_gone(target, ca, "copies were made in"))
 }
 
 /// The full backup that is due at once because no log set can follow.

@@ -2,27 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use certadm_files::{Found, IoContext, found};
+use certadm_files::Found;
 use certadm_rules::names::is_safe_component;
+use certadm_set::attached::{self, DEPTH, LIST, MAX_BYTES, MAX_FILES};
 use certadm_set::manifest::Manifest;
 use certadm_set::signing;
 
 use crate::error::{Error, Result};
-use crate::tree::DEPTH;
 
 /// The folder, as `certadm_identity::DIR` has it.
 const FOLDER: &str = "Identity";
-/// The list of what stands there, as `certadm_identity` writes it.
-const LIST: &str = "Identity/identity.json";
-/// No more files stand beside a database.
-const MAX_FILES: usize = 10_000;
-/// Nor more bytes: they are in memory while they are stored.
-pub(crate) const MAX_BYTES: u64 = 256 << 20;
 /// Files with their paths in the set.
 pub(crate) type Files = Vec<(String, Bytes)>;
 /// Makes the files when it is known to which database they belong.
@@ -101,29 +94,10 @@ pub(crate) fn sorted(mut files: Files) -> std::result::Result<Files, String> {
 pub(crate) fn of_folder(set: &Path, place: &str) -> Result<Files> {
     let mut files = Files::new();
     let mut total = 0;
-    let mut folders = vec![FOLDER.to_owned()];
-    while let Some(folder) = folders.pop() {
-        let path = set.join(&folder);
-        if !found::is_folder(&path) {
-            continue;
-        }
-        for entry in fs::read_dir(&path).during("list", &path)? {
-            let entry = entry.during("list", &path)?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let inside = format!("{folder}/{name}");
-            if found::is_folder(&entry.path()) {
-                if inside.split('/').count() <= DEPTH {
-                    folders.push(inside);
-                }
-                continue;
-            }
-            let content = Found::below(set, &inside).read(MAX_BYTES.saturating_sub(total))?;
-            total += content.len() as u64;
-            files.push((inside, content.into()));
-            if MAX_FILES < files.len() {
-                break;
-            }
-        }
+    for inside in attached::files(set)? {
+        let content = Found::below(set, &inside).read(MAX_BYTES.saturating_sub(total))?;
+        total += content.len() as u64;
+        files.push((inside, content.into()));
     }
     sorted(files).map_err(|detail| Error::NotStored { place: place.to_owned(), detail })
 }

@@ -9,7 +9,7 @@ use certadm_set::manifest::{self, Manifest, Role};
 use certadm_set::seal::describe_sound;
 use certadm_set::sink::{Committed, NewFile, SetSink};
 use certadm_set::stored::same_backup;
-use certadm_set::{Opened, Progress, Set, signing};
+use certadm_set::{Progress, Set, signing};
 
 use crate::beside;
 use crate::error::{Error, Result};
@@ -191,13 +191,8 @@ impl Folder {
 
     /// The same, where its manifest is there.
     fn with_manifest(path: &Path) -> Result<Self> {
-        let incomplete = || certadm_set::Error::Incomplete { path: path.to_owned() };
-        let set: Option<Set> = match certadm_set::open(&[path.to_owned()])? {
-            Opened::Windows(sets) => sets.into_iter().next().and_then(|set| set.complete),
-            other => other.into_ours()?.into_iter().next(),
-        };
-        let Set { path: folder, manifest, .. } = set.ok_or_else(incomplete)?;
-        let manifest = manifest.ok_or_else(incomplete)?;
+        let Set { path: folder, manifest, .. } = certadm_set::complete(path)?;
+        let manifest = manifest.ok_or_else(|| certadm_set::Error::Incomplete { path: path.to_owned() })?;
         Ok(Self { path: folder, manifest, bytes: None, findings: Vec::new() })
     }
 }

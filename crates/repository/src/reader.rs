@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use certadm_files::{Access, cancel, durable};
 use certadm_rules::finding::Kind;
+use certadm_set::attached;
 use certadm_set::manifest::{self, FileEntry, Manifest, Role};
 use certadm_set::{Progress, Stage, signing};
 use rustic_core::repofile::{BlobType, IndexFile, Node};
@@ -257,7 +258,7 @@ impl Reader {
     /// [`Error::Damaged`], also when it is more than any set has.
     pub(crate) fn beside(&self, files: &Files) -> Result<beside::Files> {
         let mut found = beside::Files::new();
-        let mut left = beside::MAX_BYTES;
+        let mut left = attached::MAX_BYTES;
         for (path, node) in files.iter().filter(|(path, _)| beside::is_beside(path)) {
             let mut content = Vec::new();
             self.dump(path, node, left, &mut content)?;

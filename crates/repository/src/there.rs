@@ -1,10 +1,8 @@
 //! Whether a set that is to be stored is there already, and whole: a snapshot alone does not say so.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use certadm_files::Found;
-use certadm_set::manifest::FileEntry;
 use certadm_set::stored::same_backup;
 use certadm_set::{Manifest, signing};
 
@@ -33,7 +31,7 @@ impl CaRepository {
             return Ok(false);
         }
         let Some(manifest) = manifest else { return Ok(true) };
-        if !has_same_files(&self.manifest_of(point)?, manifest) {
+        if !self.manifest_of(point)?.has_same_files(manifest) {
             return Err(Error::Damaged {
                 place: format!("{}/{}", self.address(), point.short_id()),
                 detail: "it has other files than the set of its time and generations that was to be stored"
@@ -86,13 +84,4 @@ impl CaRepository {
         }
         Ok(())
     }
-}
-
-/// Whether two manifests name the same files with the same bytes. A set that was sealed twice has two manifests.
-fn has_same_files(one: &Manifest, other: &Manifest) -> bool {
-    let files = |manifest: &Manifest| {
-        let named = |file: &FileEntry| (file.path.clone(), (file.size, file.blake3.clone()));
-        manifest.files.iter().map(named).collect::<BTreeMap<_, _>>()
-    };
-    files(one) == files(other)
 }

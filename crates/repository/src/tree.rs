@@ -4,13 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use certadm_files::cancel;
 use certadm_rules::names::is_safe_component;
+use certadm_set::attached::DEPTH;
 use rustic_core::repofile::{Node, NodeType};
 use rustic_core::{Id, TreeId};
 
 /// No set has more files: its manifest, which has an entry for each, would be too long.
 const MAX_FILES: usize = 200_000;
-/// Folders in folders of a set: `Identity` has some.
-pub(crate) const DEPTH: usize = 2;
 
 /// The files of a set, by their path in it.
 pub(crate) type Files = BTreeMap<String, Node>;

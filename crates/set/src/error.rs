@@ -54,7 +54,7 @@ pub enum Error {
     #[error(transparent)]
     Ca(#[from] certadm_ca::Error),
     /// The target has too little space.
-    #[error("{path} has {} of free space, and the restore needs {}", human_bytes(*available), human_bytes(*needed))]
+    #[error("{path} has {} of free space, and {} are needed", human_bytes(*available), human_bytes(*needed))]
     NoSpace {
         /// The CA's folder.
         path: PathBuf,
@@ -188,6 +188,12 @@ pub enum Error {
         /// The set.
         path: PathBuf,
     },
+    /// A copy of a set has something else attached to it than the set.
+    #[error("{path} is attached to the copy that is there, and is not what is attached to the set")]
+    OtherThings {
+        /// The file of the copy.
+        path: PathBuf,
+    },
     /// A file of the set differs from its manifest, or from what the CA delivered.
     #[error("{path} is damaged: {detail}")]
     Damaged {
@@ -259,6 +265,12 @@ pub enum Error {
         path: PathBuf,
         /// What it is.
         detail: &'static str,
+    },
+    /// The folder around a new folder of sets is not there.
+    #[error("there is no folder {path}")]
+    NoFolder {
+        /// The folder.
+        path: PathBuf,
     },
     /// A folder of sets has more entries than are looked at. A set that is passed over may be what others need.
     #[error("{path} has more than {most} entries")]
@@ -343,13 +355,15 @@ impl Diagnosis for Error {
             Self::NothingToAbandon { .. }
             | Self::CannotAbandon { .. }
             | Self::NotReachable { .. }
-            | Self::Incomplete { .. } => Hresult::ERROR_INVALID_STATE,
+            | Self::Incomplete { .. }
+            | Self::OtherThings { .. } => Hresult::ERROR_INVALID_STATE,
             Self::Windows { source, .. } => source.hresult(),
             Self::NotASet { .. }
             | Self::Mixed { .. }
             | Self::OfWindows { .. }
             | Self::NoFolderOfSets { .. } => Hresult::ERROR_DIRECTORY,
             Self::CannotSeal { .. } => Hresult::ERROR_INVALID_STATE,
+            Self::NoFolder { .. } => Hresult::ERROR_PATH_NOT_FOUND,
             Self::NothingToRestore { .. } => Hresult::MISSING_FULL_BACKUP,
             Self::Pruning { .. } => Hresult::ERROR_SHARING_VIOLATION,
             Self::NoRules => Hresult::E_INVALIDARG,
@@ -432,6 +446,9 @@ impl Diagnosis for Error {
             Self::Incomplete { .. } => {
                 "take the set from a copy that has its manifest.json; if there is none, restore and rehearse take it with --incomplete"
             }
+            Self::OtherThings { .. } => {
+                "look at both; delete the one that is wrong, or copy the set into another folder. Nothing was written over"
+            }
             Self::BadManifest { .. } => "take the set from another copy",
             Self::Damaged { .. } | Self::Missing { .. } => {
                 "take this file from another copy of the set, or use an older set"
@@ -462,6 +479,7 @@ impl Diagnosis for Error {
             Self::NoFolderOfSets { .. } => {
                 "name the folder in which the folders of the sets lie, such as /backup"
             }
+            Self::NoFolder { .. } => "make it or mount it: no folder is made where a disk may be missing",
             Self::TooManySets { .. } => {
                 "move old chains of sets, as wholes, to another folder; nothing was changed"
             }

@@ -54,7 +54,7 @@ pub struct FolderSet {
 }
 
 impl FolderSet {
-    fn of(path: PathBuf, manifest: &Manifest) -> Option<Self> {
+    pub(crate) fn of(path: PathBuf, manifest: &Manifest) -> Option<Self> {
         let (began, time) = (seconds_of(&manifest.started), seconds_of(&manifest.finished)?);
         Some(Self {
             name: name_of(&path),
@@ -292,6 +292,19 @@ pub fn note_proven(dir: &Path, name: &str, when: &str) -> certadm_files::Result<
 /// Forgets that the state of a set that has gone was proven.
 pub(crate) fn forget_proven(dir: &Path, name: &str) -> certadm_files::Result<()> {
     durable::remove_if_present(&dir.join(PROVEN).join(name))
+}
+
+/// The folder of a set that is not there yet in a folder of sets: a name of its date, in seconds since 1970, and its kind, such as
+/// `20261201T020000Z-full`.
+#[must_use]
+pub fn new_set(dir: &Path, kind: SetKind, time: i64) -> PathBuf {
+    let moment = OffsetDateTime::from_unix_timestamp(time).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let moment = moment.format(&Rfc3339).unwrap_or_default();
+    let moment: String = moment.chars().filter(|letter| !matches!(letter, '-' | ':')).collect();
+    let name = |ending: &str| dir.join(format!("{moment}-{kind}{ending}"));
+    let further = (2_u32..).map(|number| name(&format!("-{number}")));
+    let mut names = std::iter::once(name("")).chain(further);
+    names.find(|path| path.symlink_metadata().is_err()).unwrap_or_else(|| name(""))
 }
 
 fn seconds_of(text: &str) -> Option<i64> {

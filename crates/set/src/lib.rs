@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod aside;
+pub mod attached;
 pub mod chain;
 mod copy;
 mod ends;
@@ -21,6 +22,7 @@ pub mod restore;
 pub mod retain;
 pub mod scratch;
 pub mod seal;
+mod second;
 pub mod signing;
 pub mod sink;
 pub mod stored;
@@ -37,9 +39,10 @@ pub use copy::ReadBack;
 pub use error::{Error, Result};
 pub use limits::{Limits, PATIENCE};
 pub use manifest::Manifest;
-pub use open::{Opened, open};
+pub use open::{Opened, complete, open};
 pub use progress::{Progress, Silent, Stage};
 pub use reader::Set;
 pub use readers::Readers;
+pub use second::{Second, copy_into};
 pub use take::{Check, TakeOptions, Taken, database_name, take, take_into};
 pub use until::{Cut, State, Until};

@@ -3,7 +3,7 @@
 //! The file is JSON in one canonical form and ends with a checksum of itself, so that any changed bit of it shows.
 //! docs/set-format.md describes every field.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Component, Path};
 
 use certadm_rules::Hresult;
@@ -278,6 +278,15 @@ impl Manifest {
     /// The logs' entries.
     pub fn logs(&self) -> impl Iterator<Item = &FileEntry> {
         self.files.iter().filter(|entry| entry.role == Role::Log)
+    }
+
+    /// Whether both name the same files with the same bytes. A set that was sealed twice has two manifests.
+    pub fn has_same_files(&self, other: &Self) -> bool {
+        let files = |manifest: &Self| {
+            let named = |file: &FileEntry| (file.path.clone(), (file.size, file.blake3.clone()));
+            manifest.files.iter().map(named).collect::<BTreeMap<_, _>>()
+        };
+        files(self) == files(other)
     }
 
     /// Bytes of all files.

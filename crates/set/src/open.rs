@@ -42,6 +42,18 @@ pub fn open(paths: &[PathBuf]) -> Result<Opened> {
     together(paths, open_each(paths).into_iter().collect::<Result<_>>()?)
 }
 
+/// The set at a path, of our own CA or of a Windows CA, that has its manifest.
+///
+/// # Errors
+/// As [`open`]; [`Error::Incomplete`] for one without a manifest; [`Error::NotASet`] for anything else that can be opened.
+pub fn complete(path: &Path) -> Result<Set> {
+    let set = match open(&[path.to_owned()])? {
+        Opened::Windows(sets) => sets.into_iter().next().and_then(|set| set.complete),
+        other => other.into_ours()?.into_iter().next(),
+    };
+    set.filter(|set| set.manifest.is_some()).ok_or_else(|| Error::Incomplete { path: path.to_owned() })
+}
+
 /// Looks at each path by itself, so that a check can say of each what is wrong with it.
 pub(crate) fn open_each(paths: &[PathBuf]) -> Vec<Result<Opened>> {
     paths.iter().map(|path| open_one(path)).collect()

@@ -126,7 +126,7 @@ fn is_close(date: i64, other: i64) -> bool {
 }
 
 /// Whether both are the same backup, whatever stands beside their databases.
-pub fn same_backup<S: Stored>(one: &S, other: &S) -> bool {
+pub fn same_backup<S: Stored, T: Stored>(one: &S, other: &T) -> bool {
     goes_with(one, other)
         && (one.time(), one.kind(), one.generations()) == (other.time(), other.kind(), other.generations())
 }
@@ -138,7 +138,7 @@ pub(crate) fn database<S: Stored>(set: &S) -> (&str, &str, &str) {
 }
 
 /// Whether both are of one database with one stream of logs.
-pub fn goes_with<S: Stored>(one: &S, other: &S) -> bool {
+pub fn goes_with<S: Stored, T: Stored>(one: &S, other: &T) -> bool {
     stream_of(one) == stream_of(other)
 }
 

@@ -110,7 +110,7 @@ impl SetSink for SetWriter {
 }
 
 /// Sets the mode of a new set's folder before anything is in it. What is created in it takes what it allows.
-fn open_to(dir: &Path, readers: Readers) -> Result<()> {
+pub(crate) fn open_to(dir: &Path, readers: Readers) -> Result<()> {
     #[cfg(unix)]
     {
         let mode = std::os::unix::fs::PermissionsExt::from_mode(readers.folder_mode());
@@ -124,7 +124,7 @@ fn open_to(dir: &Path, readers: Readers) -> Result<()> {
 
 /// A target must be absent or an empty folder, and no mount point. A link in its place is neither, wherever it leads: the set gets
 /// its name by a rename, and that does not follow it.
-fn refuse_occupied(target: &Path) -> Result<()> {
+pub(crate) fn refuse_occupied(target: &Path) -> Result<()> {
     if target.symlink_metadata().is_ok_and(|found| found.is_symlink()) {
         return Err(Error::TargetNotEmpty { path: target.to_owned() });
     }

@@ -6,15 +6,18 @@ pub(crate) mod agent;
 pub(crate) mod apply_revocations;
 pub(crate) mod attach;
 pub(crate) mod backup;
+mod beside;
 #[cfg(feature = "repository")]
 pub(crate) mod bounded;
 pub(crate) mod ca;
 pub(crate) mod complete;
 #[cfg(feature = "repository")]
 pub(crate) mod config;
+pub(crate) mod copy;
 pub(crate) mod diff;
 pub(crate) mod doctor;
 pub(crate) mod drill;
+mod each;
 pub(crate) mod emergency_crl;
 mod files;
 pub(crate) mod gap;

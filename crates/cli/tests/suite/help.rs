@@ -4,13 +4,14 @@ use std::fs;
 
 use crate::support::{Run, Work, command};
 
-const VERBS: [&str; 32] = [
+const VERBS: [&str; 33] = [
     "ca",
     "backup",
     "restore",
     "verify",
     "sets",
     "prune",
+    "copy",
     "seal",
     "show",
     "list",

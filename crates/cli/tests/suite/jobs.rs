@@ -471,8 +471,8 @@ fn mistakes_in_the_configuration_are_told_with_line_and_column() {
         ("to = 'backups'", "[job.nightly]: `full` is missing"),
         ("full = 'hourly'", "[job.nightly]: `to` is missing"),
         (
-            "to = ['backups', 'more']\nfull = 'hourly'",
-            "line 12, column 6: to: [job.nightly]: a folder can be the first",
+            "to = ['backups', './backups/']\nfull = 'hourly'",
+            "line 12, column 6: to: [job.nightly]: it names a place twice",
         ),
         ("to = 'vault:x/latest'\nfull = 'hourly'", "name a vault alone"),
         ("to = 'backups'\nfull = 'hourly'\nnotify = 'ops'", "there is no section [notify.ops]"),

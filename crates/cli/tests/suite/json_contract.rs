@@ -185,6 +185,7 @@ fn every_verb_prints_what_the_document_shows() {
     fs::write(work.path("events.xml"), crate::gap::after_the_backup()).unwrap();
     check("gap", "gap {CertLog.edb} --events {events.xml} --to {gap}");
     check("backup", "backup --dir {ca} --to {set}");
+    check("copy", "copy {set} --to {second}");
     check("identity", "identity --dir {ca} --to {asked}");
     check("attach", "attach {set} --dir {ca} --passphrase-file {pass}");
     check("complete", "complete {set}");

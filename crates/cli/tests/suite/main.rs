@@ -53,6 +53,7 @@ mod remote;
 mod repository;
 mod restoring;
 mod returning;
+mod second_folder;
 mod secrets;
 mod serve;
 #[cfg(all(unix, feature = "object-store"))]

@@ -533,9 +533,6 @@ fn targets_of(words: &Spanned<raw::Words>, folder: &Path) -> std::result::Result
         if targets.contains(&target) {
             return Err("it names a place twice".to_owned());
         }
-        if matches!((&target, targets.first()), (Target::Folder(_), Some(_))) {
-            return Err("a folder can be the first place only: vaults behind it get copies".to_owned());
-        }
         targets.push(target);
     }
     if targets.is_empty() { Err("it names no place".to_owned()) } else { Ok(targets) }

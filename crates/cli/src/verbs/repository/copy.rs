@@ -10,10 +10,11 @@ use clap::Args;
 use serde_json::json;
 
 use super::info::to_json;
-use super::named::{Each, address};
+use super::named::address;
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::output::{Done, Output, human_bytes};
+use crate::verbs::each::Each;
 use crate::verbs::places;
 
 #[derive(Debug, Args)]

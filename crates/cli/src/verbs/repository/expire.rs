@@ -10,10 +10,11 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::info::{line, to_json};
-use super::named::{Each, each, repositories};
+use super::named::{each, repositories};
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::output::{Done, Output, human_bytes};
+use crate::verbs::each::Each;
 use crate::verbs::keep::KeepArgs;
 
 #[derive(Debug, Args)]

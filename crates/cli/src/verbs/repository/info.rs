@@ -11,9 +11,10 @@ use certadm_set::stored::{chain, newest_first};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::named::{Each, each, repositories};
+use super::named::{each, repositories};
 use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output, human_bytes};
+use crate::verbs::each::Each;
 
 #[derive(Debug, Args)]
 pub(crate) struct InfoArgs {

@@ -12,10 +12,11 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::named::{Each, each, repositories, repository};
+use super::named::{each, repositories, repository};
 use crate::failure::{Exit, Failure};
 use crate::interrupt;
 use crate::output::{Done, Output};
+use crate::verbs::each::Each;
 
 #[derive(Debug, Args)]
 pub(crate) struct ExtendLocksArgs {

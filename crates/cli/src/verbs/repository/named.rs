@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
+use crate::verbs::each::Each;
 use crate::verbs::places;
 
 /// An address that must be one.
@@ -42,34 +43,6 @@ pub(super) fn repositories(word: &Path) -> Result<(Vault, Vec<Address>), Failure
         None => vault.repositories()?,
     };
     Ok((vault, cas.into_iter().map(|ca| Address { ca: Some(ca), ..address.clone() }).collect()))
-}
-
-/// What became of several repositories, or of several sets.
-#[derive(Default)]
-pub(super) struct Each {
-    /// One for each that had its turn. That of one which failed has the error, and what was done before it.
-    pub(super) results: Vec<Value>,
-    /// The first failure; the one that ended the command, where there was one.
-    pub(super) failed: Option<Failure>,
-}
-
-impl Each {
-    /// Notes a failure after which the others have their turn.
-    pub(super) fn fails(&mut self, result: Value, failure: Failure) {
-        self.note(result, &failure);
-        self.failed.get_or_insert(failure);
-    }
-
-    /// Notes a failure after which no other has its turn.
-    pub(super) fn ends(&mut self, result: Value, failure: Failure) {
-        self.note(result, &failure);
-        self.failed = Some(failure);
-    }
-
-    fn note(&mut self, mut result: Value, failure: &Failure) {
-        result["error"] = failure.to_json();
-        self.results.push(result);
-    }
 }
 
 /// Does something with each of these repositories. One that is damaged, or whose key is on another machine, keeps none of the others

@@ -1,21 +1,19 @@
 //! `certadm repository import` and `export`: sets as folders go in and come out.
 
-use std::collections::{BTreeSet, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use certadm_files::durable;
 use certadm_repository::{Error, Imported};
 use certadm_rules::finding::Severity;
-use certadm_set::folder::{self, FolderSet};
-use certadm_set::manifest::SetKind;
-use certadm_set::stored::chains;
 use clap::Args;
 use serde_json::json;
 
 use super::info;
-use super::named::{Each, address, repository};
+use super::named::{address, repository};
 use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output, human_bytes, path_text};
+use crate::verbs::beside::with_their_chains;
+use crate::verbs::each::Each;
 use crate::verbs::files::refuse_home_sign;
 use crate::verbs::places;
 use crate::{findings, interrupt};
@@ -75,38 +73,6 @@ pub(super) fn import(args: &ImportArgs, output: Output) -> Result<Done, Failure>
     let findings = findings::list(&found);
     let result = json!({ "repository": repository.address(), "sets": results, "findings": findings });
     Done { exit, result }.unless(failed)
-}
-
-/// The sets, each after those that lie beside it and that a restore needs with it; full sets first. A set that has no manifest, or
-/// whose neighbours cannot be listed, stands for itself: whether its full set is there, the import looks up.
-fn with_their_chains(sets: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
-    let now = certadm_store::now().unix_seconds();
-    let mut by_folder: Vec<(PathBuf, Vec<PathBuf>)> = Vec::new();
-    for set in sets {
-        let set = certadm_files::absolute(set)?;
-        let parent = set.parent().unwrap_or(&set).to_owned();
-        match by_folder.iter_mut().find(|(folder, _)| *folder == parent) {
-            Some((_, sets)) => sets.push(set),
-            None => by_folder.push((parent, vec![set])),
-        }
-    }
-    let (mut fulls, mut others) = (Vec::new(), Vec::new());
-    for (folder, sets) in by_folder {
-        let beside = folder::list(&folder).unwrap_or_default().sets;
-        let all: Vec<&FolderSet> = beside.iter().collect();
-        let chains = chains(&all, now);
-        let known: HashMap<&Path, (&FolderSet, _)> =
-            all.iter().zip(&chains).map(|(set, chain)| (set.path.as_path(), (*set, chain))).collect();
-        for set in sets {
-            let (last, needed) = known.get(set.as_path()).copied().unzip();
-            let needed = needed.and_then(|chain| chain.as_ref().ok()).into_iter().flatten();
-            let is_full = last.is_none_or(|last| last.kind == SetKind::Full);
-            let part = if is_full { &mut fulls } else { &mut others };
-            part.extend(needed.map(|set| set.path.clone()).chain([set]));
-        }
-    }
-    let mut seen = BTreeSet::new();
-    Ok(fulls.into_iter().chain(others).filter(|path| seen.insert(path.clone())).collect())
 }
 
 #[derive(Debug, Args)]

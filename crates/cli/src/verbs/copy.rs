@@ -1,0 +1,196 @@
+//! `certadm copy`: sets in another folder of sets.
+
+use std::path::{Path, PathBuf};
+
+use certadm_files::{IoContext, durable};
+use certadm_rules::finding::{Finding, Kind};
+use certadm_rules::words::counted;
+use certadm_set::folder::{self, FolderSet};
+use certadm_set::stored::chains;
+#[cfg(feature = "repository")]
+use certadm_set::stored::same_backup;
+use certadm_set::{Error, Readers, Second, copy_into};
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::failure::{Exit, Failure};
+use crate::output::{Done, Output, human_bytes, path_text};
+use crate::verbs::beside::with_their_chains;
+use crate::verbs::each::Each;
+use crate::verbs::files::refuse_home_sign;
+use crate::{findings, interrupt};
+
+/// `certadm copy`
+#[derive(Debug, Args)]
+#[command(after_help = "Example: certadm copy /backup/20261201T020000Z-full --to /mnt/second\n\
+    Of a repository: certadm copy 'vault:Example CA' --to /mnt/second\n\
+    Every file is compared with the manifest. A set that is there already stays as it is.")]
+pub(crate) struct CopyArgs {
+    /// The sets: folders, or addresses in a repository, such as vault:CA. With a log set come the sets that it needs
+    #[arg(value_name = "SET", required = true)]
+    sets: Vec<PathBuf>,
+    /// The folder that gets a folder for each set. It is made where only its own name is missing
+    #[arg(long, value_name = "DIR")]
+    to: PathBuf,
+}
+
+pub(crate) fn run(args: &CopyArgs, output: Output) -> Result<Done, Failure> {
+    refuse_home_sign(&args.to)?;
+    let to = certadm_files::absolute(&args.to)?;
+    make(&to)?;
+    interrupt::watch();
+    let mut each = Each::default();
+    let mut plain = Vec::new();
+    let mut goes_on = true;
+    for word in &args.sets {
+        #[cfg(feature = "repository")]
+        if let Some(address) = super::places::address(word)? {
+            goes_on = goes_on && from_repository(&address, &to, &mut each, output)?;
+            continue;
+        }
+        plain.push(word.clone());
+    }
+    if goes_on {
+        from_folders(&with_their_chains(&plain)?, &to, &mut each, output);
+    }
+    let Each { results, failed } = each;
+    let found = loose(&to, &results)?;
+    findings::print(&found, output);
+    if failed.is_none() {
+        let new = results.iter().filter(|set| set["stored"] == true).count();
+        let of = counted(results.len() as u64, "set");
+        output.line(format!("{new} of {of} copied; the others are in {} already.", to.display()));
+    }
+    let exit = if found.is_empty() { Exit::Good } else { Exit::Finding };
+    let result = json!({ "to": path_text(&to), "sets": results, "findings": findings::list(&found) });
+    Done { exit, result }.unless(failed)
+}
+
+/// Makes the folder, where the one around it is there: a disk may not be mounted.
+fn make(to: &Path) -> Result<(), Failure> {
+    let parent = to.parent().unwrap_or(to);
+    let looked = parent.metadata().during("look at", parent);
+    if looked.as_ref().is_err_and(certadm_files::Error::is_not_found) {
+        let error = Error::NoFolder { path: parent.to_owned() };
+        return Err(error.into());
+    }
+    looked?;
+    Ok(durable::create_dir(to)?)
+}
+
+/// Copies sets that are folders, each after those that it needs.
+fn from_folders(sets: &[PathBuf], to: &Path, each: &mut Each, output: Output) {
+    for set in sets {
+        let copied = {
+            let mut progress = output.progress();
+            copy_into(set, to, Readers::Owner, &mut progress)
+        };
+        let second = match copied {
+            Ok(second) => second,
+            Err(error) => {
+                let goes_on = is_of_one_set(&error);
+                let (result, failure) = (json!({ "set": path_text(set) }), Failure::from(error));
+                if !goes_on {
+                    return each.ends(result, failure);
+                }
+                output.result(format!("Not copied: {}: {}", set.display(), failure.message));
+                each.fails(result, failure);
+                continue;
+            }
+        };
+        let Second { path, is_new, manifest, brought, left } = second;
+        tell(&set.display().to_string(), &path, is_new, manifest.total_size(), output);
+        for inside in &brought {
+            output.line(format!("Brought {inside} to {}: it was attached since.", path.display()));
+        }
+        for stranger in &left {
+            output.line(format!("Left alone: {}, which is no part of the set.", stranger.display()));
+        }
+        let left: Vec<String> = left.iter().map(|path| path_text(path)).collect();
+        let mut told = told(&path_text(set), &path, is_new);
+        (told["brought"], told["left"]) = (json!(brought), json!(left));
+        each.results.push(told);
+    }
+}
+
+/// Whether an error says something about one set, and nothing about the next one.
+fn is_of_one_set(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Damaged { .. }
+            | Error::Missing { .. }
+            | Error::Incomplete { .. }
+            | Error::BadManifest { .. }
+            | Error::NotASet { .. }
+            | Error::OtherThings { .. }
+            | Error::TargetNotEmpty { .. }
+    )
+}
+
+/// Copies the sets of a repository that an address leads to. Whether the others have their turn.
+#[cfg(feature = "repository")]
+fn from_repository(
+    address: &certadm_repository::Address,
+    to: &Path,
+    each: &mut Each,
+    output: Output,
+) -> Result<bool, Failure> {
+    use certadm_rules::Diagnosis;
+    let repository = super::places::open(address)?;
+    for point in &repository.select(&address.point)? {
+        let name = format!("{}/{}", repository.address(), point.short_id());
+        let there = folder::list(to)?.with_all_files().sets;
+        if let Some(there) = there.iter().find(|there| same_backup(point, *there)) {
+            tell(&name, &there.path, false, point.bytes, output);
+            each.results.push(told(&name, &there.path, false));
+            continue;
+        }
+        let path = folder::new_set(to, point.kind, point.time);
+        let exported = {
+            let mut progress = output.progress();
+            repository.export(point, &path, &mut progress)
+        };
+        if let Err(error) = exported {
+            let goes_on = error.class() == certadm_rules::diagnosis::Class::Damaged;
+            let (result, failure) = (json!({ "set": name }), Failure::from(error));
+            if !goes_on {
+                each.ends(result, failure);
+                return Ok(false);
+            }
+            output.result(format!("Not copied: {name}: {}", failure.message));
+            each.fails(result, failure);
+            continue;
+        }
+        tell(&name, &path, true, point.bytes, output);
+        each.results.push(told(&name, &path, true));
+    }
+    Ok(true)
+}
+
+fn tell(set: &str, copy: &Path, is_new: bool, bytes: u64, output: Output) {
+    let copy = copy.display();
+    output.line(match is_new {
+        true => {
+            format!("Copied {set} to {copy}, {}, every file compared with its manifest.", human_bytes(bytes))
+        }
+        false => format!("{set} is there already: {copy}."),
+    });
+}
+
+fn told(set: &str, copy: &Path, is_new: bool) -> Value {
+    json!({ "set": set, "copy": path_text(copy), "stored": is_new, "brought": [], "left": [] })
+}
+
+/// Log sets that were named and whose chain does not lie in the folder: nothing can be restored from them there.
+fn loose(to: &Path, results: &[Value]) -> Result<Vec<Finding>, Failure> {
+    let there = folder::list(to)?.sets;
+    let all: Vec<&FolderSet> = there.iter().collect();
+    let chains = chains(&all, certadm_store::now().unix_seconds());
+    let is_named = |set: &FolderSet| results.iter().any(|result| result["copy"] == path_text(&set.path));
+    let loose = all.iter().zip(&chains).filter(|(set, _)| is_named(set)).filter_map(|(set, chain)| {
+        let text = format!("no state can be restored from it there: {}", chain.as_ref().err()?);
+        let finding = Finding::warning(Kind::Combination, text).in_file(set.path.clone());
+        Some(finding.remedy("copy the full set and the log sets that it continues into the same folder"))
+    });
+    Ok(loose.collect())
+}

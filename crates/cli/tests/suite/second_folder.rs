@@ -1,0 +1,174 @@
+//! Sets in a second folder: `certadm copy`, and jobs that have folders behind their first place.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::jobs::{next_second, result, run, steps, world};
+use crate::support::Work;
+
+fn names(dir: &Path) -> Vec<String> {
+    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = entries.filter(|name| !name.starts_with('.')).collect();
+    names.sort();
+    names
+}
+
+/// Every file below a folder, with its content.
+fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    let mut folders = vec![dir.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => folders.push(path),
+                false => {
+                    let inside = path.strip_prefix(dir).unwrap().to_str().unwrap().to_owned();
+                    files.insert(inside, fs::read(&path).unwrap());
+                }
+            }
+        }
+    }
+    files
+}
+
+fn with_chain() -> Work {
+    let work = Work::with_ca();
+    fs::create_dir(work.path("sets")).unwrap();
+    work.result("backup --dir {ca} --to {sets/full}");
+    for name in ["logs1", "logs2"] {
+        work.issue("ca", name);
+        work.result(&format!("backup --dir {{ca}} --to {{sets/{name}}} --type logs --truncate"));
+    }
+    work
+}
+
+fn told<'a>(copied: &'a Value, key: &str) -> Vec<&'a Value> {
+    copied["sets"].as_array().unwrap().iter().map(|set| &set[key]).collect()
+}
+
+/// With a log set come the sets that it needs; all are what they were, byte for byte, and once.
+#[test]
+fn a_copy_has_the_chain_and_every_byte_and_is_made_once() {
+    let work = with_chain();
+    let copied = work.result("copy {sets/logs2} --to {second}");
+    assert_eq!(told(&copied, "stored"), [true, true, true], "{copied:#}");
+    assert_eq!(names(&work.path("second")), ["full", "logs1", "logs2"]);
+    assert!(files(&work.path("second")) == files(&work.path("sets")));
+    work.result("verify {second/full} {second/logs1} {second/logs2}");
+    // What is there is known by what it is, and not by its name.
+    fs::rename(work.path("second/full"), work.path("second/monday")).unwrap();
+    let again = work.result("copy {sets/full} {sets/logs1} --to {second}");
+    assert_eq!(told(&again, "stored"), [false, false], "{again:#}");
+    assert!(again["sets"][0]["copy"].as_str().unwrap().ends_with("/second/monday"), "{again:#}");
+    // One that lacks a file is not there, and is not written over.
+    fs::remove_file(work.path("second/monday/DataBase/certbkxp.dat")).unwrap();
+    let whole = work.result("copy {sets/full} --to {second}");
+    assert_eq!(told(&whole, "stored"), [true], "{whole:#}");
+    assert_eq!(names(&work.path("second")), ["full", "logs1", "logs2", "monday"]);
+}
+
+/// What is damaged is not copied as if it were good, and keeps no other set from being copied.
+#[test]
+fn a_damaged_set_is_not_copied_and_the_others_are() {
+    let work = with_chain();
+    work.flip("sets/full/DataBase/Test-CA.db");
+    let failed = work.run("--json copy {sets/full} {sets/logs1} --to {second}");
+    let json = failed.json();
+    assert_eq!(failed.code, 5, "{json:#}");
+    assert_eq!(names(&work.path("second")), ["logs1"], "{json:#}");
+    assert!(json["result"]["sets"][0]["error"].is_object(), "{json:#}");
+    // That nothing can be restored from it there is told.
+    assert_eq!(json["result"]["findings"][0]["kind"], "combination", "{json:#}");
+}
+
+#[test]
+fn nothing_is_written_over_and_no_folder_is_made_where_a_disk_may_be_missing() {
+    let work = with_chain();
+    let missing = work.run("copy {sets/full} --to {disk/second}");
+    assert_eq!(missing.code, 3, "{missing:?}");
+    assert!(missing.stderr.contains("make it or mount it") && !work.path("disk").exists(), "{missing:?}");
+    fs::create_dir_all(work.path("second/full/other")).unwrap();
+    let occupied = work.run("copy {sets/full} --to {second}");
+    assert_eq!(
+        (occupied.code, names(&work.path("second/full"))),
+        (3, vec!["other".to_owned()]),
+        "{occupied:?}"
+    );
+    let unfinished = fs::read_dir(work.path("second")).unwrap().count();
+    assert_eq!(unfinished, 1);
+}
+
+/// What is attached to a set later comes to its copy; what is attached to the copy stays.
+#[test]
+fn what_is_attached_later_is_brought() {
+    let work = with_chain();
+    work.result("copy {sets/full} --to {second}");
+    fs::write(work.path("note.txt"), "from the first place").unwrap();
+    let attach = |set: &str| work.result(&format!("attach {{{set}}} --file {{note.txt}}"));
+    attach("sets/full");
+    let brought = work.result("copy {sets/full} --to {second}");
+    let brought = brought["sets"][0]["brought"].as_array().unwrap();
+    assert_eq!(brought.last().unwrap(), "Identity/identity.json");
+    assert!(files(&work.path("second/full")) == files(&work.path("sets/full")));
+    let none = work.result("copy {sets/full} --to {second}");
+    assert_eq!(none["sets"][0]["brought"].as_array().unwrap().len(), 0, "{none:#}");
+    // Another content under the same name.
+    let inside = brought[0].as_str().unwrap();
+    let copy = work.path("second/full").join(inside);
+    fs::write(&copy, "of the copy").unwrap();
+    let refused = work.run("copy {sets/full} --to {second}");
+    assert_eq!((refused.code, fs::read(&copy).unwrap()), (3, b"of the copy".to_vec()), "{refused:?}");
+}
+
+/// A job may have folders at any place: the first one holds what is due, the others get copies, and each is pruned.
+#[test]
+fn a_job_copies_into_further_folders_and_prunes_each() {
+    let work = world("to = ['backups', 'second']\nfull = 'monthly 1 00:00'\nkeep = { last = 1 }");
+    fs::create_dir(work.path("second")).unwrap();
+    let first = result(&work, "run nightly");
+    assert_eq!(steps(&first), ["full good", "copy good", "prune good", "prune good"], "{first:#}");
+    work.issue("ca", "one");
+    next_second();
+    let logs = result(&work, "run nightly --now logs");
+    assert_eq!(steps(&logs), ["logs good", "copy good"], "{logs:#}");
+    assert!(files(&work.path("second/web")) == files(&work.path("backups/web")));
+    next_second();
+    let full = result(&work, "run nightly --now full");
+    assert_eq!(steps(&full), ["full good", "copy good", "prune good", "prune good"], "{full:#}");
+    assert_eq!(names(&work.path("second/web")).len(), 1);
+    assert_eq!(names(&work.path("second/web")), names(&work.path("backups/web")));
+    // A disk that is not mounted gets no copies below it, and a run says so until it is there.
+    fs::rename(work.path("second/web"), work.path("away")).unwrap();
+    next_second();
+    let gone = run(&work, "--json run nightly --now full").json();
+    let runs = &gone["result"];
+    assert_eq!(steps(runs)[..2], ["full good", "copy failed"], "{gone:#}");
+    assert!(gone.to_string().contains("which is gone") && !work.path("second/web").exists(), "{gone:#}");
+    fs::rename(work.path("away"), work.path("second/web")).unwrap();
+    let back = result(&work, "run nightly --now copy");
+    assert_eq!(steps(&back), ["copy good"], "{back:#}");
+    assert_eq!(names(&work.path("second/web")).len(), 2);
+}
+
+/// A vault first, and a disk that is carried away behind it.
+#[test]
+fn a_job_copies_from_a_vault_into_a_folder() {
+    let work = world("to = ['vault:', 'second']\nfull = 'monthly 1 00:00'");
+    result(&work, "repository init vault: --ca Test-CA --recovery-file {code}");
+    fs::create_dir(work.path("second")).unwrap();
+    let first = result(&work, "run nightly");
+    assert_eq!(steps(&first), ["full good", "copy good"], "{first:#}");
+    work.issue("ca", "one");
+    next_second();
+    assert_eq!(steps(&result(&work, "run nightly --now logs")), ["logs good", "copy good"]);
+    assert_eq!(steps(&result(&work, "run nightly --now copy")), ["copy good"]);
+    let there = names(&work.path("second/web"));
+    let [full, logs] = there.as_slice() else { panic!("{there:?}") };
+    assert!(full.ends_with("Z-full") && logs.ends_with("Z-logs"), "{there:?}");
+    let verified = result(&work, &format!("verify {{second/web/{full}}} {{second/web/{logs}}}"));
+    assert_eq!(verified["content"]["certificates"], 1, "{verified:#}");
+}

@@ -1,0 +1,166 @@
+//! A second copy of a set, in another folder of sets: on another disk, or on one that is carried away.
+
+use std::path::{Path, PathBuf};
+
+use certadm_files::{Found, IoContext, Unfinished, durable, space, unfinished};
+
+use crate::attached;
+use crate::copy::{self, ReadBack};
+use crate::error::{Error, Result};
+use crate::folder::{self, FolderSet};
+use crate::hashes::Hashes;
+use crate::manifest::{self, CHANGED, FileEntry, Manifest};
+use crate::open::complete;
+use crate::progress::{Progress, Stage};
+use crate::reader::Set;
+use crate::readers::Readers;
+use crate::signing;
+use crate::stored::same_backup;
+use crate::writer::{open_to, refuse_occupied};
+
+/// A set that is in the other folder now.
+#[derive(Debug)]
+pub struct Second {
+    /// Its folder there.
+    pub path: PathBuf,
+    /// Whether it was written now. Otherwise it was there already, with all its files, each as long as its manifest says.
+    pub is_new: bool,
+    /// Its manifest.
+    pub manifest: Manifest,
+    /// What was attached to the set since its copy was made, and was brought to the copy now: paths in the set.
+    pub brought: Vec<String>,
+    /// What lies in the set and is no part of it. It was not copied.
+    pub left: Vec<PathBuf>,
+}
+
+/// Copies the set at `set`, with its manifest as it is, its signature and what is attached to it, into `dir`, the folder of other
+/// sets, under the name that its own folder has. Every file is compared with the manifest while it is read, and with what was read
+/// after it was written. A set that is there already under any name stays as it is.
+///
+/// # Errors
+/// [`Error::Incomplete`] for a set without a manifest; [`Error::TargetNotEmpty`] (0x80070091) when something else has its name
+/// there; [`Error::OtherThings`] when the copy there has something else attached to it; [`Error::Damaged`] when a file differs from
+/// its manifest; [`Error::NoSpace`]; [`Error::NoFolderOfSets`]; [`Error::File`], also where `dir` is not there.
+pub fn copy_into(set: &Path, dir: &Path, readers: Readers, progress: &mut dyn Progress) -> Result<Second> {
+    let set = complete(set)?;
+    let manifest = set.manifest.clone().ok_or_else(|| Error::Incomplete { path: set.path.clone() })?;
+    let dir = certadm_files::absolute(dir)?;
+    unfinished::remove_abandoned(&dir)?;
+    let own = FolderSet::of(set.path.clone(), &manifest);
+    let there = folder::list(&dir)?.with_all_files().sets.into_iter();
+    for there in there.filter(|there| own.as_ref().is_some_and(|own| same_backup(own, there))) {
+        let copy = Set::open(&there.path)?;
+        if copy.manifest.as_ref().is_some_and(|copy| copy.has_same_files(&manifest)) {
+            let brought = bring(&set.path, &there.path)?;
+            return Ok(Second { path: there.path, is_new: false, manifest, brought, left: set.strangers() });
+        }
+    }
+    let name = set.path.file_name().ok_or_else(|| Error::TargetNotEmpty { path: dir.clone() })?;
+    let target = dir.join(name);
+    write(&set, &manifest, &target, readers, progress)?;
+    Ok(Second { path: target, is_new: true, manifest, brought: Vec::new(), left: set.strangers() })
+}
+
+/// Writes all of the set aside, then the manifest, and then gives the folder its name (invariant 5).
+fn write(
+    set: &Set,
+    manifest: &Manifest,
+    target: &Path,
+    readers: Readers,
+    progress: &mut dyn Progress,
+) -> Result<()> {
+    refuse_occupied(target)?;
+    let attached = attached::files(&set.path)?;
+    let beside = attached.iter().map(|inside| Found::below(&set.path, inside).size());
+    let beside = beside.sum::<certadm_files::Result<u64>>()?;
+    let total = manifest.total_size().saturating_add(beside);
+    let dir = target.parent().unwrap_or(target);
+    if let Some(available) = space::available(dir)?.filter(|available| *available < total) {
+        return Err(Error::NoSpace { path: dir.to_owned(), needed: total, available });
+    }
+    let building = Unfinished::folder(target)?;
+    open_to(building.path(), readers)?;
+    let mut done = 0;
+    let mut folders = Vec::new();
+    for (entry, file) in set.entries() {
+        make_folders(building.path(), &entry.path, &mut folders)?;
+        let copy = building.path().join(&entry.path);
+        let len = entry.size;
+        store(entry, file, &copy, &mut |read| progress.at(Stage::Copy, done + read, total))?;
+        done += len;
+    }
+    for inside in &attached {
+        make_folders(building.path(), inside, &mut folders)?;
+        let content = Found::below(&set.path, inside).read(attached::MAX_BYTES)?;
+        durable::replace(&building.path().join(inside), &content)?;
+    }
+    folders.iter().try_for_each(|folder| durable::sync_dir(folder))?;
+    let signature = Found::below(&set.path, signing::FILE_NAME);
+    if signature.is_there() {
+        let signature = signature.read(signing::MAX_LEN)?;
+        durable::replace(&building.path().join(signing::FILE_NAME), &signature)?;
+    }
+    let found = Found::below(&set.path, manifest::FILE_NAME);
+    let bytes = found.read(manifest::MAX_LEN)?;
+    if Manifest::parse(&bytes).ok().as_ref() != Some(manifest) {
+        let detail = "it changed while the set was copied".to_owned();
+        return Err(Error::BadManifest { path: found.path().to_owned(), detail });
+    }
+    durable::replace(&building.path().join(manifest::FILE_NAME), &bytes)?;
+    refuse_occupied(target)?;
+    Ok(building.place()?)
+}
+
+/// Makes the folders on the way to a file of the set, and notes them.
+fn make_folders(root: &Path, inside: &str, made: &mut Vec<PathBuf>) -> Result<()> {
+    for (at, _) in inside.match_indices('/') {
+        let folder = root.join(&inside[..at]);
+        if !made.contains(&folder) {
+            durable::create_new_dir(&folder)?;
+            made.push(folder);
+        }
+    }
+    Ok(())
+}
+
+/// Copies one file. `told` hears how many of its bytes were read.
+fn store(entry: &FileEntry, file: &Found, copy: &Path, told: &mut dyn FnMut(u64)) -> Result<()> {
+    let mut reader = file.open_up_to(Some(entry.size))?;
+    let mut read = 0;
+    let mut stream = |buffer: &mut [u8]| -> Result<usize> {
+        let len = std::io::Read::read(&mut reader, buffer).during("read", file.path())?;
+        read += len as u64;
+        told(read.min(entry.size));
+        Ok(len)
+    };
+    let hashes: Hashes = copy::store(copy, ReadBack::System, Some(entry.size), entry.hashing(), &mut stream)?;
+    if entry.size == hashes.size && entry.has(&hashes) {
+        return Ok(());
+    }
+    let code = entry.role.code_of_damage(hashes.size < entry.size);
+    Err(Error::Damaged { path: file.path().to_owned(), detail: CHANGED.to_owned(), code })
+}
+
+/// Brings what was attached to a set after its copy was made.
+fn bring(set: &Path, copy: &Path) -> Result<Vec<String>> {
+    let mut brought = Vec::new();
+    let there = attached::files(copy)?;
+    for inside in attached::files(set)? {
+        let content = Found::below(set, &inside).read(attached::MAX_BYTES)?;
+        if there.contains(&inside) {
+            let is_same = Found::below(copy, &inside).read(attached::MAX_BYTES)? == content;
+            // The list is made anew whenever something is attached: it follows the files.
+            if is_same || (inside == attached::LIST && brought.is_empty()) {
+                continue;
+            }
+            if inside != attached::LIST {
+                return Err(Error::OtherThings { path: copy.join(inside) });
+            }
+        }
+        let target = copy.join(&inside);
+        durable::create_dir(target.parent().unwrap_or(copy))?;
+        durable::replace(&target, &content)?;
+        brought.push(inside);
+    }
+    Ok(brought)
+}
