@@ -11,6 +11,7 @@ mod ese;
 mod ese_ca;
 mod ese_data;
 mod ese_logs;
+mod fleet;
 mod growth;
 mod handshake;
 #[cfg(test)]
@@ -112,6 +113,7 @@ impl Bench {
         }
         rehearse::run_all(self)?;
         growth::run_all(self)?;
+        fleet::run_all(self)?;
         repo::run_all(self)?;
         repo_remote::run_all(self)?;
         let transfers = ["LOCAL", "VERIFY", "RESTORE", "INCR"];
