@@ -445,7 +445,7 @@ impl Diagnosis for Error {
             Self::Denied(_) => "change the request, or use a profile that allows it",
             Self::SerialTaken { .. } => "sign again with another one",
             Self::BadSerial { .. } | Self::UnknownSerial { .. } => {
-                "`certadm ca list certificates` shows the serial numbers"
+                "`certadm ca list --dir DIR certificates` shows the serial numbers"
             }
             Self::BadReason { .. } => {
                 "use a number or name of RFC 5280 5.3.1, such as keyCompromise or superseded"

@@ -21,9 +21,11 @@ _certadm() {
     mapfile -t COMPREPLY < <(
         CERTADM_COMPLETE=bash _CLAP_IFS=$'\n' _CLAP_COMPLETE_INDEX=$index certadm -- "${words[@]}" 2> /dev/null
     )
-    # What stands before the last colon is not replaced by bash.
-    local kept=
-    if [[ $COMP_WORDBREAKS == *:* && $current != [\"\']* && ${words[index]} == *:* ]]; then kept=${words[index]%"${words[index]##*:}"}; fi
+    # What stands before the last colon, or the last equals sign, is not replaced by bash: it breaks words there.
+    local kept= breaks=
+    if [[ $COMP_WORDBREAKS == *:* ]]; then breaks+=:; fi
+    if [[ $COMP_WORDBREAKS == *=* ]]; then breaks+==; fi
+    if [[ -n $breaks && $current != [\"\']* ]]; then kept=${words[index]%"${words[index]##*[$breaks]}"}; fi
     for i in "${!COMPREPLY[@]}"; do
         word=${COMPREPLY[i]#"$kept"}
         if [[ $current != [\"\']* ]]; then printf -v word '%q' "$word"; fi

@@ -126,21 +126,21 @@ impl Output {
     /// JSON and cannot get it is not told "good", nor is somebody whose result could not be written, such as to a full disk.
     pub(crate) fn finish(self, command: &str, ended: Ended) -> Exit {
         let exit = self.conclude(command, ended);
-        match lost() {
-            Some(error) if matches!(exit, Exit::Good | Exit::Finding) => {
-                tell(command, &Failure::from(failed_output(error)))
-            }
-            _ => exit,
-        }
+        let Some(error) = lost() else { return exit };
+        let untold = tell_as(command, UNTOLD, &Failure::from(failed_output(error)));
+        // What the command found may be worse than that nobody could read it.
+        if matches!(exit, Exit::Good | Exit::Finding) { untold } else { exit }
     }
 
     fn conclude(self, command: &str, ended: Ended) -> Exit {
         match (ended.said, ended.outcome) {
             (Said::Everything, Ok(done)) => done.exit,
-            (Said::Nothing, Ok(done)) => match self.say(command, &done) {
-                Ok(()) => done.exit,
-                Err(failure) => tell(command, &failure),
-            },
+            (Said::Nothing, Ok(done)) => {
+                if self.json {
+                    keep(print_object(command, done.exit, &done.result, None));
+                }
+                done.exit
+            }
             (Said::Rows(_), Ok(done)) => {
                 self.end_rows(&done.result, done.exit, None);
                 done.exit
@@ -161,11 +161,7 @@ impl Output {
     }
 
     fn object(self, command: &str, exit: Exit, result: &Value, error: Option<&Value>) -> Result<(), Failure> {
-        let (beginning, end) = (beginning(command), ending(exit, error));
-        let result = known_as::value(result);
-        let mut stdout = std::io::stdout().lock();
-        let written = writeln!(stdout, "{beginning}{result}{end}").and_then(|()| stdout.flush());
-        written.map_err(|error| failed_output(error).into())
+        print_object(command, exit, result, error).map_err(|error| failed_output(error).into())
     }
 
     /// The end of an object whose rows were printed as they came: what else the result has, and how the command ended. Answers
@@ -258,13 +254,21 @@ fn lost() -> Option<io::Error> {
 /// What JSON calls the command without a verb.
 pub(crate) const ALONE: &str = "certadm";
 
+/// What is said of a command that has done its work and could not write its result.
+const UNTOLD: &str = "has ended, and its result could not be written";
+
 /// Tells a failure to a person.
 fn tell(command: &str, failure: &Failure) -> Exit {
+    tell_as(command, "FAILED", failure)
+}
+
+/// The same, where other words than "FAILED" say what became of the command.
+fn tell_as(command: &str, what: &str, failure: &Failure) -> Exit {
     // With standard error gone there is nobody left to tell; the exit code still says it.
     let mut stderr = std::io::stderr().lock();
     let failed = match has_colours(&stderr) {
-        true => painted("FAILED", Tone::Bad),
-        false => "FAILED".to_owned(),
+        true => painted(what, Tone::Bad),
+        false => what.to_owned(),
     };
     // Without a verb the command is `certadm` alone.
     let verb = if command == ALONE { String::new() } else { format!(" {command}") };
@@ -281,6 +285,14 @@ pub(crate) fn path_text(path: &Path) -> String {
 /// A failure to write what the command prints.
 pub(crate) fn failed_output(source: std::io::Error) -> certadm_files::Error {
     certadm_files::Error::Io { action: "write", path: "standard output".into(), source }
+}
+
+/// Prints the object of a command.
+fn print_object(command: &str, exit: Exit, result: &Value, error: Option<&Value>) -> io::Result<()> {
+    let (beginning, end) = (beginning(command), ending(exit, error));
+    let result = known_as::value(result);
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "{beginning}{result}{end}").and_then(|()| stdout.flush())
 }
 
 /// The object of a command up to its result.

@@ -1,6 +1,7 @@
 //! Secrets come from a file, a descriptor or a prompt; never from the command line or the environment (invariant 10).
 
 use std::fs::File;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use certadm_ca::Passphrase;
@@ -148,8 +149,16 @@ pub(crate) enum Prompt<'a> {
 }
 
 /// Asks on the terminal, without showing what is typed.
-fn ask(text: &str) -> certadm_files::Result<String> {
-    rpassword::prompt_password(text).during("ask on", Path::new("the terminal"))
+///
+/// # Errors
+/// Usage where the input ends without an answer; [`certadm_files::Error::Io`].
+fn ask(text: &str) -> Result<String, Failure> {
+    match rpassword::prompt_password(text) {
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+            Err(Failure::usage("nothing was answered on the terminal", "start again, and type it"))
+        }
+        answer => Ok(answer.during("ask on", Path::new("the terminal"))?),
+    }
 }
 
 /// Another descriptor for what the caller has open, so that his own stays open: it goes on where that is. Where the system gives

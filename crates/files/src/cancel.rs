@@ -23,9 +23,30 @@ pub fn request(signal: usize) {
     REQUESTED.store(signal, Ordering::Relaxed);
 }
 
-/// The number of the signal that asked to stop; `None` when nothing did.
+/// How many parts of this process are to be ended whatever asks to stop.
+static HELD_OFF: AtomicUsize = AtomicUsize::new(0);
+
+/// The number of the signal that asked to stop; `None` when nothing did, or while a stop is held off.
 pub fn requested() -> Option<usize> {
-    Some(REQUESTED.load(Ordering::Relaxed)).filter(|signal| *signal != 0)
+    let signal = Some(REQUESTED.load(Ordering::Relaxed)).filter(|signal| *signal != 0);
+    signal.filter(|_| HELD_OFF.load(Ordering::Relaxed) == 0)
+}
+
+/// Holds a stop off for as long as this lives: what is under way is short, and half of it would be worse than the wait.
+#[derive(Debug)]
+pub struct HeldOff(());
+
+/// Holds a stop off.
+#[must_use]
+pub fn hold_off() -> HeldOff {
+    HELD_OFF.fetch_add(1, Ordering::Relaxed);
+    HeldOff(())
+}
+
+impl Drop for HeldOff {
+    fn drop(&mut self) {
+        HELD_OFF.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Whether this process ignores a signal, as whoever started it wanted: a shell without job control has every command behind `&`

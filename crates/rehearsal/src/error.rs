@@ -55,6 +55,14 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// A folder has no evidence in it, or is not there.
+    #[error("there is no evidence of a rehearsal in {path}", path = path.display())]
+    NoEvidence {
+        /// The folder.
+        path: PathBuf,
+        /// A folder in it that has some.
+        below: Option<PathBuf>,
+    },
     /// Another rehearsal writes its evidence there.
     #[error("another rehearsal writes to {path}", path = path.display())]
     Busy {
@@ -114,7 +122,10 @@ impl Diagnosis for Error {
     fn hresult(&self) -> Hresult {
         match self {
             Self::NoRoom { .. } => Hresult::ERROR_DISK_FULL,
-            Self::NoSet { .. } | Self::ALiveCa { .. } | Self::TooManySets { .. } => Hresult::ERROR_DIRECTORY,
+            Self::NoSet { .. }
+            | Self::ALiveCa { .. }
+            | Self::TooManySets { .. }
+            | Self::NoEvidence { .. } => Hresult::ERROR_DIRECTORY,
             Self::Evidence { .. } => Hresult::ERROR_INVALID_DATA,
             Self::Busy { .. } => Hresult::ERROR_SHARING_VIOLATION,
             Self::Internal(_) => Hresult::ERROR_INTERNAL_ERROR,
@@ -125,9 +136,11 @@ impl Diagnosis for Error {
     fn class(&self) -> Class {
         match self {
             Self::ALiveCa { .. } => Class::Usage,
-            Self::NoRoom { .. } | Self::NoSet { .. } | Self::TooManySets { .. } | Self::Busy { .. } => {
-                Class::Refused
-            }
+            Self::NoRoom { .. }
+            | Self::NoSet { .. }
+            | Self::TooManySets { .. }
+            | Self::NoEvidence { .. }
+            | Self::Busy { .. } => Class::Refused,
             Self::Evidence { .. } => Class::Damaged,
             Self::Internal(_) => Class::Internal,
             _ => self.inner().map_or(Class::Internal, Diagnosis::class),
@@ -142,6 +155,12 @@ impl Diagnosis for Error {
                 "name the sets themselves, or remove old ones: `certadm prune` says which may go"
             }
             Self::ALiveCa { .. } => "name a backup set; a rehearsal never touches the CA itself",
+            Self::NoEvidence { below: Some(below), .. } => {
+                return Cow::Owned(format!("name the folder that has some, such as {}", below.display()));
+            }
+            Self::NoEvidence { .. } => {
+                "name the folder that --evidence of the rehearsals named, or that of a job's CA, such as evidence/CA in its folder of records"
+            }
             Self::Evidence { .. } => "restore the file from where copies of the evidence are kept",
             Self::Busy { .. } => "wait until it has ended",
             Self::Internal(_) => "report this, with the command that led to it",

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use certadm_rules::names::{is_safe_component, sanitize};
+use certadm_rules::names::{folder_name, is_safe_component, sanitize};
 use time::macros::format_description;
 use time::{OffsetDateTime, PrimitiveDateTime};
 
@@ -96,7 +96,7 @@ pub(crate) fn folder_of(ca: &str) -> std::result::Result<String, String> {
 fn plain_folder_of(ca: &str) -> std::result::Result<String, String> {
     // A name that is sanitized already stays as it is.
     let is_sanitized = certadm_rules::names::unsanitize(ca) != ca;
-    let name = if is_sanitized { ca.to_owned() } else { sanitize(ca) };
+    let name = folder_name(&if is_sanitized { ca.to_owned() } else { sanitize(ca) });
     match is_safe_component(&name) && !name.starts_with('.') {
         true => Ok(name),
         false => Err(format!("{ca:?} can be no CA's name")),

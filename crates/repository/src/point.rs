@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use certadm_rules::hex;
+use certadm_rules::names::folder_name;
 use certadm_set::Manifest;
 use certadm_set::manifest::SetKind;
 use certadm_set::stored::{Stored, age, chain, newest_first};
@@ -296,7 +297,7 @@ pub(crate) fn continued(points: &[Point], manifest: &Manifest, time: i64) -> Res
 /// # Errors
 /// [`Error::OtherCa`].
 pub(crate) fn refuse_other_ca(address: &str, ca: &str, of_set: &str) -> Result<()> {
-    match ca == of_set {
+    match ca == folder_name(of_set) {
         true => Ok(()),
         false => Err(Error::OtherCa { place: address.to_owned(), ca: of_set.to_owned() }),
     }

@@ -86,6 +86,16 @@ impl Vault {
         Error::Storage { place: self.place(), source }
     }
 
+    /// Looks whether the storage answers and the CA can have a repository in it, before a key is made.
+    ///
+    /// # Errors
+    /// [`Error::Address`] for a name that can be no CA's, [`Error::Storage`].
+    pub fn look(&self, ca: &str) -> Result<()> {
+        let folder = self.folder_of(ca)?;
+        self.numbers(generation::split(&folder).0)?;
+        Ok(())
+    }
+
     /// Whether a password opens the newest repository of a CA, or the one that [`Vault::create`] would have made.
     ///
     /// # Errors

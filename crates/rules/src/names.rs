@@ -31,6 +31,24 @@ pub fn sanitize(common_name: &str) -> String {
     sanitized
 }
 
+/// The folder of a CA with this sanitized name, on any system: Windows drops a dot at the end of a name, so that one is written as an
+/// escape, too.
+///
+/// ```
+/// use certadm_rules::names::{folder_name, unsanitize};
+///
+/// assert_eq!(folder_name("Example Inc."), "Example Inc!002e");
+/// assert_eq!(unsanitize("Example Inc!002e"), "Example Inc.");
+/// assert_eq!(folder_name("Example CA"), "Example CA");
+/// ```
+#[must_use]
+pub fn folder_name(sanitized: &str) -> String {
+    match sanitized.strip_suffix('.') {
+        Some(before) => format!("{before}!{:04x}", u16::from(b'.')),
+        None => sanitized.to_owned(),
+    }
+}
+
 /// The name that was sanitized, for people to read. What is no escape stays as it is, so any text may be given.
 ///
 /// ```

@@ -469,7 +469,7 @@ impl Diagnosis for Error {
                 "do not trust this server; nothing was stored"
             }
             Self::Combination { code, .. } if *code == Hresult::HR_NO_FULL_RESTORE => {
-                "name the full set first: --from FULL --from LOGS"
+                "name the full set before the log sets"
             }
             Self::Combination { .. } => "bring the full set and every log set after it, of one CA",
             Self::NotReachable { .. } => {

@@ -32,7 +32,7 @@ const DESCRIPTION: &str = "certadm takes online backups of Windows Certificate S
      authority, verifies them, restores them, and rehearses the restore.";
 
 /// What an installed command may weigh: what it weighs now, and a little. The goal is 16 MiB.
-const LARGEST: u64 = 41 * 512 * 1024;
+const LARGEST: u64 = 43 * 512 * 1024;
 
 /// Makes everything, and once more from a clone of the last commit in another folder: the files have to be equal.
 pub(crate) fn twice(workspace: &Workspace) -> Result<()> {

@@ -106,6 +106,11 @@ fn bash_gets_addresses_with_colons_and_blanks() {
     let after = ["certadm", "verify", "vault", ":", "latest", "--allowed-s"];
     let option = in_bash(&work, "certadm verify vault:latest --allowed-s", &after).unwrap();
     assert_eq!(option, ["--allowed-signers"]);
+    // It takes an equals sign for one, too.
+    let value = ["certadm", "backup", "--type", "=", "l"];
+    assert_eq!(in_bash(&work, "certadm backup --type=l", &value).unwrap(), ["logs"]);
+    let address = ["certadm", "backup", "--to", "=", "vault", ":", "T"];
+    assert_eq!(in_bash(&work, "certadm backup --to=vault:T", &address).unwrap()[0], "Test-CA");
     // A name with a blank.
     std::fs::create_dir(work.path("a place")).unwrap();
     let place = in_bash(&work, "certadm verify a\\ p", &["certadm", "verify", "a\\ p"]).unwrap();

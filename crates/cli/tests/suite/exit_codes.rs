@@ -185,8 +185,17 @@ fn a_result_that_cannot_be_written_is_told() {
         );
     }
     // Whoever reads as much as he wants and goes is no failure.
-    let gone = command(&work.path(""), "list {set}").stdout(closed_pipe()).output().unwrap();
-    assert_eq!(Run::from(gone).code, 0);
+    for line in ["list {set}", "--json list {set}", "--json backup --dir {ca} --to {another}"] {
+        let gone = command(&work.path(""), line).stdout(closed_pipe()).output().unwrap();
+        assert_eq!(Run::from(gone).code, 0, "{line}");
+    }
+    // Damage stays what it is, whether anybody can read of it or not.
+    work.flip("set/DataBase/certbkxp.dat");
+    for line in ["verify {set}", "--json verify {set}"] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let run = Run::from(command(&work.path(""), line).stdout(Stdio::from(full)).output().unwrap());
+        assert!(run.code == 5 && run.stderr.contains("its result could not be written"), "{line}: {run:?}");
+    }
 }
 
 fn closed_pipe() -> Stdio {

@@ -97,7 +97,10 @@ fn the_exit_code_tells_exceptions_from_failures() {
         "{run:?}"
     );
     assert_eq!(work.run("rehearse history {evidence}").code, 5);
-    assert_eq!(work.run("rehearse history {scratch}").code, 5, "a folder without evidence");
+    assert_eq!(work.run("rehearse history {scratch}").code, 3, "a folder without evidence");
+    assert_eq!(work.run("rehearse history {absent}").code, 3);
+    let around = work.run("rehearse history .");
+    assert!(around.code == 3 && around.stderr.contains("such as ./evidence"), "{around:?}");
     assert_eq!(count(&work.path("scratch")), 0);
 }
 

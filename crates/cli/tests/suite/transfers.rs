@@ -103,3 +103,35 @@ fn what_was_done_is_told_beside_the_error() {
         }
     }
 }
+
+/// Windows drops a dot at the end of a folder's name, and many a company's name ends with one.
+#[test]
+fn a_ca_whose_name_ends_with_a_dot_has_a_repository_and_a_job() {
+    let work = crate::jobs::world("to = 'vault:'\nfull = 'monthly 1 00:00'\nverify = 'monthly 1 00:00'");
+    work.run("ca init --dir {dotted} --name Example-Inc. --passphrase-file {pass}").good();
+    let configuration = fs::read_to_string(work.path("certadm.toml")).unwrap();
+    fs::write(work.path("certadm.toml"), configuration.replace("dir = 'ca'", "dir = 'dotted'")).unwrap();
+    crate::jobs::result(&work, "repository init vault: --ca Example-Inc. --recovery-file {code}");
+    assert!(work.path("vault/Example-Inc!002e/config").exists());
+    crate::jobs::result(&work, "backup --dir {dotted} --to vault:");
+    crate::jobs::next_second();
+    let ran = crate::jobs::result(&work, "run nightly --now full");
+    assert_eq!(crate::jobs::steps(&ran)[0], "full good", "{ran:#}");
+    for address in ["vault:Example-Inc.", "vault:Example-Inc.!002e", "vault:Example-Inc!002e/latest"] {
+        let ran = crate::jobs::run(&work, &format!("verify {address}"));
+        let expected = if address.contains(".!") { 3 } else { 0 };
+        assert_eq!(ran.code, expected, "{address}: {ran:?}");
+    }
+    let checked = crate::jobs::run(&work, "config check");
+    assert_eq!(checked.code, 0, "{checked:?}");
+}
+
+/// A recovery code is made when the repository can be made, and not before.
+#[test]
+fn what_is_refused_leaves_no_recovery_code() {
+    let work = world();
+    for line in ["repository init vault: --ca .hidden", "repository init other: --ca Test-CA"] {
+        let refused = run(&work, &format!("{line} --recovery-file {{code}}"));
+        assert!(refused.code != 0 && !work.path("code").exists(), "{line}: {refused:?}");
+    }
+}

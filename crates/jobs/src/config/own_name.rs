@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use certadm_rules::names::sanitize;
+use certadm_rules::names::{folder_name, sanitize};
 
 use super::Name;
 
-/// The name of a CA of its own, sanitized. A folder is asked for it when somebody needs the name, and not before: one that hangs must
+/// The name of a CA of its own, sanitized, as vaults have it. A folder is asked for it when somebody needs the name, and not before: one that hangs must
 /// keep nobody from reading the configuration.
 #[derive(Clone, Debug)]
 pub(super) struct OwnName {
@@ -23,9 +23,9 @@ pub(super) struct OwnName {
 impl OwnName {
     /// That of a CA whose section has the name `section` and says `name`; `folder` is the CA's, where it is on this machine.
     pub(super) fn of(section: &Name, name: Option<&str>, folder: Option<&Path>) -> Self {
-        let otherwise = sanitize(section.as_str());
+        let otherwise = folder_name(&sanitize(section.as_str()));
         let (given, folder) = match (name, folder) {
-            (Some(own), _) => (Some(sanitize(own)), PathBuf::new()),
+            (Some(own), _) => (Some(folder_name(&sanitize(own))), PathBuf::new()),
             (None, Some(folder)) => (None, folder.to_owned()),
             (None, None) => (Some(otherwise.clone()), PathBuf::new()),
         };
@@ -53,7 +53,7 @@ impl OwnName {
     /// The name of a CA of ours: that of its database. A lost CA tells none, so that `name` has to.
     fn look(&self) -> Option<String> {
         let database = certadm_store::Folder::new(&self.folder).database_path().ok()?;
-        Some(database.file_stem()?.to_str()?.to_owned())
+        Some(folder_name(database.file_stem()?.to_str()?))
     }
 }
 

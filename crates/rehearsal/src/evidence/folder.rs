@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use certadm_files::{Access, Found, IoContext, durable};
+use certadm_files::{Access, Found, IoContext, durable, found};
 
 use super::page::page;
 use super::record::{Evidence, Link, MAX_LEN, sha256};
@@ -14,6 +14,8 @@ use crate::wishes::{CountedBefore, Previous};
 /// Locked while a file is added.
 const LOCK: &str = "evidence.lock";
 const ENDING: &str = "json";
+/// So many entries of a folder are looked at for others to name.
+const MOST_LOOKED_AT: usize = 1000;
 /// All files of a folder together, in bytes: ten years of nights are less than half of it. They are all held in memory.
 const MAX_TOTAL: u64 = 256 << 20;
 
@@ -62,6 +64,19 @@ impl Folder {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The first folder in it with files that could be evidence: a job keeps that of each CA in a folder of its own.
+    pub(super) fn first_below(&self) -> Option<PathBuf> {
+        let entries = |dir: &Path| fs::read_dir(dir).into_iter().flatten().take(MOST_LOOKED_AT).flatten();
+        // Their names are the moments at which the rehearsals began.
+        let is_named_so = |path: PathBuf| {
+            let begins = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"2"));
+            begins && path.extension().is_some_and(|ending| ending == ENDING)
+        };
+        let has_some =
+            |dir: &PathBuf| found::is_folder(dir) && entries(dir).any(|entry| is_named_so(entry.path()));
+        entries(&self.path).map(|entry| entry.path()).filter(has_some).min()
     }
 
     /// Reads every file of evidence in it.

@@ -46,12 +46,12 @@ impl History {
     /// Reads a folder. A span without proof longer than `every` is a gap; without it there are none.
     ///
     /// # Errors
-    /// [`Error::File`] when the folder cannot be listed, [`Error::Evidence`] when there is no evidence in it.
+    /// [`Error::File`] when the folder cannot be listed, [`Error::NoEvidence`] when there is none in it.
     pub fn of(folder: &Folder, every: Option<Duration>, now: FileTime) -> Result<Self> {
         let content = folder.read()?;
         if content.kept.is_empty() && content.broken.is_empty() {
-            let reason = "there is no file of evidence in it".to_owned();
-            return Err(Error::Evidence { path: folder.path().to_owned(), reason });
+            let path = folder.path().to_owned();
+            return Err(Error::NoEvidence { below: folder.first_below(), path });
         }
         let broken = content.broken.into_iter();
         let mut breaks: Vec<Break> = broken

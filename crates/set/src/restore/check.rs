@@ -42,7 +42,7 @@ impl Plan {
         }
         let chain = self.combined.check()?;
         let checked = self.examine(&self.combined.image, &chain, progress)?;
-        Ok(Checked { warnings: self.check_dynamic(self.there()), ..checked })
+        Ok(Checked { warnings: self.check_dynamic(self.there())?, ..checked })
     }
 
     /// Checks what lies in the staging folder. What was taken over and not copied is read to its end beside SQLite's check, flushed,

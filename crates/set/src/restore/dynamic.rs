@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use certadm_ca::MAX_CRL;
-use certadm_files::{Found, durable, space};
+use certadm_files::{Found, cancel, durable, space};
 use certadm_rules::diagnosis::chain_of;
 use certadm_rules::names::same_ignoring_case;
 
@@ -40,21 +40,27 @@ struct Chosen<'a> {
 
 impl Plan {
     /// Compares the dynamic files that a restore would put back with their manifests, and tells which it would leave out, and why.
-    pub(super) fn check_dynamic(&self, there: &Path) -> Vec<String> {
+    ///
+    /// # Errors
+    /// When it is stopped: that says nothing about a file.
+    pub(super) fn check_dynamic(&self, there: &Path) -> Result<Vec<String>> {
         let needed = self.bytes_to_copy(there).unwrap_or(self.bytes);
         let Chosen { files, mut warnings } = choose(self, there, needed);
         for file in files {
             let (announced, hashing) = self.announced(file);
             let compared =
                 hash_file(file, announced, hashing, |_| ()).and_then(|hashes| self.compare(file, &hashes));
+            cancel::check()?;
             warnings.extend(compared.err().map(|error| left_out(file, &chain_of(&error))));
         }
-        warnings
+        Ok(warnings)
     }
 }
 
-/// Copies the dynamic files into the CA's folder. What could not be put there is told as a warning.
+/// Copies the dynamic files into the CA's folder. What could not be put there is told as a warning. The CA is back by then, so a signal
+/// to stop does not leave it without its CRL.
 pub(super) fn put_back(plan: &Plan, staging: &Staging) -> Vec<String> {
+    let _held_off = cancel::hold_off();
     let Chosen { files, mut warnings } = choose(plan, plan.folder.path(), 0);
     for file in files {
         let Some(name) = file.file_name() else { continue };

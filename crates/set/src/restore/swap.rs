@@ -215,12 +215,7 @@ pub struct Abandoned {
 /// [`Error::NothingToAbandon`] when no restore waits; [`Error::CannotAbandon`] when the files there were not put there by
 /// [`Plan::execute`]; 0x80070420 while the CA runs; [`Error::File`].
 pub fn abandon(folder: &Folder) -> Result<Abandoned> {
-    match fs::metadata(folder.path()).during("look at", folder.path()) {
-        Err(error) if error.is_not_found() => {
-            return Err(Error::NothingToAbandon { folder: folder.path().to_owned() });
-        }
-        other => other.map(drop)?,
-    }
+    fs::metadata(folder.path()).during("look at", folder.path())?;
     let _down = locks::own(folder)?;
     let _alone = locks::replace_database(folder)?;
     let waiting = record::read(folder)?.filter(|record| !record.database_recovered);

@@ -123,6 +123,8 @@ fn answer(
     }
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line).map_err(|_| nobody())?;
+    let nobody =
+        || Failure::usage(format!("{option} is missing, and was not answered"), format!("give {option}"));
     match (line.trim(), usual) {
         ("", Some(usual)) => Ok(usual.to_owned()),
         ("", None) => Err(nobody()),

@@ -37,13 +37,14 @@ impl CodeArgs {
     }
 
     /// Makes a code, gives it to a person, and then does with it what it is for. When that fails and the code opens nothing, its file
-    /// goes. Where `opens` cannot rule that out, it stays: the code may be the only one by then.
+    /// goes. Where `opens` cannot rule that out, it stays: the code may be the only one by then. `repository` is the address.
     ///
     /// # Errors
     /// When the code cannot be written or was not written down; those of `work`.
     pub(super) fn with_code<T>(
         &self,
         output: Output,
+        repository: &str,
         work: impl FnOnce(&Zeroizing<String>) -> certadm_repository::Result<T>,
         opens: impl FnOnce(&Secret) -> certadm_repository::Result<bool>,
     ) -> Result<T, Failure> {
@@ -67,7 +68,7 @@ impl CodeArgs {
             Failure {
                 message: format!("{}; {kept} may open the repository already", error.message),
                 remedy: format!(
-                    "keep that code; `certadm repository key list` says which keys there are; then: {}",
+                    "keep that code; `certadm repository key list '{repository}'` says which keys there are; then: {}",
                     error.remedy
                 ),
                 ..error

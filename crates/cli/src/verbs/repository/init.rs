@@ -42,6 +42,8 @@ pub(super) fn run(args: &InitArgs, output: Output) -> Result<Done, Failure> {
     };
     args.code.refuse_nowhere(output)?;
     let vault = places::vault(&address.vault)?;
+    // Otherwise there would be a code that opens nothing.
+    vault.look(&ca)?;
     let host = own_host_name();
     let label = Label { host: &host, user: "recovery code" };
     let make = |code: &Zeroizing<String>| match (args.next, args.reuse_key) {
@@ -49,7 +51,9 @@ pub(super) fn run(args: &InitArgs, output: Output) -> Result<Done, Failure> {
         (_, true) => vault.create_under_known_key(&ca, code, label),
         _ => vault.create(&ca, code, label),
     };
-    let repository = args.code.with_code(output, make, |code| vault.is_opened_by(&ca, code))?;
+    let repository = args
+        .code
+        .with_code(output, &format!("{}:{ca}", address.vault), make, |code| vault.is_opened_by(&ca, code))?;
     output.line(format!("Made the repository {} in {}.", repository.address(), vault.place()));
     if let Some(file) = vault.key_file(repository.name()) {
         output.line(format!(

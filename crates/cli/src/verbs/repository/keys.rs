@@ -119,7 +119,7 @@ impl NewKey {
             let origin = self.code.recovery_file.clone().unwrap_or_else(|| "the recovery code".into());
             work(&Secret::from_password(code, &origin), label("recovery code"))
         };
-        self.code.with_code(output, work, |code| repository.is_opened_by(code))
+        self.code.with_code(output, &repository.address(), work, |code| repository.is_opened_by(code))
     }
 }
 
