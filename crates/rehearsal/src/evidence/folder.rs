@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use certadm_files::{Access, Found, IoContext, durable};
+use certadm_rules::diagnosis::chain_of;
 
 use super::page::page;
 use super::record::{Evidence, Link, MAX_LEN, sha256};
@@ -99,7 +100,7 @@ impl Folder {
             match read {
                 Ok(kept) => content.kept.push(kept),
                 Err(Error::Evidence { reason, .. }) => content.broken.push((name, reason)),
-                Err(error) => content.broken.push((name, error.to_string())),
+                Err(error) => content.broken.push((name, chain_of(&error))),
             }
         }
         content

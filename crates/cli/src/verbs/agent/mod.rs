@@ -30,6 +30,7 @@ use certadm_jobs::place::moment;
 use certadm_jobs::run::system_clock;
 use certadm_jobs::{Config, children, config, local_zone};
 use certadm_rules::Hresult;
+use certadm_rules::diagnosis::chain_of;
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -161,7 +162,10 @@ fn work(args: &AgentArgs, output: Output) -> Result<Done, Failure> {
         Ok(lock) => lock,
         // Who is told of alarms has to hear of it, and it may pass.
         Err(error) => {
-            warn(output, &format!("no run begins, because the records cannot be written: {error}"));
+            warn(
+                output,
+                &format!("no run begins, because the records cannot be written: {}", chain_of(&error)),
+            );
             None
         }
     };
@@ -330,7 +334,7 @@ impl Agent {
                     tell_not_kept(self.output, &error);
                 }
             }
-            Err(error) => tracing::debug!(%error, "the records still cannot be written"),
+            Err(error) => tracing::debug!(error = %chain_of(&error), "the records still cannot be written"),
         }
         true
     }
@@ -355,7 +359,7 @@ impl Agent {
                 true
             }
             Err(error) => {
-                self.warn(&format!("the changed configuration is left out: {error}"));
+                self.warn(&format!("the changed configuration is left out: {}", chain_of(&error)));
                 false
             }
         }
@@ -471,8 +475,11 @@ impl Agent {
     }
 }
 
-fn tell_not_kept(output: Output, error: &dyn std::fmt::Display) {
-    warn(output, &format!("runs read the configuration itself, because no copy can be kept: {error}"));
+fn tell_not_kept(output: Output, error: &dyn std::error::Error) {
+    warn(
+        output,
+        &format!("runs read the configuration itself, because no copy can be kept: {}", chain_of(error)),
+    );
 }
 
 /// By what it is seen that a file has changed: who may change it decides whether it can be read.
