@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use certadm_files::{Access, Found, IoContext, durable};
+use certadm_files::{Access, Found, IoContext, durable, lock};
 use certadm_rules::diagnosis::chain_of;
 
 use super::page::page;
@@ -139,9 +139,7 @@ impl Folder {
 
     fn lock(&self) -> Result<File> {
         let path = self.path.join(LOCK);
-        let lock = durable::open_or_create(&path)?;
-        lock.try_lock().map_err(|_| Error::Busy { path: self.path.clone() })?;
-        Ok(lock)
+        lock::try_lock(&path)?.ok_or_else(|| Error::Busy { path: self.path.clone() })
     }
 
     /// `2026-11-27T065500Z.json`, with a number where two rehearsals began in one second.

@@ -15,7 +15,7 @@ mod service;
 mod trouble;
 
 use std::ffi::OsStr;
-use std::fs::{File, Permissions, TryLockError};
+use std::fs::{File, Permissions};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
@@ -24,11 +24,11 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use certadm_files::{cancel, durable};
+use certadm_files::cancel;
 use certadm_jobs::agent::{Agenda, Pair, attempts_of};
 use certadm_jobs::place::moment;
 use certadm_jobs::run::system_clock;
-use certadm_jobs::{Config, children, config, local_zone};
+use certadm_jobs::{Config, children, config, local_zone, lock};
 use certadm_rules::Hresult;
 use certadm_rules::diagnosis::chain_of;
 use clap::Args;
@@ -157,7 +157,7 @@ pub(crate) fn run(args: AgentArgs, output: Output) -> Result<Done, Failure> {
 
 fn work(args: &AgentArgs, output: Output) -> Result<Done, Failure> {
     let config = args.config()?;
-    let lock = match lock(&config) {
+    let lock = match lock::of_agent(&config.state, lock::PROBES) {
         Ok(None) => return Err(another(&config)),
         Ok(lock) => lock,
         // Who is told of alarms has to hear of it, and it may pass.
@@ -191,18 +191,6 @@ fn work(args: &AgentArgs, output: Output) -> Result<Done, Failure> {
     output.line("The agent has stopped.");
     // It was asked to stop, and did.
     Ok(Done { exit: Exit::Good, result: json!({ "runs": agent.runs, "failed": agent.failed }) })
-}
-
-/// One agent a folder of records: the lock of it, or nothing where another agent has it.
-fn lock(config: &Config) -> Result<Option<File>, certadm_files::Error> {
-    durable::create_dir(&config.state)?;
-    let path = config.state.join(certadm_jobs::lock::OF_AGENT);
-    let file = durable::open_or_create(&path)?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(source)) => Err(certadm_files::Error::Io { action: "lock", path, source }),
-    }
 }
 
 fn another(config: &Config) -> Failure {
@@ -253,6 +241,8 @@ struct Agent {
     /// What shows other agents that this one works with the records; nothing while these cannot be written.
     lock: Option<File>,
     tried: Instant,
+    /// Since when somebody else has that lock, while it is not known whether he is an agent.
+    taken: Option<Instant>,
     /// Why the page is not shown.
     page_trouble: String,
 }
@@ -285,6 +275,7 @@ impl Agent {
             said,
             lock,
             tried: Instant::now(),
+            taken: None,
             page_trouble: String::new(),
         })
     }
@@ -320,12 +311,15 @@ impl Agent {
 
     /// Tries again to get the lock that could not be had at the start. False when another agent has it.
     fn take_lock(&mut self) -> bool {
-        if self.lock.is_some() || self.tried.elapsed() < RETRY {
+        if self.lock.is_some() || self.taken.is_none() && self.tried.elapsed() < RETRY {
             return true;
         }
         self.tried = Instant::now();
-        match lock(&self.config) {
-            Ok(None) => return false,
+        let got = lock::of_agent(&self.config.state, Duration::ZERO);
+        self.taken = matches!(got, Ok(None)).then(|| self.taken.unwrap_or(self.tried));
+        match got {
+            // Who only asks whether there is an agent has it for a moment.
+            Ok(None) => return self.taken.is_some_and(|taken| taken.elapsed() < lock::PROBES),
             Ok(lock) => {
                 self.lock = lock;
                 self.judged = None;
