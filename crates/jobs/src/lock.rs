@@ -1,6 +1,6 @@
-//! One run a CA at a time, and one agent a folder of records. The lock of a CA is held by the run and, through an inherited descriptor, by the command that it has
-//! started: when a run is killed, its command still holds it until it ends. Not on Windows, where a lock is its process's alone
-//! (`children.rs`).
+//! One run a CA at a time, and one agent a folder of records. The lock of a CA is held by the run and, through an inherited
+//! descriptor, by the command that it has started: when a run is killed, its command still holds it until it ends. Not on
+//! Windows, where a lock is its process's alone (`children.rs`).
 
 use std::fs::File;
 use std::path::Path;
