@@ -22,11 +22,11 @@ const GLANCE: Duration = Duration::from_millis(20);
 /// No file with an address is longer than this, in bytes.
 const MAX_ADDRESS: u64 = 8192;
 
-/// A way of somebody.
+/// One way by which somebody is told.
 pub(crate) struct Way<'a> {
     /// By what it is known who has heard of an alarm.
     pub(crate) who: String,
-    /// By what it is known who does not answer: all addresses of mail have one server.
+    /// Its door, by which it is known who does not answer: all addresses of mail have one server.
     pub(crate) door: String,
     how: How<'a>,
 }
