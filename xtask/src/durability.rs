@@ -24,6 +24,7 @@ const RULES: [Rule; 2] = [
             "File::create_new(",
             ".create_new(",
             ".create(true)",
+            "fs::write(",
             "fs::create_dir(",
             "fs::create_dir_all(",
             "fs::rename(",
@@ -115,6 +116,7 @@ mod tests {
         let [writing, opening] = &RULES;
         assert_eq!(calls(text, writing.calls), [(2, "fs::rename(")]);
         assert!(calls("durable::rename(x, y);", writing.calls).is_empty());
+        assert_eq!(calls("std::fs::write(&path, text)?;", writing.calls), [(1, "fs::write(")]);
         assert_eq!(calls("let a = std::fs::File::open(x);", opening.calls), [(1, "File::open(")]);
         assert!(calls("let a = LogFile::open(x);", opening.calls).is_empty());
         assert!(

@@ -19,6 +19,7 @@ mod licences;
 mod loader;
 mod lockfiles;
 mod package;
+mod places;
 mod prereleases;
 mod process;
 mod setup;

@@ -10,7 +10,7 @@ use crate::journal::Outcome;
 use crate::process::{self, Beside};
 use crate::setup::Installed;
 use crate::workspace::Workspace;
-use crate::{circles, citations, counts, durability, lockfiles, prereleases};
+use crate::{circles, citations, counts, durability, lockfiles, places, prereleases};
 
 /// The `#[ignore]`d tests that are run elsewhere, as libtest finds them: those under Wine are a step of their own, and one repeats a
 /// case by hand.
@@ -54,6 +54,7 @@ pub(crate) fn lint(workspace: &Workspace) -> Result<()> {
     durability::check(workspace)?;
     circles::check(workspace)?;
     citations::check(workspace)?;
+    places::check(workspace)?;
     prereleases::check(workspace)?;
     workspace.run_cargo(&["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"])
 }

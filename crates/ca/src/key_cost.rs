@@ -16,11 +16,11 @@ const MOST_PASSES: u16 = 16;
 pub(crate) enum Refused {
     /// It would take too long or too much memory. Another program may take that.
     Costly(String),
-    /// Parameters that are none, on which the library ends the process.
+    /// Invalid parameters, on which the library ends the process.
     Impossible(&'static str),
 }
 
-/// Refuses what takes too long or too much memory, and parameters that are none.
+/// Refuses what takes too long or too much memory, and invalid parameters.
 ///
 /// # Errors
 /// [`Refused`].
@@ -29,7 +29,7 @@ pub(crate) fn check(scheme: &EncryptionScheme) -> Result<(), Refused> {
         Some(Kdf::Pbkdf2(pbkdf2)) => match pbkdf2.iteration_count {
             0 => Err(Refused::Impossible("its passphrase is used in no round")),
             rounds if MOST_ROUNDS < rounds => Err(Refused::Costly(format!(
-                "its passphrase is used in {rounds} rounds, and {MOST_ROUNDS} are the most"
+                "its passphrase is used in {rounds} rounds; at most {MOST_ROUNDS} are accepted"
             ))),
             _ => Ok(()),
         },
@@ -42,12 +42,12 @@ pub(crate) fn check(scheme: &EncryptionScheme) -> Result<(), Refused> {
 fn check_scrypt(scrypt: &ScryptParams) -> Result<(), Refused> {
     let (cost, size, passes) = (scrypt.cost_parameter, scrypt.block_size, scrypt.parallelization);
     if !cost.is_power_of_two() || cost < 2 || size == 0 || passes == 0 {
-        return Err(Refused::Impossible("its parameters of scrypt are none"));
+        return Err(Refused::Impossible("its parameters for scrypt are invalid"));
     }
     let memory = cost.saturating_mul(128 * u64::from(size));
     if MOST_MEMORY < memory || MOST_PASSES < passes {
         return Err(Refused::Costly(format!(
-            "scrypt would take {memory} bytes {passes} times, and {MOST_MEMORY} bytes {MOST_PASSES} times are the most"
+            "scrypt would take {memory} bytes {passes} times; at most {MOST_MEMORY} bytes and {MOST_PASSES} times are accepted"
         )));
     }
     Ok(())

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use certadm_rules::diagnosis::chain_of;
 use certadm_rules::finding::Finding;
 use certadm_rules::flags::{Control, DEFAULT_READ_BUFFER, MIN_READ_BUFFER, Origin};
 use certadm_rules::{BackupType, Hresult, PlainList, TaggedList};
@@ -364,7 +365,7 @@ impl RemoteCa {
         if !self.connection.is_broken()
             && let Err(error) = self.release()
         {
-            tracing::debug!(%error, "the CA's object was not released");
+            tracing::debug!(error = %chain_of(&error), "the CA's object was not released");
         }
         self.connection.cut();
     }

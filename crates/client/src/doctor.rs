@@ -170,7 +170,7 @@ impl Walk<'_> {
         let book = match logon.book() {
             Ok(Some(book)) => book,
             Ok(None) => return self.skip_all(&GATES, "NTLM was asked for"),
-            Err(error) => return self.skip_all(&GATES, &format!("NTLM is used: {error}")),
+            Err(error) => return self.skip_all(&GATES, &format!("NTLM is used: {}", chain_of(&error))),
         };
         let mut steps = || -> Result<(), (Gate, KerberosError)> {
             match book.kdcs().map_err(|error| (Gate::Kdc, error))? {

@@ -213,7 +213,7 @@ impl Logon {
                 match self.book.as_ref().map_err(Clone::clone).and_then(both) {
                     Ok(()) => Taken::Kerberos,
                     Err(error) if self.may_take_ntlm_after(&error) => {
-                        tracing::info!(server = %self.peer, reason = %error, "authentication by NTLM");
+                        tracing::info!(server = %self.peer, reason = %chain_of(&error), "authentication by NTLM");
                         state.without_kerberos = Some(error);
                         Taken::Ntlm
                     }

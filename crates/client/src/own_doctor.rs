@@ -10,6 +10,7 @@ use certadm_kerberos::client::ClientError;
 use certadm_kerberos::crypto::Etype;
 use certadm_kerberos::message::ErrorCode;
 use certadm_kerberos::{AcceptError, Acceptor, Demand, Initiator, Keytab};
+use certadm_rules::diagnosis::chain_of;
 use certadm_rules::finding::Finding;
 use certadm_rules::{Diagnosis, Hresult};
 
@@ -195,7 +196,7 @@ fn shut<E: Diagnosis + std::error::Error>(gate: Gate, error: &E) -> Ended {
         code if code.is_failure() => code,
         _ => Hresult::E_FAIL,
     };
-    let finding = Finding::error(gate.kind(), code, error.to_string()).remedy(error.remedy());
+    let finding = Finding::error(gate.kind(), code, chain_of(error)).remedy(error.remedy());
     Box::new(Visit { gate, verdict: Verdict::Shut, finding })
 }
 

@@ -4,6 +4,7 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use certadm_rules::diagnosis::chain_of;
 use certadm_wire::dcom::{Oid, ResolverRequest, ResolverResponse, SetId};
 
 use crate::connection::{Connection, Interface};
@@ -35,7 +36,7 @@ impl Pinger {
                     Ok(()) => period,
                     // The backup itself goes on; whether the object is gone, its next call will say.
                     Err(error) => {
-                        tracing::warn!(%error, "a ping of the CA's object failed");
+                        tracing::warn!(error = %chain_of(&error), "a ping of the CA's object failed");
                         RETRY.min(period)
                     }
                 };

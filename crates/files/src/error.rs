@@ -15,7 +15,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The system refused or failed.
+    /// The system refused or failed. Its text leaves the reason to its source, which messages name by
+    /// [`chain_of`](certadm_rules::diagnosis::chain_of).
     #[error("cannot {action} {path}")]
     Io {
         /// What was being done, as a verb.

@@ -7,6 +7,7 @@
 //! * [`unfinished`]: a file or folder that is built aside and goes away unless it gets its name.
 //! * [`scratch`]: folders for what is needed only while a command runs.
 //! * [`found`]: the one door to files that somebody else may have put there, such as those of a set.
+//! * [`lock`]: whether somebody else has a file or a folder.
 //! * [`read`]: reading a whole file that must not be large.
 //! * [`event_file`]: a file that events are appended to, opened so that no link leads elsewhere.
 //! * [`event_text`]: events as lines, whatever text from elsewhere is in them.
@@ -28,6 +29,7 @@ pub mod error;
 pub mod event_file;
 pub mod event_text;
 pub mod found;
+pub mod lock;
 pub mod offset_io;
 mod owner;
 pub mod pace;

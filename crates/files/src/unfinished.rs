@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::durable::{self, Access};
 use crate::error::{Error, IoContext, Result};
+use crate::lock;
 
 /// A file or folder under construction beside its target. Dropped before [`Unfinished::place`], it removes what was built.
 ///
@@ -192,11 +193,11 @@ pub fn take_turn(folder: &Path) -> Result<Option<Turn>> {
         return Ok(Some(Turn(None)));
     }
     let file = File::open(folder).during("open", folder)?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(Turn(Some(file)))),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(_)) => Ok(Some(Turn(None))),
-    }
+    Ok(match lock::try_exclusive(&file, folder) {
+        Ok(true) => Some(Turn(Some(file))),
+        Ok(false) => None,
+        Err(_) => Some(Turn(None)),
+    })
 }
 
 /// The right to change what lies in a folder, among those who ask for it.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use certadm_rules::Diagnosis;
+use certadm_rules::diagnosis::chain_of;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Error, Name};
@@ -124,7 +125,10 @@ impl Alarm {
             id: "configuration".to_owned(),
             job: String::new(),
             ca: String::new(),
-            message: format!("the configuration cannot be read, and the one before stays in force: {error}"),
+            message: format!(
+                "the configuration cannot be read, and the one before stays in force: {}",
+                chain_of(error)
+            ),
             remedy: error.remedy().into_owned(),
         }
     }
@@ -137,7 +141,7 @@ impl Alarm {
             id: "records".to_owned(),
             job: String::new(),
             ca: String::new(),
-            message: format!("the records cannot be written, and what was told is told again: {error}"),
+            message: format!("the records cannot be written, and what was told is told again: {}", chain_of(error)),
             remedy: "make room where the records are (`state` in certadm.toml), or make them writable; backups may stop"
                 .to_owned(),
         }
@@ -401,6 +405,20 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Who reads only "cannot create /records" does not know whether the disk is full or a right is missing.
+    #[test]
+    fn an_alarm_names_the_reason_that_the_system_gave() {
+        let refused = || certadm_files::Error::Io {
+            action: "create",
+            path: "/records".into(),
+            source: std::io::Error::other("no room"),
+        };
+        let message = Alarm::of_records(&refused()).message;
+        assert!(message.ends_with("cannot create /records: no room"), "{message}");
+        let message = Alarm::of_configuration(&Error::from(refused())).message;
+        assert!(message.ends_with("cannot create /records: no room"), "{message}");
+    }
 
     fn alarm(about: About) -> Alarm {
         Alarm {

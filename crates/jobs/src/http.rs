@@ -11,6 +11,7 @@ use crate::unheard::Unheard;
 pub(crate) fn request(address: &str, json: Option<String>) -> Result<(), Unheard> {
     use std::time::Duration;
 
+    use certadm_rules::diagnosis::chain_of;
     use http_body_util::Full;
     use hyper_rustls::HttpsConnectorBuilder;
     use hyper_util::client::legacy::Client;
@@ -50,11 +51,7 @@ pub(crate) fn request(address: &str, json: Option<String>) -> Result<(), Unheard
     let answered = runtime.block_on(async { tokio::time::timeout(ANSWER, answer).await });
     match answered {
         Err(_) => Err(format!("{host} has not answered within {} seconds", ANSWER.as_secs()).into()),
-        Ok(Err(error)) => {
-            let cause =
-                std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
-            Err(format!("{host} cannot be asked: {error}{cause}").into())
-        }
+        Ok(Err(error)) => Err(format!("{host} cannot be asked: {}", chain_of(&error)).into()),
         Ok(Ok(response)) if response.status().is_success() => Ok(()),
         Ok(Ok(response)) => Err(Unheard::Refused(format!("{host} answered {}", response.status()))),
     }

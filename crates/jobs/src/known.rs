@@ -10,6 +10,7 @@ use certadm_files::{Error, IoContext, Result, durable, read};
 
 use crate::alarm::Ledger;
 use crate::config::Config;
+use crate::json_file::{write_json, write_private_json};
 
 /// No file of alarms is longer than this, in bytes.
 const MAX_FILE: u64 = 16 << 20;
@@ -54,14 +55,13 @@ impl Known {
 
     /// Writes them.
     pub(crate) fn write(&mut self, ledger: &Ledger) {
-        let bytes = serde_json::to_vec(ledger).unwrap_or_default();
         if self.unwritten.is_none() {
-            self.unwritten = durable::replace(&self.records.join(FILE), &bytes).err();
+            self.unwritten = write_json(&self.records.join(FILE), ledger).err();
         }
         if let Some(beside) = &self.beside {
             // What cannot be kept there, either, is told again.
             match &self.unwritten {
-                Some(_) => durable::replace_private(&beside.join(FILE), &bytes).ok(),
+                Some(_) => write_private_json(&beside.join(FILE), ledger).ok(),
                 None => durable::remove_if_present(&beside.join(FILE)).ok(),
             };
         }

@@ -11,6 +11,7 @@ pub mod evidence;
 pub mod held;
 mod http;
 pub mod journal;
+mod json_file;
 pub mod judge;
 mod known;
 pub mod lock;

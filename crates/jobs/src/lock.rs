@@ -1,19 +1,22 @@
-//! One run a CA at a time. The lock is held by the run and, through an inherited descriptor, by the command that it has
-//! started: when a run is killed, its command still holds it until it ends. Not on Windows, where a lock is its process's alone
-//! (`children.rs`).
+//! One run a CA at a time, and one agent a folder of records. The lock of a CA is held by the run and, through an inherited
+//! descriptor, by the command that it has started: when a run is killed, its command still holds it until it ends. Not on
+//! Windows, where a lock is its process's alone (`children.rs`).
 
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use certadm_files::{Error, IoContext, Result, cancel, durable};
+use certadm_files::{IoContext, Result, cancel, durable, lock};
 
 use crate::config::{Ca, Config};
 
 /// The file among the records that an agent holds the lock of while it runs.
 pub const OF_AGENT: &str = "agent.lock";
-/// How often it is tried again.
+/// For how long an agent that finds the records taken tries again: who asks whether an agent works with them ([`is_agent_gone`])
+/// shares the lock for a moment.
+pub const PROBES: Duration = Duration::from_secs(2);
+/// How often a lock is tried again.
 const GLANCE: Duration = Duration::from_millis(50);
 
 /// The lock of a CA.
@@ -30,29 +33,15 @@ impl CaLock {
     pub fn take(config: &Config, ca: &Ca) -> Result<Option<Self>> {
         let path = config.state.join("locks").join(format!("{}.lock", ca.name));
         durable::create_dir(path.parent().unwrap_or(Path::new(".")))?;
-        let file = durable::open_or_create(&path)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(Self { file })),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(source)) => Err(Error::Io { action: "lock", path, source }),
-        }
+        Ok(lock::try_lock(&path)?.map(|file| Self { file }))
     }
 
     /// Takes it, and waits up to so many seconds while another run has it.
     ///
     /// # Errors
-    /// Those of the system, and [`Error::Cancelled`].
+    /// Those of the system, and [`certadm_files::Error::Cancelled`].
     pub fn wait(config: &Config, ca: &Ca, seconds: u64) -> Result<Option<Self>> {
-        let end = Instant::now() + Duration::from_secs(seconds);
-        loop {
-            match Self::take(config, ca)? {
-                None if Instant::now() < end => {
-                    cancel::check()?;
-                    thread::sleep(GLANCE);
-                }
-                other => return Ok(other),
-            }
-        }
+        within(Duration::from_secs(seconds), || Self::take(config, ca))
     }
 
     /// A second handle of the same lock, for a process that is to hold it, too.
@@ -64,12 +53,38 @@ impl CaLock {
     }
 }
 
+/// Takes the lock of the agent that works with these records, and tries for so long while somebody else has it; `None` when another
+/// agent works with them.
+///
+/// # Errors
+/// Those of the system, and [`certadm_files::Error::Cancelled`].
+pub fn of_agent(records: &Path, patience: Duration) -> Result<Option<File>> {
+    durable::create_dir(records)?;
+    within(patience, || lock::try_lock(&records.join(OF_AGENT)))
+}
+
+/// Tries to take a lock for so long.
+fn within<T>(patience: Duration, mut take: impl FnMut() -> Result<Option<T>>) -> Result<Option<T>> {
+    let end = Instant::now() + patience;
+    loop {
+        match take()? {
+            None if Instant::now() < end => {
+                cancel::check()?;
+                thread::sleep(GLANCE);
+            }
+            other => return Ok(other),
+        }
+    }
+}
+
 /// Whether no agent works with these records. Where that cannot be told, one does.
 #[must_use]
 pub fn is_agent_gone(records: &Path) -> bool {
     let path = records.join(OF_AGENT);
     match path.try_exists() {
-        Ok(true) => durable::open_or_create(&path).is_ok_and(|file| file.try_lock_shared().is_ok()),
+        Ok(true) => {
+            durable::open_or_create(&path).is_ok_and(|file| lock::try_shared(&file, &path).unwrap_or(false))
+        }
         Ok(false) => true,
         Err(_) => false,
     }
@@ -101,5 +116,31 @@ mod tests {
         drop(shared);
         assert!(waiting.join().unwrap().unwrap(), "who waits gets it");
         assert!(CaLock::take(&config, &a).unwrap().is_some());
+    }
+    /// `status` shared the lock at the moment at which the agent was started, which then ended: "another agent works with [...]".
+    #[test]
+    fn an_agent_tries_again_while_somebody_only_asks_whether_there_is_one() {
+        let dir = certadm_files::scratch::for_test();
+        let records = dir.path().join("state");
+        let ask = || {
+            let asking = durable::open_or_create(&records.join(OF_AGENT)).unwrap();
+            asking.try_lock_shared().unwrap();
+            asking
+        };
+        let agent = of_agent(&records, Duration::ZERO).unwrap().unwrap();
+        assert!(!is_agent_gone(&records));
+        let began = Instant::now();
+        assert!(of_agent(&records, PROBES).unwrap().is_none(), "another agent works with them");
+        assert!(PROBES <= began.elapsed(), "it gave up at once");
+        drop(agent);
+        assert!(is_agent_gone(&records));
+        let asking = ask();
+        assert!(of_agent(&records, Duration::ZERO).unwrap().is_none());
+        let waiting = thread::spawn({
+            let records = records.clone();
+            move || of_agent(&records, Duration::from_secs(600)).map(|lock| lock.is_some())
+        });
+        drop(asking);
+        assert!(waiting.join().unwrap().unwrap(), "who asked is done");
     }
 }

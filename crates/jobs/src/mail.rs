@@ -10,6 +10,7 @@ mod sending {
     use std::time::Duration;
 
     use certadm_files::read;
+    use certadm_rules::diagnosis::chain_of;
     use lettre::address::Envelope;
     use lettre::message::Mailbox;
     use lettre::message::header::ContentType;
@@ -48,9 +49,7 @@ mod sending {
         match answer.recv_timeout(ALL) {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => {
-                let cause = std::error::Error::source(&error);
-                let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
-                let why = format!("{server} has not taken the mail for {to}: {error}{cause}");
+                let why = format!("{server} has not taken the mail for {to}: {}", chain_of(&error));
                 // It has answered with a number (RFC 5321, section 4.2).
                 let is_refused = error.is_permanent() || error.is_transient();
                 Err(if is_refused { Unheard::Refused(why) } else { Unheard::Silent(why) })
@@ -99,7 +98,7 @@ mod sending {
             .timeout(Some(ANSWER))
             .hello_name(ClientId::Domain(host));
         if let Some((user, file)) = &mail.account {
-            let bytes = read::bounded(file, MAX_PASSWORD).map_err(|error| error.to_string())?;
+            let bytes = read::bounded(file, MAX_PASSWORD).map_err(|error| chain_of(&error))?;
             let bytes = Zeroizing::new(bytes);
             let text = read::without_byte_order_mark(&bytes).and_then(|text| std::str::from_utf8(text).ok());
             let password = text.ok_or_else(|| format!("{} is no text in UTF-8", file.display()))?;
@@ -113,7 +112,7 @@ mod sending {
         let failed = |error: &dyn std::fmt::Display| format!("TLS cannot be used: {error}");
         let mut builder = TlsParameters::builder(mail.server.clone());
         if let Some(file) = &mail.ca_file {
-            let bytes = read::bounded(file, MAX_AUTHORITIES).map_err(|error| error.to_string())?;
+            let bytes = read::bounded(file, MAX_AUTHORITIES).map_err(|error| chain_of(&error))?;
             let authority = Certificate::from_pem(&bytes)
                 .map_err(|error| format!("{} has no certificates: {error}", file.display()))?;
             builder = builder.certificate_store(CertificateStore::None).add_root_certificate(authority);

@@ -12,6 +12,7 @@ use certadm_rules::diagnosis::Class;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Ca, Config, Job, ONE_OF_THEM, alike_text};
+use crate::json_file::write_json;
 use crate::place::{Unseen, trouble};
 
 /// No list of names is longer than this, in bytes.
@@ -56,7 +57,7 @@ pub(crate) fn refuse_alike(config: &Config, job: &Job, ca: &Ca) -> Result<(), Un
     let told_now = Told { place: ca.place.key(), name: name.to_owned() };
     if ca.given_name().is_none() && told.get(ca.name.as_str()) != Some(&told_now) {
         told.insert(ca.name.to_string(), told_now);
-        durable::replace(&path, &serde_json::to_vec(&told).unwrap_or_default()).ok();
+        write_json(&path, &told).ok();
     }
     Ok(())
 }

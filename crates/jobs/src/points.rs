@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{Ca, Config, Job};
 use crate::held::Held;
+use crate::json_file::write_json;
 
 /// So many are remembered, the newest.
 const MOST: usize = 200;
@@ -47,7 +48,7 @@ pub(crate) fn note(config: &Config, job: &Job, ca: &Ca, held: &Held) -> certadm_
     }
     let path = file_of(config, job, ca);
     durable::create_dir(path.parent().unwrap_or(Path::new(".")))?;
-    durable::replace(&path, &serde_json::to_vec(&points).unwrap_or_default())
+    write_json(&path, &points)
 }
 
 fn file_of(config: &Config, job: &Job, ca: &Ca) -> PathBuf {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::config::{Ca, Config, Job};
+use crate::json_file::write_json;
 use crate::step::Step;
 pub use crate::trouble::Trouble;
 
@@ -243,7 +244,7 @@ impl Attempts {
     pub fn write(&self, config: &Config, job: &Job, ca: &Ca) -> certadm_files::Result<()> {
         let path = file_of(config, job, ca);
         durable::create_dir(path.parent().unwrap_or(Path::new(".")))?;
-        durable::replace(&path, &serde_json::to_vec(self).unwrap_or_default())
+        write_json(&path, self)
     }
 
     /// The attempts at a step that a job does once.

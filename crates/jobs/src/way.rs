@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use certadm_files::read;
+use certadm_rules::diagnosis::chain_of;
 
 use crate::alarm::News;
 use crate::children;
@@ -21,11 +22,11 @@ const GLANCE: Duration = Duration::from_millis(20);
 /// No file with an address is longer than this, in bytes.
 const MAX_ADDRESS: u64 = 8192;
 
-/// A way of somebody.
+/// One way by which somebody is told.
 pub(crate) struct Way<'a> {
     /// By what it is known who has heard of an alarm.
     pub(crate) who: String,
-    /// By what it is known who does not answer: all addresses of mail have one server.
+    /// Its door, by which it is known who does not answer: all addresses of mail have one server.
     pub(crate) door: String,
     how: How<'a>,
 }
@@ -80,7 +81,7 @@ pub(crate) fn read_address(address: &Secret) -> Result<String, String> {
     match address {
         Secret::Plain(address) => Ok(address.clone()),
         Secret::File(file) => {
-            let bytes = read::bounded(file, MAX_ADDRESS).map_err(|error| error.to_string())?;
+            let bytes = read::bounded(file, MAX_ADDRESS).map_err(|error| chain_of(&error))?;
             let text = read::without_byte_order_mark(&bytes).and_then(|text| std::str::from_utf8(text).ok());
             let text = text.ok_or_else(|| format!("{} is no text in UTF-8", file.display()))?;
             Ok(text.trim().to_owned())

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use certadm_files::{IoContext, cancel};
 use certadm_rules::FileTime;
+use certadm_rules::diagnosis::chain_of;
 use certadm_rules::finding::{Finding, Kind};
 use certadm_set::manifest::{Manifest, SetKind};
 use certadm_set::signing::{AllowedSigners, SignedBy};
@@ -97,7 +98,8 @@ impl Chain {
                         certadm_set::Error::Signing(_) => Kind::Signature,
                         _ => Kind::Unreadable,
                     };
-                    let finding = Finding::warning(kind, format!("it was left out: {error}")).in_file(path);
+                    let finding = Finding::warning(kind, format!("it was left out: {}", chain_of(&error)))
+                        .in_file(path);
                     findings.push(finding.remedy("run `certadm verify` on it"));
                 }
             }

@@ -124,7 +124,7 @@ impl Point {
         ];
         let what = what.into_iter().find_map(|(what, differs)| differs.then_some(what))?;
         Some(format!(
-            "its snapshot says another {what} than its manifest: it is not the set that it is kept as"
+            "its snapshot and its manifest differ in the {what}: this is not the set that the snapshot names"
         ))
     }
 

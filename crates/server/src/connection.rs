@@ -7,9 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use certadm_auth::{
-    Acceptor, AuthError, Established, Level, PeerIdentity, Protection, Sealer, Segments, Step, Unsealer,
-};
+use certadm_auth::{Acceptor, AuthError, Established, Level, PeerIdentity, Protection, Segments, Step};
 use certadm_files::AlignedBuffer;
 use certadm_rules::flags::{MAX_READ_BUFFER, Origin, Roles};
 use certadm_wire::dcom::level_rule;
@@ -24,6 +22,7 @@ use crate::access::Caller;
 use crate::audit;
 use crate::brake::Judged;
 use crate::call::{Answer, Circumstances};
+use crate::contexts::{Context, Keys, Retired, has_role, retire, roles_of};
 use crate::dispatch;
 use crate::identity::{Identity, Incarnation};
 use crate::incoming::{Incoming, IncomingError};
@@ -62,23 +61,6 @@ pub(crate) struct Connection {
     last: Instant,
     /// Its caller had no role when he was proven.
     is_roleless: bool,
-}
-
-/// A finished security context. At a level below integrity nothing can be called under it, so it has no keys.
-struct Context {
-    caller: Identity,
-    /// When its ticket is over; none of a context of NTLM.
-    until: Option<Instant>,
-    keys: Option<Keys>,
-    /// Whether a message under it has verified: the peer then has the key of the session, and did not only relay the logon
-    /// of somebody who has.
-    is_proven: bool,
-}
-
-struct Keys {
-    protection: Protection,
-    sealer: Sealer,
-    unsealer: Unsealer,
 }
 
 /// Whether the connection goes on.
@@ -634,43 +616,6 @@ impl Connection {
     }
 }
 
-/// Whose time was over.
-#[derive(Debug, PartialEq, Eq)]
-enum Retired {
-    None,
-    Some,
-    All,
-}
-
-/// Ends the contexts whose tickets are over. Nothing verifies under them any more; the others go on, such as that of a newer
-/// ticket of the same caller.
-fn retire(contexts: &mut HashMap<u32, Context>, now: Instant) -> Retired {
-    let before = contexts.len();
-    contexts.retain(|_, context| context.until.is_none_or(|until| now < until));
-    match contexts.len() {
-        after if after == before => Retired::None,
-        0 => Retired::All,
-        _ => Retired::Some,
-    }
-}
-
-/// The roles of this moment of a caller over TCP; none when the account is gone or is not what it was when it logged on.
-fn roles_of(shared: &Shared, caller: &Identity) -> Option<Roles> {
-    match caller {
-        Identity::Account { name, incarnation } => {
-            let (now, roles) = shared.accounts.find(name)?;
-            (now == *incarnation).then_some(roles)
-        }
-        // What the ticket says of the holder stays; what that gives him is looked up at each call.
-        Identity::Principal(holder) => Some(shared.granted.of_ticket(holder)),
-        Identity::Local { .. } => None,
-    }
-}
-
-fn has_role(shared: &Shared, caller: &Identity) -> bool {
-    roles_of(shared, caller).is_some_and(|roles| roles != Roles::NONE)
-}
-
 fn tell_too_many(shared: &Shared, address: Option<IpAddr>, caller: &Identity) {
     if let Some(left_out) = shared.lines.about_caller(caller, Instant::now()) {
         tracing::warn!(?address, %caller, left_out, "a connection was closed; the caller has too many");
@@ -696,31 +641,4 @@ fn unknown_mechanism(call_id: u32) -> Pdu<'static> {
 
 fn broken() -> io::Error {
     io::Error::other("the security context of the call is not usable for its answer")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_ticket_that_ends_takes_its_own_context_with_it_and_no_other() {
-        let begun = Instant::now();
-        let after = |seconds| begun + Duration::from_secs(seconds);
-        let context = |until: Option<u64>| Context {
-            caller: Identity::Local { uid: 0, gid: 0 },
-            until: until.map(after),
-            keys: None,
-            is_proven: true,
-        };
-        let mut contexts = HashMap::from([(1, context(Some(10))), (2, context(Some(20)))]);
-        assert_eq!(retire(&mut contexts, after(9)), Retired::None);
-        assert_eq!(retire(&mut contexts, after(10)), Retired::Some);
-        assert!(!contexts.contains_key(&1) && contexts.contains_key(&2));
-        assert_eq!(retire(&mut contexts, after(20)), Retired::All);
-        assert_eq!(retire(&mut contexts, after(21)), Retired::None, "nobody has logged on");
-        // A logon by NTLM has no end.
-        let mut contexts = HashMap::from([(1, context(Some(10))), (2, context(None))]);
-        assert_eq!(retire(&mut contexts, after(1000)), Retired::Some);
-        assert_eq!(retire(&mut contexts, after(2000)), Retired::None);
-    }
 }

@@ -10,6 +10,7 @@ mod call;
 mod confinement;
 mod connection;
 mod connections;
+mod contexts;
 mod dispatch;
 mod error;
 mod factory;

@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 
+use certadm_rules::diagnosis::chain_of;
 use certadm_store::Folder;
 
 use crate::error::StartError;
@@ -140,8 +141,7 @@ fn standard_socket(folder: &Folder) -> Option<LocalSocket> {
     [usual, own].into_iter().find_map(|path| match LocalSocket::open(path) {
         Ok(opened) => Some(opened),
         Err(error) => {
-            let source = std::error::Error::source(&error).map(ToString::to_string);
-            tracing::warn!(%error, source, "no Unix socket there");
+            tracing::warn!(error = %chain_of(&error), "no Unix socket there");
             None
         }
     })

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use certadm_auth::folded;
 use certadm_files::{durable, read};
+use certadm_rules::diagnosis::chain_of;
 use serde::{Deserialize, Serialize};
 
 use crate::limits::NOTE_LOGONS;
@@ -61,7 +62,7 @@ impl LogonFile {
     pub fn read(&self) -> Result<Vec<Logon>, String> {
         let bytes = match read::bounded(&self.path, MAX_FILE) {
             Err(error) if error.is_not_found() => return Ok(Vec::new()),
-            other => other.map_err(|error| error.to_string())?,
+            other => other.map_err(|error| chain_of(&error))?,
         };
         let text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
         let table: Table = toml::from_str(&text).map_err(|error| error.message().to_owned())?;
@@ -71,7 +72,7 @@ impl LogonFile {
     fn write(&self, logon: Vec<Logon>) -> Result<(), String> {
         let table = toml::to_string(&Table { logon }).map_err(|error| error.to_string())?;
         let text = [HEAD, &table].concat();
-        durable::replace_private(&self.path, text.as_bytes()).map_err(|error| error.to_string())
+        durable::replace_private(&self.path, text.as_bytes()).map_err(|error| chain_of(&error))
     }
 }
 

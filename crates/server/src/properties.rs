@@ -3,6 +3,7 @@
 use certadm_ca::{Reason, RevocationOrder, Serial};
 use certadm_identity::property::Property;
 use certadm_identity::{ConfigKey, OwnCa};
+use certadm_rules::diagnosis::chain_of;
 use certadm_rules::{BackupMarks, Diagnosis, FileTime, Hresult, names};
 use certadm_wire::csra::{
     CaProperty, Interface, Method, OtherCall, OtherOut, OtherRequest, OtherResponse, RequestError, Variant,
@@ -113,7 +114,7 @@ fn revoke(
             Ok(())
         }
         Err(error) => {
-            tracing::warn!(caller = %caller.identity, serial = serial.as_str(), %error, "a certificate is not revoked");
+            tracing::warn!(caller = %caller.identity, serial = serial.as_str(), error = %chain_of(&error), "a certificate is not revoked");
             Err(error.hresult())
         }
     }

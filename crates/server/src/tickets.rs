@@ -9,6 +9,7 @@ use certadm_files::Found;
 use certadm_kerberos::crypto::Etype;
 use certadm_kerberos::{Acceptor, Keytab, ReplayCache};
 use certadm_rules::FileTime;
+use certadm_rules::diagnosis::chain_of;
 
 use crate::error::StartError;
 use crate::watched::{Stamp, Watched, failure};
@@ -111,7 +112,7 @@ fn read(path: &Path) -> Result<Keytab, String> {
     if certadm_files::is_exposed(path) {
         return Err("others can read it, and be this machine to its clients; give it mode 0600".to_owned());
     }
-    let bytes = Found::named(path).read(Keytab::MAX_SIZE as u64).map_err(|error| error.to_string())?;
+    let bytes = Found::named(path).read(Keytab::MAX_SIZE as u64).map_err(|error| chain_of(&error))?;
     let bytes = zeroize::Zeroizing::new(bytes);
     let keytab = Keytab::parse(&bytes).map_err(|error| error.to_string())?;
     let is_usable = |etype: &i32| Etype::from_wire(*etype).is_some();

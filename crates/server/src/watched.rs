@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use certadm_rules::Diagnosis;
+use certadm_rules::diagnosis::chain_of;
 
 /// What tells a file from what it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,10 +98,10 @@ impl<T> Watched<T> {
     }
 
     fn tell(&mut self, error: &dyn Diagnosis, consequence: &'static str) {
-        let text = error.to_string();
+        let text = chain_of(error);
         if self.failure.as_ref() != Some(&text) {
             let code = error.hresult();
-            tracing::error!(%error, %code, remedy = %error.remedy(), "{consequence}");
+            tracing::error!(error = %text, %code, remedy = %error.remedy(), "{consequence}");
             self.failure = Some(text);
         }
     }

@@ -6,6 +6,7 @@ use std::fmt::Display;
 use std::net::IpAddr;
 use std::path::Path;
 
+use certadm_rules::diagnosis::chain_of;
 use certadm_rules::flags::BackupType;
 use certadm_rules::sequence::OpenFile;
 use certadm_rules::{Generation, Hresult, Tag, TaggedList, names};
@@ -145,8 +146,8 @@ impl Events {
     }
 
     /// 219.
-    pub(crate) fn mark_failed(&self, error: &dyn Display, code: Hresult) {
-        tracing::error!(event = 219, %error, %code, "the backup could not be noted");
+    pub(crate) fn mark_failed(&self, error: &dyn std::error::Error, code: Hresult) {
+        tracing::error!(event = 219, error = %chain_of(error), %code, "the backup could not be noted");
     }
 
     /// 214: what a caller is told at the end of a backup that failed.
@@ -156,13 +157,13 @@ impl Events {
     }
 
     /// 217.
-    pub(crate) fn database_failed(&self, error: &dyn Display) {
-        tracing::error!(event = 217, %error, "the database cannot be backed up");
+    pub(crate) fn database_failed(&self, error: &dyn std::error::Error) {
+        tracing::error!(event = 217, error = %chain_of(error), "the database cannot be backed up");
     }
 
     /// 218.
-    pub(crate) fn read_failed(&self, error: &dyn Display, code: Hresult) {
-        tracing::error!(event = 218, %error, %code, "error while a file was copied");
+    pub(crate) fn read_failed(&self, error: &dyn std::error::Error, code: Hresult) {
+        tracing::error!(event = 218, error = %chain_of(error), %code, "error while a file was copied");
     }
 
     /// 220.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use certadm_ca::MAX_CRL;
+use certadm_rules::diagnosis::chain_of;
 use certadm_rules::finding::{self, Finding, Severity};
 use certadm_rules::flags::{BackupType, MAX_READ_BUFFER};
 use certadm_rules::names::{folded, last_component};
@@ -229,7 +230,7 @@ pub fn take_into(
         checked,
         removed: Vec::new(),
         findings,
-        end_error: error.map(|error| format!("{error} ({})", error.code)),
+        end_error: error.map(|error| format!("{} ({})", chain_of(&error), error.code)),
         truncation_refused: refused,
         duration: begun.elapsed(),
     })

@@ -4,7 +4,7 @@
 //! another file in its place; `commit.lock` is held for one commit or one roll, so that committers of several
 //! processes queue instead of polling, and none of them commits in the middle of a roll.
 
-use std::fs::{File, Metadata, TryLockError};
+use std::fs::{File, Metadata};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::folder::{Folder, shm_path};
 use crate::holder::{self, Holder, Serving};
-use certadm_files::{IoContext, durable};
+use certadm_files::{IoContext, durable, lock};
 #[cfg(target_os = "linux")]
 use certadm_rules::printable::printable;
 
@@ -51,11 +51,7 @@ pub fn own(folder: &Folder) -> Result<Held> {
 /// creates no file.
 pub fn is_owned(folder: &Folder) -> Option<bool> {
     match File::open(folder.owner_lock_path()) {
-        Ok(file) => match file.try_lock_shared() {
-            Ok(()) => Some(false),
-            Err(TryLockError::WouldBlock) => Some(true),
-            Err(TryLockError::Error(_)) => None,
-        },
+        Ok(file) => lock::try_shared(&file, &folder.owner_lock_path()).ok().map(|got| !got),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Some(false),
         Err(_) => None,
     }
@@ -85,10 +81,9 @@ pub fn holder(folder: &Folder) -> Option<Holder> {
 pub(crate) fn use_database(folder: &Folder) -> Result<Held> {
     let path = folder.use_lock_path();
     let file = open(&path)?;
-    match file.try_lock_shared() {
-        Ok(()) => Ok(Held { file }),
-        Err(TryLockError::WouldBlock) => Err(Error::InUse { folder: folder.path().to_owned() }),
-        Err(TryLockError::Error(error)) => Ok(Err(error).during("lock", &path)?),
+    match lock::try_shared(&file, &path)? {
+        true => Ok(Held { file }),
+        false => Err(Error::InUse { folder: folder.path().to_owned() }),
     }
 }
 
@@ -155,10 +150,8 @@ fn lock_within(
     longest: Duration,
     open: impl FnOnce() -> Result<File>,
 ) -> Result<Option<File>> {
-    match file.try_lock() {
-        Ok(()) => return Ok(None),
-        Err(TryLockError::WouldBlock) => {}
-        Err(TryLockError::Error(error)) => return Ok(Err(error).during("lock", path)?),
+    if lock::try_exclusive(file, path)? {
+        return Ok(None);
     }
     // Another open file. A thread that had waited in vain, and then unlocks, would else take the lock from whoever got it
     // meanwhile by this one: the lock belongs to the open file, whichever thread asks.
@@ -248,12 +241,7 @@ fn holder_of(_file: &Metadata, _kind: Kind) -> Option<String> {
 }
 
 fn try_exclusive(path: &Path, refused: impl FnOnce() -> Error) -> Result<Held> {
-    let file = open(path)?;
-    match file.try_lock() {
-        Ok(()) => Ok(Held { file }),
-        Err(TryLockError::WouldBlock) => Err(refused()),
-        Err(TryLockError::Error(error)) => Ok(Err(error).during("lock", path)?),
-    }
+    lock::try_lock(path)?.map(|file| Held { file }).ok_or_else(refused)
 }
 
 fn unlock(file: &File) -> std::io::Result<()> {

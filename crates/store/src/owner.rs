@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use certadm_files::{IoContext, durable};
+use certadm_rules::diagnosis::chain_of;
 use certadm_rules::{BackupMarks, Diagnosis, FileTime, Generation};
 use rusqlite::TransactionBehavior;
 
@@ -567,7 +568,7 @@ fn watch(shared: &Weak<Shared>) {
 /// Tells in the log of a roll that failed without a caller to tell. The next one takes its work over.
 fn tell_roll_error(rolled: Result<()>) {
     if let Err(error) = rolled {
-        tracing::error!(error = %error, code = %error.hresult(), "the log could not be rolled");
+        tracing::error!(error = %chain_of(&error), code = %error.hresult(), "the log could not be rolled");
     }
 }
 

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::{MutexGuard, Weak};
 
 use certadm_files::{IoContext, durable};
+use certadm_rules::diagnosis::chain_of;
 use certadm_rules::{Diagnosis, Generation};
 
 use crate::error::{Error, Result};
@@ -47,7 +48,7 @@ pub(crate) fn run<S: Rolls>(shared: &Weak<S>) {
     let Some(first) = shared.upgrade() else { return };
     let mut packer = Packer { queue: VecDeque::new(), next: first.rolled_to(), is_due: true };
     if let Err(error) = packer.begin(&*first) {
-        tracing::warn!(error = %error, code = %error.hresult(), "logs that are there are not packed");
+        tracing::warn!(error = %chain_of(&error), code = %error.hresult(), "logs that are there are not packed");
     }
     drop(first);
     while let Some(shared) = shared.upgrade() {
@@ -107,12 +108,12 @@ impl Packer {
                 }
                 Err(error) => {
                     let generation = generation.number();
-                    tracing::warn!(error = %error, code = %error.hresult(), generation, "a log is not packed");
+                    tracing::warn!(error = %chain_of(&error), code = %error.hresult(), generation, "a log is not packed");
                 }
             }
         }
         if changed && let Err(error) = durable::sync_dir(&shared.folder().log_dir()) {
-            tracing::warn!(error = %error, "the folder of the logs cannot be flushed");
+            tracing::warn!(error = %chain_of(&error), "the folder of the logs cannot be flushed");
         }
         if !self.is_due {
             shared.packed_below(current);

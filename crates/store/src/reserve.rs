@@ -8,6 +8,7 @@
 use std::path::{Path, PathBuf};
 
 use certadm_files::space;
+use certadm_rules::diagnosis::chain_of;
 use certadm_rules::{Diagnosis, Hresult};
 
 use crate::error::{Error, Result};
@@ -56,7 +57,7 @@ impl Reserve {
                 && let Err(error) = space::occupy(&path, len)
             {
                 // The space was there a moment ago; the work does not fail for want of a reserve.
-                tracing::debug!(%error, "no space is kept for a full disk");
+                tracing::debug!(error = %chain_of(&error), "no space is kept for a full disk");
             }
         }
     }
@@ -70,7 +71,7 @@ impl Reserve {
         loop {
             match work() {
                 Err(error) if is_no_space(&error) && self.give_up_one() => {
-                    tracing::warn!(%error, "the disk of the CA is full; some of the reserve is used");
+                    tracing::warn!(error = %chain_of(&error), "the disk of the CA is full; some of the reserve is used");
                 }
                 other => return other,
             }

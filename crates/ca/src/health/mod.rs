@@ -21,8 +21,9 @@ mod thresholds;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-#[cfg(unix)]
 use certadm_files::IoContext;
+#[cfg(unix)]
+use certadm_rules::diagnosis::chain_of;
 use certadm_rules::finding::{self, Finding, Kind, Spot};
 use certadm_rules::registration::RestoreRecord;
 use certadm_rules::words::human_bytes;
@@ -153,7 +154,7 @@ pub fn examine(dir: &Path, thresholds: &Thresholds) -> Result<Health> {
 fn configuration(folder: &Folder, findings: &mut Vec<Finding>) -> Option<Config> {
     let path = folder.config_path();
     let config = Config::load(&path).map_err(|error| {
-        let finding = Finding::error(Kind::Configuration, error.hresult(), error.to_string());
+        let finding = Finding::error(Kind::Configuration, error.hresult(), chain_of(&error));
         findings.push(finding.remedy(error.remedy()));
     });
     let config = config.ok()?;
@@ -208,7 +209,7 @@ fn restore(folder: &Folder, findings: &mut Vec<Finding>) -> Restore {
         Ok(None) => return Restore::None,
         Ok(Some(record)) => record,
         Err(error) => {
-            let finding = Finding::error(Kind::RestoreRecord, error.hresult(), error.to_string());
+            let finding = Finding::error(Kind::RestoreRecord, error.hresult(), chain_of(&error));
             findings.push(finding.remedy(error.remedy()));
             return Restore::Malformed;
         }
@@ -361,7 +362,7 @@ fn database(
         // What a waiting restore means has been said.
         Err(certadm_store::Error::RestorePending { .. }) => return Ok(None),
         Err(error) => {
-            let text = format!("the database cannot be read: {error}");
+            let text = format!("the database cannot be read: {}", chain_of(&error));
             let kind = match error {
                 certadm_store::Error::Foreign { .. } => Kind::ForeignSchema,
                 _ => Kind::DatabaseUnreadable,
@@ -378,7 +379,7 @@ fn database(
             Error::AnotherCa { .. } => Kind::AnotherCa,
             _ => Kind::Unreadable,
         };
-        findings.push(Finding::error(kind, error.hresult(), error.to_string()).remedy(error.remedy()));
+        findings.push(Finding::error(kind, error.hresult(), chain_of(&error)).remedy(error.remedy()));
     }
     // Rows that cannot be read have been told.
     findings.extend(keys_without_crl(writer.connection(), folder, None).unwrap_or_default());

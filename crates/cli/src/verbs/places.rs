@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use certadm_rules::diagnosis::chain_of;
 use certadm_rules::finding::Finding;
 use clap::Args;
 
@@ -99,7 +100,7 @@ impl Places {
         let [(repository, fetched)] = self.fetched.as_slice() else { return None };
         let last = fetched.points.last().filter(|_| fetched.points.len() == self.paths.len())?;
         let error = repository.note_proven(last).err()?;
-        let text = format!("the repository has no note that this state is proven: {error}");
+        let text = format!("the repository has no note that this state is proven: {}", chain_of(&error));
         Some(
             Finding::note(certadm_rules::finding::Kind::Unreadable, text)
                 .code(certadm_rules::Diagnosis::hresult(&error))

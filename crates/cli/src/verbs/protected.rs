@@ -35,7 +35,7 @@ pub(crate) fn pairs<'a>(config: &'a Config, jobs: &[&'a Job]) -> Vec<(&'a Job, &
 
 /// Work was asked for, or a judgement, of which there is none.
 pub(crate) fn none_meant() -> Failure {
-    Failure::usage("no CA of these jobs is meant", "name a job that has this CA: certadm config show")
+    Failure::usage("none of these jobs has this CA", "name a job that has this CA: certadm config show")
 }
 
 /// All jobs, or the one of that name.

@@ -36,7 +36,7 @@ pub(crate) struct RunArgs {
     /// All jobs
     #[arg(long, conflicts_with = "job")]
     all: bool,
-    /// Of their CAs this one alone
+    /// Only this CA
     #[arg(long, value_name = "NAME")]
     ca: Option<String>,
     /// Do this step whether it is due or not, and nothing else that is due; after a backup copies are made, and after a full one sets

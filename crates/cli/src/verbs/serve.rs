@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use certadm_ca::{Config, identity, modes};
 use certadm_client::own_host_name;
 use certadm_rules::Diagnosis;
+use certadm_rules::diagnosis::chain_of;
 use certadm_rules::flags::{AUDIT_BACKUP, InterfaceFlags};
 use certadm_server::{Addresses, Confined, Inherited, Reach, Server, Settings, SocketWish};
 use certadm_session::restore;
@@ -77,10 +78,10 @@ fn serve(args: &ServeArgs, output: Output) -> Result<Done, Failure> {
     }
     let audits = settings.audit_filter & AUDIT_BACKUP != 0;
     let store = restore::start(&folder, config.database.store_options(), audits).inspect_err(|error| {
-        tracing::error!(event = 17, %error, code = %error.hresult(), "certificate service did not start");
+        tracing::error!(event = 17, error = %chain_of(error), code = %error.hresult(), "certificate service did not start");
     })?;
     identity::check(store.writer()?.connection(), &folder).inspect_err(|error| {
-        tracing::error!(event = 17, %error, code = %error.hresult(), "certificate service did not start");
+        tracing::error!(event = 17, error = %chain_of(error), code = %error.hresult(), "certificate service did not start");
     })?;
     if waits {
         confine(&folder, &settings, &inherited);

@@ -53,7 +53,7 @@ pub(crate) struct CheckArgs {
     /// A job of certadm.toml; all of them if left out
     #[arg(value_name = "JOB")]
     job: Option<String>,
-    /// Of its CAs this one alone
+    /// Only this CA
     #[arg(long, value_name = "NAME")]
     ca: Option<String>,
     /// The oldest that the newest state may be, such as 1h [default: `rpo` of the job]

@@ -298,6 +298,8 @@ fn an_agent_whose_records_cannot_be_written_tells_and_begins_when_they_can() {
     let agent = Agent::start(&work, "agent");
     until("it is told", || told_of_all(&work).contains(&"begins failed".to_owned()).then_some(()));
     assert!(said(&work).contains("no run begins, because the records cannot be written"), "{}", said(&work));
+    let reasons = || said(&work).matches("state: it is not a folder").count();
+    until("the warning and the alarm name the reason", || (2 <= reasons()).then_some(()));
     assert!(!has_full_set(&work));
     fs::remove_file(work.path("state")).unwrap();
     until("a full set is there", || has_full_set(&work).then_some(()));

@@ -6,6 +6,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use certadm_files::Found;
+use certadm_rules::diagnosis::chain_of;
 
 /// A file is not longer than this, in bytes.
 const MAX_FILE: u64 = 1 << 20;
@@ -51,7 +52,7 @@ impl Krb5Conf {
                     conf.file(&path, left);
                 }
             }),
-            Err(error) => tracing::debug!(path = %path.display(), %error, "passed over"),
+            Err(error) => tracing::debug!(path = %path.display(), error = %chain_of(&error), "passed over"),
         }
     }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use certadm_auth::AccountName;
 use certadm_files::Found;
 use certadm_kerberos::{CredentialCache, Keytab, Principal};
+use certadm_rules::diagnosis::chain_of;
 use zeroize::Zeroizing;
 
 use super::error::KerberosError;
@@ -20,7 +21,7 @@ pub(crate) fn keytab(path: &Path) -> Result<Keytab, KerberosError> {
         let remedy = "give it mode 0600 (chmod 600)";
         tracing::warn!(remedy, "others can read the keytab {}", path.display());
     }
-    let bytes = Found::named(path).read(Keytab::MAX_SIZE as u64).map_err(|error| wrong(error.to_string()))?;
+    let bytes = Found::named(path).read(Keytab::MAX_SIZE as u64).map_err(|error| wrong(chain_of(&error)))?;
     Keytab::parse(&Zeroizing::new(bytes)).map_err(|error| wrong(error.to_string()))
 }
 
@@ -126,9 +127,8 @@ pub(super) fn cache(path: &Path) -> Result<CredentialCache, KerberosError> {
             return Err(wrong(format!("it belongs to user {owner}, and this is user {}", own_uid())));
         }
     }
-    let bytes = Found::named(path)
-        .read(CredentialCache::MAX_SIZE as u64)
-        .map_err(|error| wrong(error.to_string()))?;
+    let bytes =
+        Found::named(path).read(CredentialCache::MAX_SIZE as u64).map_err(|error| wrong(chain_of(&error)))?;
     CredentialCache::parse(&Zeroizing::new(bytes)).map_err(|error| wrong(error.to_string()))
 }
 

@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 
 use certadm_files::read;
 use certadm_repository::{Address, Profile, Profiles, Vault};
+use certadm_rules::diagnosis::chain_of;
 use certadm_rules::settings::mistake;
 use toml::Spanned;
 
@@ -276,7 +277,7 @@ impl Config {
     /// What is wrong with a job one of whose vaults nobody knows: where the file names it, and what is there.
     #[must_use]
     pub fn unknown_vault(&self, job: &Job, error: &certadm_repository::Error) -> Error {
-        let message = format!("[job.{}]: {error}", job.name);
+        let message = format!("[job.{}]: {}", job.name, chain_of(error));
         let detail = mistake(&self.text, self.places_at.get(&job.name).cloned(), &message, true);
         Error::UnknownVault { path: self.path.clone(), detail }
     }

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use base64ct::{Base64, Encoding};
 use certadm_files::read;
+use certadm_rules::diagnosis::chain_of;
 use hyper::header::HeaderValue;
 use subtle::ConstantTimeEq;
 use tokio_rustls::TlsAcceptor;
@@ -89,7 +90,7 @@ fn shown(value: &str) -> Option<Zeroizing<String>> {
 
 fn token_of(file: &Path) -> io::Result<Zeroizing<String>> {
     let invalid = |text: String| io::Error::new(io::ErrorKind::InvalidData, text);
-    let bytes = read::bounded(file, MAX_TOKEN).map_err(|error| invalid(error.to_string()))?;
+    let bytes = read::bounded(file, MAX_TOKEN).map_err(|error| invalid(chain_of(&error)))?;
     let bytes = Zeroizing::new(bytes);
     let text = read::without_byte_order_mark(&bytes).and_then(|text| std::str::from_utf8(text).ok());
     let token = text.ok_or_else(|| invalid(format!("{} is no text in UTF-8", file.display())))?;
@@ -107,7 +108,7 @@ fn token_of(file: &Path) -> io::Result<Zeroizing<String>> {
 fn settings(guard: &Guard) -> io::Result<Arc<ServerConfig>> {
     let invalid = |text: String| io::Error::new(io::ErrorKind::InvalidData, text);
     let read = |path: &Path| {
-        read::bounded(path, MAX_PEM).map(Zeroizing::new).map_err(|error| invalid(error.to_string()))
+        read::bounded(path, MAX_PEM).map(Zeroizing::new).map_err(|error| invalid(chain_of(&error)))
     };
     let pem = read(&guard.certificate)?;
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();

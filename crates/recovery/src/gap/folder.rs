@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use certadm_ca::{Reason, Serial};
-use certadm_files::{Unfinished, durable};
+use certadm_files::{IoContext, Unfinished, durable};
 use certadm_rules::FileTime;
 
 use super::found::Unknown;
@@ -64,7 +64,8 @@ impl Folder {
     /// # Errors
     /// [`Error::File`](crate::Error::File).
     pub fn write(&mut self, gap: &Gap, html: &str, now: FileTime) -> Result<()> {
-        let report = serde_json::to_vec(gap).unwrap_or_default(); // plain data by construction
+        let report = serde_json::to_vec(gap).map_err(std::io::Error::from);
+        let report = report.during("write", &self.building.path().join("report.json"))?;
         self.add("report.json", &report)?;
         self.add("report.html", html.as_bytes())?;
         self.add("gap.csv", gap_csv(gap).as_bytes())?;

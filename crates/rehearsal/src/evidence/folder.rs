@@ -3,7 +3,8 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use certadm_files::{Access, Found, IoContext, durable, found};
+use certadm_files::{Access, Found, IoContext, durable, found, lock};
+use certadm_rules::diagnosis::chain_of;
 
 use super::page::page;
 use super::record::{Evidence, Link, MAX_LEN, sha256};
@@ -114,7 +115,7 @@ impl Folder {
             match read {
                 Ok(kept) => content.kept.push(kept),
                 Err(Error::Evidence { reason, .. }) => content.broken.push((name, reason)),
-                Err(error) => content.broken.push((name, error.to_string())),
+                Err(error) => content.broken.push((name, chain_of(&error))),
             }
         }
         content
@@ -153,9 +154,7 @@ impl Folder {
 
     fn lock(&self) -> Result<File> {
         let path = self.path.join(LOCK);
-        let lock = durable::open_or_create(&path)?;
-        lock.try_lock().map_err(|_| Error::Busy { path: self.path.clone() })?;
-        Ok(lock)
+        lock::try_lock(&path)?.ok_or_else(|| Error::Busy { path: self.path.clone() })
     }
 
     /// `2026-11-27T065500Z.json`, with a number where two rehearsals began in one second.

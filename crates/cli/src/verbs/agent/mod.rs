@@ -3,6 +3,7 @@
 
 #[cfg(windows)]
 mod install;
+mod judging;
 mod manager;
 #[cfg(not(feature = "object-store"))]
 #[path = "no_page.rs"]
@@ -14,7 +15,7 @@ mod service;
 mod trouble;
 
 use std::ffi::OsStr;
-use std::fs::{File, Permissions, TryLockError};
+use std::fs::{File, Permissions};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
@@ -23,33 +24,25 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use certadm_files::{cancel, durable};
+use certadm_files::cancel;
 use certadm_jobs::agent::{Agenda, Pair, attempts_of};
 use certadm_jobs::place::moment;
 use certadm_jobs::run::system_clock;
-use certadm_jobs::{Config, children, config, local_zone};
+use certadm_jobs::{Config, children, config, local_zone, lock};
 use certadm_rules::Hresult;
+use certadm_rules::diagnosis::chain_of;
 use clap::Args;
 use serde_json::{Value, json};
 
 use crate::failure::{Exit, Failure};
 use crate::interrupt;
 use crate::output::{Done, Output};
-use crate::verbs::protected::LOOK;
 use manager::{State, notify};
 use page::Page;
 use trouble::{RETRY, warn};
 
 /// How often the agent looks whether something is due or has ended.
 const GLANCE: Duration = Duration::from_millis(250);
-/// How often all CAs are judged, so that an alarm begins although no run ends.
-const JUDGE: Duration = Duration::from_secs(15 * 60);
-/// How soon after a run that is done again at the earliest, so that page and figures are of now.
-const JUDGE_NEWS: Duration = Duration::from_secs(60);
-/// How long that may take, and no longer than a run may.
-const JUDGING: Duration = Duration::from_secs(30 * 60);
-/// How long the look at one of them may take, and what is told of it.
-const A_CA: Duration = LOOK.saturating_add(Duration::from_secs(30));
 /// How long a run that takes too long has to stop in order.
 const TO_STOP: Duration = Duration::from_secs(300);
 /// The page and the figures, in the folder of records.
@@ -164,12 +157,15 @@ pub(crate) fn run(args: AgentArgs, output: Output) -> Result<Done, Failure> {
 
 fn work(args: &AgentArgs, output: Output) -> Result<Done, Failure> {
     let config = args.config()?;
-    let lock = match lock(&config) {
+    let lock = match lock::of_agent(&config.state, lock::PROBES) {
         Ok(None) => return Err(another(&config)),
         Ok(lock) => lock,
         // Who is told of alarms has to hear of it, and it may pass.
         Err(error) => {
-            warn(output, &format!("no run begins, because the records cannot be written: {error}"));
+            warn(
+                output,
+                &format!("no run begins, because the records cannot be written: {}", chain_of(&error)),
+            );
             None
         }
     };
@@ -195,18 +191,6 @@ fn work(args: &AgentArgs, output: Output) -> Result<Done, Failure> {
     output.line("The agent has stopped.");
     // It was asked to stop, and did.
     Ok(Done { exit: Exit::Good, result: json!({ "runs": agent.runs, "failed": agent.failed }) })
-}
-
-/// One agent a folder of records: the lock of it, or nothing where another agent has it.
-fn lock(config: &Config) -> Result<Option<File>, certadm_files::Error> {
-    durable::create_dir(&config.state)?;
-    let path = config.state.join(certadm_jobs::lock::OF_AGENT);
-    let file = durable::open_or_create(&path)?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(source)) => Err(certadm_files::Error::Io { action: "lock", path, source }),
-    }
 }
 
 fn another(config: &Config) -> Failure {
@@ -257,6 +241,8 @@ struct Agent {
     /// What shows other agents that this one works with the records; nothing while these cannot be written.
     lock: Option<File>,
     tried: Instant,
+    /// Since when somebody else has that lock, while it is not known whether he is an agent.
+    taken: Option<Instant>,
     /// Why the page is not shown.
     page_trouble: String,
 }
@@ -289,6 +275,7 @@ impl Agent {
             said,
             lock,
             tried: Instant::now(),
+            taken: None,
             page_trouble: String::new(),
         })
     }
@@ -324,12 +311,15 @@ impl Agent {
 
     /// Tries again to get the lock that could not be had at the start. False when another agent has it.
     fn take_lock(&mut self) -> bool {
-        if self.lock.is_some() || self.tried.elapsed() < RETRY {
+        if self.lock.is_some() || self.taken.is_none() && self.tried.elapsed() < RETRY {
             return true;
         }
         self.tried = Instant::now();
-        match lock(&self.config) {
-            Ok(None) => return false,
+        let got = lock::of_agent(&self.config.state, Duration::ZERO);
+        self.taken = matches!(got, Ok(None)).then(|| self.taken.unwrap_or(self.tried));
+        match got {
+            // Who only asks whether there is an agent has it for a moment.
+            Ok(None) => return self.taken.is_some_and(|taken| taken.elapsed() < lock::PROBES),
             Ok(lock) => {
                 self.lock = lock;
                 self.judged = None;
@@ -338,7 +328,7 @@ impl Agent {
                     tell_not_kept(self.output, &error);
                 }
             }
-            Err(error) => tracing::debug!(%error, "the records still cannot be written"),
+            Err(error) => tracing::debug!(error = %chain_of(&error), "the records still cannot be written"),
         }
         true
     }
@@ -363,7 +353,7 @@ impl Agent {
                 true
             }
             Err(error) => {
-                self.warn(&format!("the changed configuration is left out: {error}"));
+                self.warn(&format!("the changed configuration is left out: {}", chain_of(&error)));
                 false
             }
         }
@@ -414,63 +404,6 @@ impl Agent {
                 let attempts = attempts_of(&self.config, &pair);
                 self.agenda.ended(&self.config, &pair, (false, &attempts), now, &local_zone());
             }
-        }
-    }
-
-    /// All CAs are judged now and then, beside what the runs say of their own.
-    fn judge(&mut self) {
-        // Each CA may take its time.
-        let pairs: usize = self.config.jobs.values().map(|job| job.cas.len()).sum();
-        let all = A_CA.saturating_mul(u32::try_from(pairs).unwrap_or(u32::MAX));
-        let limit = JUDGING.max(all).min(self.time_limit());
-        let waited = self.judging.as_mut().map(|judging| judging.child.try_wait());
-        if let Some(Ok(Some(status))) = waited {
-            self.judged_with(status.code());
-        }
-        if let Some(judging) = &mut self.judging
-            && matches!(waited, Some(Ok(None)))
-        {
-            let (is_stopped, is_stuck) = (judging.limit(limit), judging.is_stuck());
-            if is_stopped {
-                let limit = limit.as_secs();
-                self.warn(&format!(
-                    "the judgement of all CAs takes longer than {limit} s, and is stopped: an alarm may be missing"
-                ));
-            }
-            if !is_stuck {
-                return;
-            }
-            // Nobody can end it. The next one may find another way, and without it nobody hears anything any more.
-        }
-        self.judging = None;
-        let patience = if self.has_news { JUDGE_NEWS } else { JUDGE };
-        if self.judged.is_none_or(|judged| patience <= judged.elapsed()) {
-            self.judged = Some(Instant::now());
-            self.has_news = false;
-            let [page, figures] = [PAGE, FIGURES].map(|name| self.config.state.join(name));
-            let words = ["--quiet", "status", "--notify", "--html"].map(OsStr::new);
-            let trouble = self.page_trouble.clone();
-            let files = [page.as_os_str(), OsStr::new("--prometheus"), figures.as_os_str()];
-            let of_page = ["--page-trouble", trouble.as_str()].map(OsStr::new);
-            self.keep();
-            let started = self.start(words.into_iter().chain(files).chain(of_page));
-            if let Err(error) = &started {
-                self.is_unjudged.store(true, Ordering::Relaxed);
-                self.warn(&format!("no judgement can be started, and an alarm may be missing: {error}"));
-            }
-            self.judging = started.ok().map(AtWork::new);
-        }
-    }
-
-    /// A judgement has ended. One that fails may have told nobody, so that it is said where the agent is watched.
-    fn judged_with(&self, code: Option<i32>) {
-        let is_failed = !matches!(code, Some(0 | 1));
-        self.is_unjudged.store(is_failed, Ordering::Relaxed);
-        if is_failed {
-            let code = code.map_or_else(|| "by a signal".to_owned(), |code| format!("with code {code}"));
-            self.warn(&format!(
-                "the judgement of all CAs has ended {code}, and an alarm may be missing: certadm status --notify says why"
-            ));
         }
     }
 
@@ -536,8 +469,11 @@ impl Agent {
     }
 }
 
-fn tell_not_kept(output: Output, error: &dyn std::fmt::Display) {
-    warn(output, &format!("runs read the configuration itself, because no copy can be kept: {error}"));
+fn tell_not_kept(output: Output, error: &dyn std::error::Error) {
+    warn(
+        output,
+        &format!("runs read the configuration itself, because no copy can be kept: {}", chain_of(error)),
+    );
 }
 
 /// By what it is seen that a file has changed: who may change it decides whether it can be read.

@@ -11,6 +11,7 @@ use certadm_ca::health::LastCheck;
 use certadm_client::own_host_name;
 use certadm_files::{Pace, cancel};
 use certadm_identity::Fetched;
+use certadm_rules::diagnosis::chain_of;
 use certadm_rules::finding::{self, Finding, Kind, Severity};
 use certadm_rules::flags::BackupType;
 use certadm_rules::unc::UncRoot;
@@ -313,7 +314,10 @@ fn note_check(taken: &Taken, folder: &Folder, output: Output) {
     }
     let check = LastCheck { when: certadm_store::now().to_rfc3339(), by: "a full backup".to_owned() };
     if let Err(error) = check.write(folder) {
-        output.result(format!("Warning: the check could not be noted in the CA's folder: {error}."));
+        output.result(format!(
+            "Warning: the check could not be noted in the CA's folder: {}.",
+            chain_of(&error)
+        ));
     }
 }
 

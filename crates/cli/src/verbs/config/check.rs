@@ -1,4 +1,4 @@
-//! `certadm config check`: the configuration is read, and looked at is what it names.
+//! `certadm config check`: reads the configuration and looks at what it names.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;

@@ -9,6 +9,7 @@ use certadm_files::{Access, IoContext, durable};
 use certadm_repository::{
     CaRepository, Fetched, Label, Part, Profiles, Selector, SinkOptions, Vault, recovery_code,
 };
+use certadm_rules::diagnosis::chain_of;
 use certadm_session::Source;
 use certadm_set::{ReadBack, TakeOptions, Taken, take_into};
 use serde_json::{Value, json};
@@ -84,7 +85,7 @@ impl Vaulted {
         let repository = vault.repository(None)?;
         let checked = repository.check(Part::ALL, &mut output.progress())?;
         let fetched = places::fetch(&repository, &Selector::Latest, &self.root, &mut output.progress())?;
-        let dead = repository.dead_keys(&checked.keys).into_iter().map(|error| error.to_string());
+        let dead = repository.dead_keys(&checked.keys).into_iter().map(|error| chain_of(&error));
         let seen = Seen {
             place: self.root.join("vault"),
             sets: repository.points()?.len(),

@@ -77,7 +77,7 @@ pub(crate) fn add_files(fetched: &mut Fetched, folder: &Folder) {
         match folder.own(&path).read(MAX_FILE) {
             Ok(content) => fetched.add(role, entry, &source, content),
             Err(error) => {
-                let finding = Finding::warning(Kind::IdentityPart, format!("{error}")).code(error.hresult());
+                let finding = Finding::warning(Kind::IdentityPart, chain_of(&error)).code(error.hresult());
                 fetched.findings.push(finding.remedy(error.remedy()));
             }
         }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use certadm_identity::{Fetched, Part, Role, beside};
 use certadm_rules::Diagnosis;
+use certadm_rules::diagnosis::chain_of;
 use certadm_rules::finding::{self, Finding, Kind, Severity};
 use certadm_rules::words::counted;
 use certadm_store::Folder;
@@ -87,7 +88,7 @@ pub(crate) fn store(fetched: &Fetched, set: &Path, signature: &str, output: Outp
             (to_json(fetched, &part), found)
         }
         Err(error) => {
-            let text = format!("the identity part was not stored: {error}");
+            let text = format!("the identity part was not stored: {}", chain_of(&error));
             let finding = Finding::warning(Kind::IdentityPart, text).code(error.hresult());
             found.push(finding.remedy(error.remedy()));
             (Value::Null, found)
@@ -138,7 +139,7 @@ pub(crate) fn files_for(
             (files, (value, found))
         }
         Err(error) => {
-            let text = format!("the identity part was not stored: {error}");
+            let text = format!("the identity part was not stored: {}", chain_of(&error));
             let finding = Finding::warning(Kind::IdentityPart, text).code(error.hresult());
             found.push(finding.remedy(error.remedy()));
             (Vec::new(), (Value::Null, found))

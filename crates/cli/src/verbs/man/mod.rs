@@ -51,7 +51,7 @@ pub(crate) fn run(cli: Command, dir: &Path) -> Result<Done, Failure> {
     for (name, text) in FILES {
         let path = files.join(name);
         let text = text.replace("@VERSION@", env!("CARGO_PKG_VERSION"));
-        std::fs::write(&path, text).during("write", &path)?;
+        durable::replace_readable(&path, text.as_bytes())?;
     }
     Ok(Done::good(serde_json::json!({ "dir": path_text(dir) })))
 }
@@ -61,7 +61,7 @@ fn pages(command: &Command, parent: Option<&Command>, dir: &Path) -> Result<(), 
     let path = dir.join(format!("{}.1", name_of(command)));
     let mut text = Vec::new();
     page(command, parent, &mut text).during("write", &path)?;
-    std::fs::write(&path, text).during("write", &path)?;
+    durable::replace_readable(&path, &text)?;
     command.get_subcommands().try_for_each(|verb| pages(verb, Some(command), dir))
 }
 

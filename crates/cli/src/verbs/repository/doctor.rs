@@ -5,6 +5,7 @@ use std::path::Path;
 use certadm_repository::{Step, examine};
 use certadm_rules::Diagnosis;
 use certadm_rules::diagnosis::Class;
+use certadm_rules::diagnosis::chain_of;
 use certadm_rules::finding::{Finding, Kind};
 use serde_json::{Value, json};
 
@@ -21,7 +22,7 @@ pub(crate) fn walk(word: &Path, output: Output) -> Result<Done, Failure> {
     let mut show = |step: &Step| {
         let (sign, tone, text) = match &step.seen {
             Ok(seen) => ("ok  ", Tone::Good, seen.clone()),
-            Err(error) => ("SHUT", Tone::Bad, error.to_string()),
+            Err(error) => ("SHUT", Tone::Bad, chain_of(error)),
         };
         output.toned("", sign, Some(tone), &format!(" {:16} {text}", step.name));
     };
@@ -30,7 +31,7 @@ pub(crate) fn walk(word: &Path, output: Output) -> Result<Done, Failure> {
     let found: Vec<Finding> = failed
         .iter()
         .map(|error| {
-            let finding = Finding::error(Kind::Unreadable, error.hresult(), error.to_string());
+            let finding = Finding::error(Kind::Unreadable, error.hresult(), chain_of(error));
             finding.in_file(vault.place()).remedy(error.remedy())
         })
         .collect();
@@ -44,7 +45,7 @@ pub(crate) fn walk(word: &Path, output: Output) -> Result<Done, Failure> {
         .map(|name| match steps.iter().find(|step| step.name == name) {
             Some(Step { seen: Ok(seen), .. }) => json!({ "step": name, "verdict": "ok", "seen": seen }),
             Some(Step { seen: Err(error), .. }) => {
-                json!({ "step": name, "verdict": "shut", "seen": error.to_string() })
+                json!({ "step": name, "verdict": "shut", "seen": chain_of(error) })
             }
             None => json!({ "step": name, "verdict": "skipped", "seen": Value::Null }),
         })

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use certadm_client::own_host_name;
 use certadm_repository::{CaRepository, Error, Key, Label, Secret};
 use certadm_rules::Diagnosis;
+use certadm_rules::diagnosis::chain_of;
 use certadm_rules::finding::{Finding, Kind};
 use certadm_rules::printable::printable;
 use clap::{Args, Subcommand};
@@ -184,7 +185,7 @@ pub(super) fn dead(repository: &CaRepository, keys: &[Key]) -> Vec<Finding> {
     let finding = |error: Error| {
         let kind =
             if matches!(error, Error::NoPassword { .. }) { Kind::FileMissing } else { Kind::FileChanged };
-        Finding::error(kind, error.hresult(), error.to_string())
+        Finding::error(kind, error.hresult(), chain_of(&error))
             .in_file(repository.address())
             .remedy(error.remedy().into_owned())
     };

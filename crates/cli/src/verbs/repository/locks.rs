@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use certadm_repository::{CaRepository, LockEnd, LockEnds};
+use certadm_rules::diagnosis::chain_of;
 use certadm_rules::finding::{Finding, Kind};
 use certadm_rules::words::counted;
 use certadm_rules::{Diagnosis, FileTime};
@@ -61,7 +62,8 @@ pub(super) fn ends(repository: &CaRepository) -> Result<(Option<LockEnds>, Optio
         Ok(ends) => return Ok((ends, None)),
         Err(error) => error,
     };
-    let (text, remedy) = (format!("when the locks end cannot be told: {error}"), error.remedy().into_owned());
+    let (text, remedy) =
+        (format!("when the locks end cannot be told: {}", chain_of(&error)), error.remedy().into_owned());
     let failure = Failure::from(error);
     if matches!(failure.exit, Exit::Interrupted | Exit::Terminated) {
         return Err(failure);

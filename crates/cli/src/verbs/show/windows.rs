@@ -14,6 +14,7 @@ use certadm_ese::stamps::{BackupInfo, LogTime};
 use certadm_ese::{Database, Error as EseError};
 use certadm_files::{Found, IoContext};
 use certadm_rules::Hresult;
+use certadm_rules::diagnosis::chain_of;
 use certadm_rules::finding::{self, Finding, Kind, Severity, Spot};
 use certadm_rules::printable::printable;
 use certadm_set::judge::incomplete;
@@ -84,8 +85,12 @@ fn show_database(path: &Found, output: Output) -> Result<Done, Failure> {
             }
         }
         Err(error) => findings.push(
-            Finding::error(Kind::Catalog, error.code(), format!("the catalog cannot be read: {error}"))
-                .in_file(path),
+            Finding::error(
+                Kind::Catalog,
+                error.code(),
+                format!("the catalog cannot be read: {}", chain_of(&error)),
+            )
+            .in_file(path),
         ),
     }
     let patch = database.patch_page().map_err(|error| of(path, error))?;
@@ -449,7 +454,7 @@ fn locations(set: &WindowsSet, findings: &mut Vec<Finding>, output: Output) -> V
             paths
         }
         Err(error) => {
-            let text = format!("the restore map cannot be used: {error}");
+            let text = format!("the restore map cannot be used: {}", chain_of(&error));
             findings.push(
                 Finding::warning(Kind::RestoreMap, text)
                     .in_file(path)

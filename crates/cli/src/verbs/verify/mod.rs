@@ -3,6 +3,7 @@
 mod windows;
 
 use certadm_files::cancel;
+use certadm_rules::diagnosis::chain_of;
 use std::path::PathBuf;
 
 use certadm_files::IoContext;
@@ -58,7 +59,7 @@ pub(crate) fn run(args: &VerifyArgs, output: Output) -> Result<Done, Failure> {
             Ok(part) => report.findings.extend(part.check()),
             // The database is as good as it was.
             Err(error) => report.findings.push(
-                Finding::warning(Kind::IdentityPart, error.to_string())
+                Finding::warning(Kind::IdentityPart, chain_of(&error))
                     .code(error.hresult())
                     .remedy(error.remedy()),
             ),
