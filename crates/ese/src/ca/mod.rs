@@ -118,6 +118,8 @@ pub enum Cell {
     Text(String),
     /// Bytes, such as a certificate.
     Bytes(Vec<u8>),
+    /// A value of a kind that no column of a CA has: several of one cell, a real number, a GUID.
+    Other(Value),
     /// The cell cannot be read; the others of the row can.
     Unreadable(String),
 }
@@ -138,7 +140,7 @@ impl Cell {
                 .map_or_else(|| Self::Unreadable("a date that cannot be".to_owned()), Self::Date),
             Value::Text(text) => Self::Text(text),
             Value::Binary(bytes) => Self::Bytes(bytes),
-            other => Self::Text(format!("{other:?}")),
+            other => Self::Other(other),
         }
     }
 
@@ -173,6 +175,7 @@ impl fmt::Display for Cell {
             Self::Date(date) => write!(f, "{date}Z"),
             Self::Text(text) => f.write_str(text),
             Self::Bytes(bytes) => Hex(bytes).fmt(f),
+            Self::Other(value) => value.fmt(f),
             Self::Unreadable(problem) => write!(f, "<{problem}>"),
         }
     }

@@ -401,6 +401,7 @@ fn part(cell: &ViewCell, part: Part) -> Cell {
             Cell::Flag(*number == 1)
         }
         (_, ViewCell::Flags(bits)) => Cell::Number(i64::from(*bits)),
+        (_, ViewCell::Other(value)) => typed(value.clone(), true),
         (_, other) => Cell::Text(other.to_string()),
     }
 }
