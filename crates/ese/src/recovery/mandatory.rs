@@ -3,10 +3,10 @@
 
 use certadm_rules::finding::{Finding, Kind, Severity, Spot};
 
-use super::Plan;
+use super::{LogInput, Plan};
 use crate::error::Error;
 use crate::log::LogFile;
-use crate::log::chain::check_inside;
+use crate::log::chain::{ChainCodes, check_inside, generation_of_name};
 
 impl Plan<'_> {
     pub(super) fn is_behind_the_range(&self, generation: u32) -> bool {
@@ -23,10 +23,20 @@ impl Plan<'_> {
         }
     }
 
+    /// Whether the engine went on to another log after this one, so that its end must be whole. The name of a log gets its
+    /// number then, and a backup has only such logs (ese.md 11.2). The last log of a database that was in use may have been
+    /// given its number by a person.
+    fn is_closed(&self, generation: u32, last: u32) -> bool {
+        let numbered = |(_, log): &(_, LogInput<'_>)| generation_of_name(log.name).is_some();
+        generation < last
+            || (self.codes() != ChainCodes::START && self.logs.get(&generation).is_some_and(numbered))
+    }
+
     /// Size and inner state of one log. Damage behind the range of a restore only ends the replay.
     pub(super) fn judge_inside(&self, log: &LogFile, last: u32) -> Vec<Finding> {
         let generation = log.header().generation;
-        let mut findings = check_inside(log, generation < last, self.codes_of(generation));
+        let closed = self.is_closed(generation, last);
+        let mut findings = check_inside(log, closed, self.codes_of(generation));
         if self.is_behind_the_range(generation) {
             for finding in &mut findings {
                 finding.severity = finding.severity.min(Severity::Warning);

@@ -1,0 +1,100 @@
+//! Which logs a recovery needs, and what damage in the others does. All files are made, but for one real backup.
+
+use certadm_ese::checksum::xor_checksum;
+use certadm_ese::finding::{Finding, Kind, Severity};
+use certadm_ese::pager::Pager;
+use certadm_ese::recovery::{LogInput, Plan};
+use certadm_ese::{Code, Error};
+
+use crate::closed::{committed, created, log, recover};
+
+const SEGMENT: usize = 4096;
+
+/// What verification and recovery say: the findings, and the code of a refusal.
+fn judged(database: Option<&Vec<u8>>, logs: &[(&str, &Vec<u8>)]) -> (Vec<Finding>, Result<Vec<u8>, Error>) {
+    let inputs: Vec<_> = logs.iter().map(|(name, file)| LogInput { name, file: *file }).collect();
+    let plan = Plan::new(database.map(|bytes| bytes as &dyn Pager), &inputs).unwrap();
+    let mut findings = plan.findings.clone();
+    findings.extend(plan.inspect_logs(&mut |_| {}).unwrap());
+    let mut output = Vec::new();
+    let recovered = plan.recover(&mut output, &mut |_| {}).map(|_| output);
+    (findings, recovered)
+}
+
+fn worst(findings: &[Finding]) -> Severity {
+    findings.iter().map(|finding| finding.severity).max().unwrap_or(Severity::Note)
+}
+
+/// Changes both copies of the header of a database.
+fn with_header(database: &[u8], change: impl Fn(&mut [u8])) -> Vec<u8> {
+    let mut database = database.to_vec();
+    for copy in [0, SEGMENT] {
+        let header = &mut database[copy..copy + SEGMENT];
+        change(header);
+        let checksum = xor_checksum(header);
+        header[..4].copy_from_slice(&checksum.to_le_bytes());
+    }
+    database
+}
+
+/// The database was in use, and needs these generations.
+fn in_use(header: &mut [u8], low: u32, high: u32) {
+    header[52..56].copy_from_slice(&2u32.to_le_bytes());
+    header[296..300].copy_from_slice(&low.to_le_bytes());
+    header[300..304].copy_from_slice(&high.to_le_bytes());
+    header[416..420].copy_from_slice(&high.to_le_bytes());
+}
+
+/// A log whose last write was torn, and has left its shadow behind it.
+fn torn(log: &[u8]) -> Vec<u8> {
+    let mut log = log.to_vec();
+    log.copy_within(SEGMENT..2 * SEGMENT, 2 * SEGMENT);
+    log[SEGMENT + 300] ^= 1;
+    log[SEGMENT + 700] ^= 8;
+    log
+}
+
+#[test]
+fn the_last_log_of_a_backup_is_closed() {
+    let whole = log(1, &[created(), committed(12)]);
+    let torn = torn(&whole);
+    let (database, _) = recover(None, &[&whole]).unwrap();
+    let backup = with_header(&database, |header| {
+        in_use(header, 1, 1);
+        header[192..208].copy_from_slice(&[1, 1, 1, 1, 1, 100, 1, 0, 1, 0, 0, 0, 1, 0, 0, 0]);
+    });
+    let (findings, recovered) = judged(Some(&backup), &[("edb00001.log", &whole)]);
+    assert_eq!(worst(&findings), Severity::Note, "{findings:?}");
+    recovered.unwrap();
+    for database in [Some(&backup), None] {
+        let (findings, recovered) = judged(database, &[("edb00001.log", &torn)]);
+        let [finding] = &findings[..] else { panic!("{findings:?}") };
+        assert_eq!((finding.kind, finding.code), (Kind::LogTorn, Code::LOG_TORN.hresult()));
+        assert_eq!(finding.severity, Severity::Error);
+        assert!(database.is_none() || recovered.is_err_and(|error| error.code() == Code::LOG_TORN));
+    }
+    // The current log, and the last one of a database that was in use: the engine was writing it.
+    let live = with_header(&database, |header| in_use(header, 1, 1));
+    for (database, name) in [(None, "edb.log"), (Some(&live), "edb.log"), (Some(&live), "edb00001.log")] {
+        let (findings, recovered) = judged(database, &[(name, &torn)]);
+        assert_eq!(worst(&findings), Severity::Note, "{findings:?}");
+        recovered.unwrap();
+    }
+}
+
+#[test]
+fn a_flipped_bit_in_the_last_log_of_a_real_backup_is_an_error() {
+    let fixture = |name: &str| crate::common::fixture(&format!("winmail-v7-sec4096/Backup_new_{name}"));
+    let (Some(database), Some(whole)) = (fixture("WindowsMail.MSMessageStore"), fixture("edb00001.log"))
+    else {
+        return;
+    };
+    let (findings, recovered) = judged(Some(&database), &[("edb00001.log", &whole)]);
+    assert_eq!(findings, []);
+    recovered.unwrap();
+    let mut flipped = whole;
+    flipped[20 * 512 + 363] ^= 4;
+    let (findings, recovered) = judged(Some(&database), &[("edb00001.log", &flipped)]);
+    assert_eq!(worst(&findings), Severity::Error, "{findings:?}");
+    assert_eq!(recovered.unwrap_err().code(), Code::LOG_TORN);
+}
