@@ -14,12 +14,17 @@ impl Plan<'_> {
         self.is_copy() && needed < generation && self.last_numbered.is_some_and(|high| high < generation)
     }
 
+    /// True for logs in which damage only ends the replay.
+    fn is_dispensable(&self, generation: u32) -> bool {
+        self.is_behind_the_range(generation) || self.is_needless(generation)
+    }
+
     /// Logs that a recovery may not do without: those the database needs, and all that a restore names.
     pub(super) fn is_mandatory(&self, generation: u32) -> bool {
         match self.required {
             Some(_) if self.is_copy() => !self.is_behind_the_range(generation),
             Some(required) => generation <= required.high,
-            None => false,
+            None => self.is_clean() && !self.is_needless(generation),
         }
     }
 
@@ -37,7 +42,7 @@ impl Plan<'_> {
         let generation = log.header().generation;
         let closed = self.is_closed(generation, last);
         let mut findings = check_inside(log, closed, self.codes_of(generation));
-        if self.is_behind_the_range(generation) {
+        if self.is_dispensable(generation) {
             for finding in &mut findings {
                 finding.severity = finding.severity.min(Severity::Warning);
             }
@@ -56,6 +61,6 @@ impl Plan<'_> {
     }
 
     pub(super) fn only_ends_the_replay(&self, generation: u32, error: &Error) -> bool {
-        matches!(error, Error::Log { .. }) && self.is_behind_the_range(generation)
+        matches!(error, Error::Log { .. }) && self.is_dispensable(generation)
     }
 }
