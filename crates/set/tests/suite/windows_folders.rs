@@ -44,7 +44,7 @@ fn what_lies_beside_a_database_is_no_part_of_it() {
     for copy in [0, 4096] {
         temporary[copy + 667] = 5;
     }
-    let strangers: [(&str, &[u8]); 14] = [
+    let strangers: [(&str, &[u8]); 18] = [
         ("tmp.edb", &temporary),
         ("TMP.EDB", b""),
         ("Tmp.edb", &temporary[..5000]),
@@ -59,6 +59,11 @@ fn what_lies_beside_a_database_is_no_part_of_it() {
         ("CertLog.zip", b"PK\x03\x04"),
         ("Example CA.p12", b"\x30\x82"),
         ("Example CA.edb.txt", b"text"),
+        // What other programs call a log.
+        ("out.log", b"-----\r\n   ROBOCOPY     ::     Robust File Copy for Windows\r\n"),
+        ("rob.log", b""),
+        ("log20261130.log", b"a text"),
+        ("bak20261130.log", b"a text"),
     ];
     for (name, bytes) in strangers {
         fs::write(folder.join(name), bytes).unwrap();
@@ -74,6 +79,23 @@ fn what_lies_beside_a_database_is_no_part_of_it() {
     let error = open(std::slice::from_ref(&folder)).unwrap_err().to_string();
     assert!(error.contains("more than one database") && error.contains("name one of these files"), "{error}");
     assert!(check(&[&folder.join("Example CA.edb")]).is_restorable());
+}
+
+/// The current log of a CA that was closed is no more than a warning, whatever became of it.
+#[test]
+fn a_clean_database_needs_no_current_log() {
+    let dir = scratch();
+    let folder = certlog(dir.path());
+    for bytes in [&b""[..], b"a text", &[0; 9000]] {
+        fs::write(folder.join("edb.log"), bytes).unwrap();
+        let report = check(&[&folder]);
+        assert_eq!(kinds(&report), [Kind::LogStray], "{:?}", report.findings);
+        assert_eq!(report.severity(), Severity::Warning);
+        assert!(report.is_restorable());
+        let Opened::Windows(sets) = open(std::slice::from_ref(&folder)).unwrap() else { panic!() };
+        let to = dir.path().join(format!("to-{}", bytes.len()));
+        recover(&sets, &to, &mut Silent).unwrap();
+    }
 }
 
 /// `certutil -backup`: key and database side by side.
