@@ -160,7 +160,7 @@ impl<'a> Plan<'a> {
         }
         plan.judge_links();
         let findings = core::mem::take(&mut plan.findings);
-        plan.findings = findings.into_iter().map(|finding| plan.weighed(finding)).collect();
+        plan.findings = findings.into_iter().map(|finding| plan.weighed(plan.in_its_file(finding))).collect();
         Ok(plan)
     }
 
@@ -267,7 +267,7 @@ impl<'a> Plan<'a> {
             progress(at);
             previous = Some(Predecessor::of(&log));
         }
-        Ok(findings.into_iter().map(|finding| self.weighed(finding)).collect())
+        Ok(findings.into_iter().map(|finding| self.weighed(self.in_its_file(finding))).collect())
     }
 
     /// The beginning of a step over the logs from generation `low` on.
@@ -524,7 +524,8 @@ impl<'a> Plan<'a> {
             if let Some(finding) = previous.and_then(|previous| previous.check(log.header(), codes)) {
                 return Err(fatal(*generation, &finding));
             }
-            let inside = self.judge_inside(&log, last);
+            let inside: Vec<_> =
+                self.judge_inside(&log, last).into_iter().map(|finding| self.in_its_file(finding)).collect();
             let damage = inside.iter().find(|finding| is_damage(finding));
             if let Some(finding) = damage
                 && self.is_mandatory(*generation)

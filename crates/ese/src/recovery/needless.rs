@@ -54,6 +54,17 @@ impl Plan<'_> {
         finding
     }
 
+    /// A finding about a log, with the name of the file that the log was read from: other files may have its number in
+    /// their name.
+    pub(super) fn in_its_file(&self, finding: Finding) -> Finding {
+        let generation = finding.place.spot.and_then(Spot::generation);
+        let log = generation.and_then(|generation| self.logs.get(&generation));
+        match log.filter(|_| finding.place.file.is_none()) {
+            Some((_, log)) => finding.in_file(log.name),
+            None => finding,
+        }
+    }
+
     /// Takes out logs from before the database that are of another sequence than those from it on: they are from before a
     /// restore. The findings say which.
     pub(super) fn leave_out_older_sequences(&mut self) -> Vec<Finding> {

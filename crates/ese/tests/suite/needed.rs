@@ -190,3 +190,20 @@ fn what_lies_before_the_logs_that_are_needed_forbids_nothing() {
         assert!(recovered.is_err());
     }
 }
+
+#[test]
+fn a_finding_names_the_file_that_it_was_read_from() {
+    let (first, second) = (log(1, &[created()]), log(2, &[committed(12)]));
+    let cut = second[..SEGMENT + 100].to_vec();
+    // Their names were swapped.
+    let (findings, _) = judged(None, &[("edb00001.log", &cut), ("edb00002.log", &first)]);
+    let damage: Vec<_> = findings.iter().filter(|finding| finding.kind != Kind::LogName).collect();
+    assert!(!damage.is_empty());
+    for finding in damage {
+        assert_eq!(
+            finding.place.file.as_deref().and_then(|file| file.to_str()),
+            Some("edb00001.log"),
+            "{finding}"
+        );
+    }
+}

@@ -14,7 +14,7 @@ use certadm_set::windows::recover;
 use certadm_set::{Error, Opened, open};
 
 use crate::common::scratch;
-use crate::windows_files::{backup, ca_database};
+use crate::windows_files::{backup, ca_database, made_log};
 
 fn check(paths: &[&Path]) -> Report {
     let paths: Vec<PathBuf> = paths.iter().map(|path| (*path).to_owned()).collect();
@@ -96,6 +96,36 @@ fn a_clean_database_needs_no_current_log() {
         let to = dir.path().join(format!("to-{}", bytes.len()));
         recover(&sets, &to, &mut Silent).unwrap();
     }
+}
+
+/// Two logs have each other's name, and one of them was cut short: that one is blamed.
+#[test]
+fn damage_is_told_of_the_file_that_has_it() {
+    let dir = scratch();
+    let [whole, cut] = ["edb00006.log", "edb00007.log"].map(|name| dir.path().join(name));
+    fs::write(&whole, made_log(7)).unwrap();
+    fs::write(&cut, &made_log(6)[..9000]).unwrap();
+    let report = check(&[dir.path()]);
+    let sizes: Vec<_> = report.findings.iter().filter(|finding| finding.kind == Kind::LogSize).collect();
+    assert!(!sizes.is_empty(), "{:?}", report.findings);
+    for finding in sizes {
+        assert_eq!(finding.place.file.as_deref(), Some(cut.as_path()), "{finding}");
+    }
+    // Two sets have a log of this name each, and one of these is no log any more.
+    let (one, other) = (dir.path().join("one"), dir.path().join("other"));
+    for folder in [&one, &other] {
+        fs::create_dir(folder).unwrap();
+        fs::write(folder.join("edb00006.log"), made_log(6)).unwrap();
+    }
+    fs::write(other.join("edb00007.log"), made_log(7)).unwrap();
+    fs::write(other.join("edb00006.log"), b"").unwrap();
+    let report = check(&[&one, &other]);
+    let told: Vec<_> = report.findings.iter().filter(|finding| Severity::Note < finding.severity).collect();
+    let [finding] = &told[..] else { panic!("{told:?}") };
+    assert_eq!(
+        (finding.kind, finding.place.file.clone()),
+        (Kind::LogHeader, Some(other.join("edb00006.log")))
+    );
 }
 
 /// `certutil -backup`: key and database side by side.
