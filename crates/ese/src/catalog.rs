@@ -16,6 +16,12 @@ pub const CATALOG_ROOT: u32 = 4;
 /// Root page of its copy MSysObjectsShadow.
 pub const SHADOW_ROOT: u32 = 24;
 
+/// Object of MSysObjects (ese.md 3.4).
+pub(crate) const CATALOG_OBJECT: u32 = 2;
+
+/// Object of MSysObjectsShadow.
+pub(crate) const SHADOW_OBJECT: u32 = 3;
+
 /// An index of a table.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Index {

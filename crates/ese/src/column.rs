@@ -1,6 +1,9 @@
 //! Column types and the values of cells (ese.md 5, 6).
 
+use core::fmt;
+
 use certadm_rules::Guid;
+use certadm_rules::hex::Hex;
 
 use crate::error::Error;
 use crate::time::DateTime;
@@ -279,6 +282,42 @@ impl Value {
     }
 }
 
+/// The value as text, the dates as those of a CA; several values of one cell stand on lines of their own.
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => Ok(()),
+            Self::Bit(bit) => bit.fmt(f),
+            Self::U8(number) => number.fmt(f),
+            Self::I16(number) => number.fmt(f),
+            Self::U16(number) => number.fmt(f),
+            Self::I32(number) => number.fmt(f),
+            Self::U32(number) => number.fmt(f),
+            Self::I64(number) => number.fmt(f),
+            Self::U64(number) => number.fmt(f),
+            Self::F32(number) => number.fmt(f),
+            Self::F64(number) => number.fmt(f),
+            // A date that cannot be is shown as its bits.
+            Self::DateTime(bits) => match self.filetime() {
+                Some(date) => write!(f, "{date}Z"),
+                None => write!(f, "{bits:#x}"),
+            },
+            Self::Guid(guid) => guid.fmt(f),
+            Self::Binary(bytes) => Hex(bytes).fmt(f),
+            Self::Text(text) => f.write_str(text),
+            Self::Multi(values) => {
+                for (place, value) in values.iter().enumerate() {
+                    if place != 0 {
+                        f.write_str("\n")?;
+                    }
+                    value.fmt(f)?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -312,6 +351,22 @@ mod tests {
         assert_eq!(wide.value(&[0, 0xD8, 1]).unwrap(), Value::Text("\u{fffd}\u{1}".to_owned()));
         let narrow = column(ColumnType::Text, 1252);
         assert_eq!(narrow.value(&[0x80]).unwrap(), Value::Text("\u{20ac}".to_owned()));
+    }
+
+    #[test]
+    fn values_are_texts_that_a_person_reads() {
+        let text = |text: &str| Value::Text(text.to_owned());
+        for (value, expected) in [
+            (Value::Multi(vec![text("one"), Value::Null, text("three")]), "one\n\nthree"),
+            (Value::F32(0.5), "0.5"),
+            (Value::Bit(true), "true"),
+            (Value::U64(u64::MAX), "18446744073709551615"),
+            (Value::Binary(vec![0xab, 1]), "ab01"),
+            (Value::DateTime(134_036_958_510_000_000), "2025-09-30T08:50:51Z"),
+            (Value::DateTime(u64::MAX), "0xffffffffffffffff"),
+        ] {
+            assert_eq!(value.to_string(), expected);
+        }
     }
 
     #[test]

@@ -86,8 +86,8 @@ impl<P: Pager> Database<P> {
         self.leaves = Some(leaves);
     }
 
-    /// True where the database is read around its damage.
-    pub(crate) fn is_salvaging(&self) -> bool {
+    /// True where the database is read around its damage ([`Database::salvaging`]).
+    pub fn is_salvaging(&self) -> bool {
         self.leaves.is_some()
     }
 

@@ -35,6 +35,7 @@ use range::required_range;
 mod current;
 mod damage;
 mod mandatory;
+mod needless;
 mod range;
 mod signatures;
 
@@ -158,6 +159,8 @@ impl<'a> Plan<'a> {
             plan.judge_range();
         }
         plan.judge_links();
+        let findings = core::mem::take(&mut plan.findings);
+        plan.findings = findings.into_iter().map(|finding| plan.weighed(plan.in_its_file(finding))).collect();
         Ok(plan)
     }
 
@@ -264,7 +267,7 @@ impl<'a> Plan<'a> {
             progress(at);
             previous = Some(Predecessor::of(&log));
         }
-        Ok(findings)
+        Ok(findings.into_iter().map(|finding| self.weighed(self.in_its_file(finding))).collect())
     }
 
     /// The beginning of a step over the logs from generation `low` on.
@@ -395,14 +398,25 @@ impl<'a> Plan<'a> {
 
     /// True where all logs are of one sequence: then gaps between them mean something.
     fn judge_signatures(&mut self) -> bool {
-        let logs: Vec<_> = self.logs.values().map(|(header, _)| header).collect();
-        let judged = signatures::judge(self.header.as_ref(), &logs, |generation| self.codes_of(generation));
+        let judge = |plan: &Self| {
+            let logs: Vec<_> = plan.logs.values().map(|(header, _)| header).collect();
+            signatures::judge(plan.header.as_ref(), &logs, |generation| plan.codes_of(generation))
+        };
+        let mut judged = judge(self);
+        let mut older = Vec::new();
+        if !judged.alike && !judged.left_out {
+            older = self.leave_out_older_sequences();
+            judged = judge(self);
+        }
         if judged.left_out {
-            self.foreign = logs.len();
+            self.foreign = self.logs.len();
             self.logs.clear();
         }
-        let known = self.findings.iter().any(|known| known.kind == Kind::LogForeign);
+        let is_foreign = |known: &Finding| known.kind == Kind::LogForeign;
+        let mut known = self.findings.iter().filter(|known| is_foreign(known));
+        let known = known.any(|known| self.weighed(known.clone()).severity == Severity::Error);
         self.findings.extend(judged.findings);
+        self.findings.extend(older);
         judged.alike && !known
     }
 
@@ -446,7 +460,8 @@ impl<'a> Plan<'a> {
         let Some(given) = given else {
             return;
         };
-        let mut expected = given.low;
+        // What lies before the first log that is replayed may be gone.
+        let mut expected = given.low.max(self.start());
         let mut gaps = Vec::new();
         for generation in self.logs.keys() {
             if expected < *generation {
@@ -454,7 +469,7 @@ impl<'a> Plan<'a> {
                 let gap = missing(code, expected, "missing between the others".to_owned());
                 gaps.push(gap.at(Spot::logs(expected, generation - 1)));
             }
-            expected = generation.saturating_add(1);
+            expected = expected.max(generation.saturating_add(1));
         }
         self.findings.extend(gaps);
     }
@@ -467,7 +482,12 @@ impl<'a> Plan<'a> {
                 && previous.generation + 1 == header.generation
                 && previous.signature == header.signature
             {
-                found.extend(check_link(previous, header, self.codes_of(header.generation)));
+                let mut link = check_link(previous, header, self.codes_of(header.generation));
+                // What the first log that is replayed was made after is of no use.
+                if let Some(finding) = link.as_mut().filter(|_| previous.generation < self.start()) {
+                    finding.severity = Severity::Warning;
+                }
+                found.extend(link);
             }
             previous = Some(header);
         }
@@ -504,7 +524,8 @@ impl<'a> Plan<'a> {
             if let Some(finding) = previous.and_then(|previous| previous.check(log.header(), codes)) {
                 return Err(fatal(*generation, &finding));
             }
-            let inside = self.judge_inside(&log, last);
+            let inside: Vec<_> =
+                self.judge_inside(&log, last).into_iter().map(|finding| self.in_its_file(finding)).collect();
             let damage = inside.iter().find(|finding| is_damage(finding));
             if let Some(finding) = damage
                 && self.is_mandatory(*generation)

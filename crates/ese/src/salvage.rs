@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use certadm_files::AlignedBuffer;
 
 use crate::bytes::index;
-use crate::catalog::{CATALOG_ROOT, Catalog, SHADOW_ROOT};
+use crate::catalog::{CATALOG_OBJECT, CATALOG_ROOT, Catalog, SHADOW_OBJECT, SHADOW_ROOT};
 use crate::database::{Database, checked_page};
 use crate::error::Error;
 use crate::leaves::{Leaf, Leaves};
@@ -17,10 +17,6 @@ use crate::verify::Progress;
 
 /// Bytes read at a time.
 const STRIDE: usize = 1 << 20;
-
-/// Objects of the catalog and of its copy (ese.md 3.4).
-const CATALOG_OBJECT: u32 = 2;
-const SHADOW_OBJECT: u32 = 3;
 
 /// A leaf as it was found.
 struct Found {

@@ -12,6 +12,7 @@ use certadm_rules::{FileTime, Generation};
 use crate::copy::hash_file;
 use crate::ends::{Signatures, of_windows};
 use crate::error::{Error, Result};
+use crate::folder::{self, FolderSet};
 use crate::hashes::Hashing;
 use crate::layout::{DATABASE_DIR, file_of};
 use crate::manifest::{self, CaIdentity, FileEntry, Generations, Manifest, Role, SetKind};
@@ -120,7 +121,7 @@ fn sound(path: &Path, progress: &mut dyn Progress) -> Result<Report> {
 fn describe(path: &Path, set: &WindowsSet, hashing: Hashing) -> Result<Manifest> {
     let cannot = |detail: String| Error::CannotSeal { path: path.to_owned(), detail };
     let kind = if set.database.is_some() { SetKind::Full } else { SetKind::Logs };
-    let taken = set.taken().or_else(|| set.written()).map(FileTime::to_rfc3339);
+    let taken = taken(path, set).map(FileTime::to_rfc3339);
     let taken = taken.ok_or_else(|| cannot("nothing says when it was taken".to_owned()))?;
     let ca = whose(set).ok_or_else(|| cannot("it has no restore map that says whose it is".to_owned()))?;
     let mut manifest = Manifest::new(ca, kind, taken.clone());
@@ -168,6 +169,63 @@ fn stream_of(set: &WindowsSet) -> Option<String> {
     let generation = Generation::from_log_file_name(log.file_name()?.to_str()?)?;
     let pager = FilePager::new(log.open().ok()?).ok()?;
     of_windows(LogFile::read_header(&pager).ok()?, generation)
+}
+
+/// What a set without a manifest would say of itself if it were sealed; `None` for what is no set of a Windows CA, and where
+/// nothing tells. None of its files is checked.
+#[must_use]
+pub fn unsealed(path: &Path) -> Option<FolderSet> {
+    let Ok(Opened::Windows(mut sets)) = open(&[path.to_owned()]) else { return None };
+    let set = sets.pop().filter(|set| !set.is_single_file() && set.complete.is_none())?;
+    let ca = whose(&set)?;
+    let first = set.logs.iter().filter_map(generation_of).min()?;
+    let files = set.database.iter().chain(&set.logs).chain(&set.locations);
+    Some(FolderSet {
+        name: path.to_string_lossy().into_owned(),
+        path: path.to_owned(),
+        time: taken(path, &set)?.unix_seconds(),
+        seconds: 0,
+        ca: ca.name,
+        kind: if set.database.is_some() { SetKind::Full } else { SetKind::Logs },
+        signatures: (ca.database_signature, ca.stream_signature),
+        generations: (first, last_generation(&set)?),
+        bytes: files.filter_map(|file| file.size().ok()).sum(),
+        held: false,
+    })
+}
+
+/// When a set was taken. One that continues another was not taken before it, whatever the clocks say.
+fn taken(path: &Path, set: &WindowsSet) -> Option<FileTime> {
+    set.taken().or_else(|| set.written()).max(full_before(path, set))
+}
+
+/// When the full set beside it was taken that a log set follows: the last one of its sequence of logs that ends before it does.
+/// `None` for a full set, and where no such set lies there.
+fn full_before(path: &Path, set: &WindowsSet) -> Option<FileTime> {
+    if set.database.is_some() {
+        return None;
+    }
+    let (stream, high) = (stream_of(set)?, last_generation(set)?);
+    let beside = folder::list(path.parent()?).ok()?;
+    let sealed =
+        beside.sets.iter().filter(|other| other.kind == SetKind::Full && other.signatures.1 == stream);
+    let sealed = sealed.map(|other| (other.generations.1, FileTime::from_unix_seconds(other.time)));
+    let unsealed = beside.unsealed.iter().filter_map(|folder| {
+        let Ok(Opened::Windows(mut sets)) = open(std::slice::from_ref(folder)) else { return None };
+        let other = sets.pop().filter(|other| other.database.is_some())?;
+        let is_of_the_stream = stream_of(&other)? == stream;
+        is_of_the_stream.then_some((last_generation(&other)?, other.taken().or_else(|| other.written())?))
+    });
+    let before = sealed.chain(unsealed).filter(|(last, _)| *last < high);
+    before.max().map(|(_, taken)| taken)
+}
+
+fn last_generation(set: &WindowsSet) -> Option<u32> {
+    set.logs.iter().filter_map(generation_of).max()
+}
+
+fn generation_of(log: &Found) -> Option<u32> {
+    Generation::from_log_file_name(log.file_name()?.to_str()?).map(Generation::number)
 }
 
 fn entry(path: &Path, file: &Found, role: Role, hashing: Hashing) -> Result<FileEntry> {

@@ -134,6 +134,65 @@ fn what_is_not_on_a_damaged_page_is_listed_with_salvage() {
     assert!(format!("{text:?}").contains("2 pages in use cannot be read"), "{text:?}");
 }
 
+/// A database in which one certificate is revoked, and the pages on which its request and its row among the certificates are.
+fn with_a_revocation() -> (Vec<u8>, usize, usize) {
+    const REQUEST: i32 = 6;
+    let mut bytes = ca_database();
+    let database = certadm_ese::Database::open(bytes.clone()).unwrap();
+    let page_of = |table: &str| {
+        let table = database.table(table).unwrap();
+        let (page, _) = table.row_by_number(REQUEST).unwrap().unwrap().position();
+        page
+    };
+    let (request, certificate) = (page_of("Requests"), page_of("Certificates"));
+    let start = (request as usize + 1) * 4096;
+    let page = &mut bytes[start..start + 4096];
+    // The number of the request, and its disposition (ese.md 12), which was "issued".
+    let numbers = REQUEST.to_le_bytes();
+    let place = (0..4000).find(|at| page[*at..at + 4] == numbers && page[at + 16..at + 20] == [20, 0, 0, 0]);
+    page[place.unwrap() + 16] = 21;
+    certadm_ese::checksum::checksum_page(page, request);
+    (bytes, request as usize, certificate as usize)
+}
+
+/// What was revoked is in the list, or the list says that it is not whole.
+#[test]
+fn a_damaged_page_hides_neither_a_revocation_nor_a_serial_number() {
+    let work = Work::new();
+    let (bytes, request, certificate) = with_a_revocation();
+    let root =
+        certadm_ese::Database::open(bytes.clone()).unwrap().table("Requests").unwrap().definition().root;
+    let damage = |name: &str, page: usize| {
+        let mut bytes = bytes.clone();
+        bytes[(page + 1) * 4096..][100..200].fill(0x5A);
+        fs::write(work.path(name), bytes).unwrap();
+    };
+    fs::write(work.path("whole.edb"), &bytes).unwrap();
+    damage("leaf.edb", request);
+    damage("root.edb", root as usize);
+    damage("certificates.edb", certificate);
+    assert_eq!(work.result("list {whole.edb} revoked")["count"], 1);
+    for line in
+        ["{leaf.edb} revoked", "{root.edb} revoked", "{leaf.edb} certificates", "{certificates.edb} requests"]
+    {
+        let run = work.run(&format!("--json list {line}"));
+        assert_eq!(run.code, 5, "{line}: {run:?}");
+        let object = run.json();
+        assert_eq!(object["error"]["code"], "0xc80003fa", "{line}: {object}");
+        assert!(object["error"]["remedy"].as_str().unwrap().contains("--salvage"), "{line}: {object}");
+    }
+    // Read around the damage, what may be revoked is listed, and what is unreadable is counted.
+    let found = |line: &str| {
+        let run = work.run(&format!("--json list {line} --salvage"));
+        assert_eq!(run.code, 1, "{line}: {run:?}");
+        let result = run.json()["result"].clone();
+        assert_ne!(result["unreadable"], 0, "{line}: {result}");
+        result["rows"].as_array().unwrap().iter().map(|row| row["request_id"].clone()).collect::<Vec<_>>()
+    };
+    assert!(found("{leaf.edb} revoked").contains(&6.into()));
+    assert!(found("{certificates.edb} requests").contains(&6.into()));
+}
+
 #[test]
 fn a_backup_is_verified_shown_and_recovered() {
     let work = Work::new();

@@ -118,6 +118,8 @@ pub enum Cell {
     Text(String),
     /// Bytes, such as a certificate.
     Bytes(Vec<u8>),
+    /// A value of a kind that no column of a CA has: several of one cell, a real number, a GUID.
+    Other(Value),
     /// The cell cannot be read; the others of the row can.
     Unreadable(String),
 }
@@ -138,7 +140,7 @@ impl Cell {
                 .map_or_else(|| Self::Unreadable("a date that cannot be".to_owned()), Self::Date),
             Value::Text(text) => Self::Text(text),
             Value::Binary(bytes) => Self::Bytes(bytes),
-            other => Self::Text(format!("{other:?}")),
+            other => Self::Other(other),
         }
     }
 
@@ -173,6 +175,7 @@ impl fmt::Display for Cell {
             Self::Date(date) => write!(f, "{date}Z"),
             Self::Text(text) => f.write_str(text),
             Self::Bytes(bytes) => Hex(bytes).fmt(f),
+            Self::Other(value) => value.fmt(f),
             Self::Unreadable(problem) => write!(f, "<{problem}>"),
         }
     }
@@ -185,6 +188,8 @@ pub struct View<'d, P> {
     table: Table<'d, P>,
     /// The requests, where the view shows some of their columns.
     requests: Option<Table<'d, P>>,
+    /// The database is read around its damage.
+    is_salvaging: bool,
 }
 
 impl<'d, P: Pager> View<'d, P> {
@@ -213,7 +218,7 @@ impl<'d, P: Pager> View<'d, P> {
             let wanted = |column: &str| OF_REQUEST.contains(&column);
             fields.extend(known_fields(requests, fields::REQUESTS, wanted, true));
         }
-        Ok(Self { name, fields, table, requests })
+        Ok(Self { name, fields, table, requests, is_salvaging: database.is_salvaging() })
     }
 
     /// Which view it is.
@@ -233,7 +238,9 @@ impl<'d, P: Pager> View<'d, P> {
 
     /// All rows, cells in the order of the fields. Of the certificates only those that were issued.
     ///
-    /// The iterator ends after the first error of the tree; a damaged cell is [`Cell::Unreadable`].
+    /// The iterator ends after the first error of the tree, or of the tree of the requests where the view shows some of their
+    /// columns: without them nobody knows which certificates were revoked. A damaged cell is [`Cell::Unreadable`], and so is
+    /// each cell of a request that is not there, or that a database which is read around its damage has lost.
     pub fn rows(&self) -> impl Iterator<Item = Result<Vec<Cell>, Error>> {
         self.table.rows().filter_map(move |row| self.cells(row).transpose())
     }
@@ -243,19 +250,24 @@ impl<'d, P: Pager> View<'d, P> {
         if self.name == ViewName::Certificates && is_null(&row, "RawCertificate") {
             return Ok(None);
         }
-        // A request that cannot be read takes only its own columns with it.
         let request = match &self.requests {
-            Some(requests) => request_of(requests, &row),
-            None => Ok(None),
+            Some(requests) => match request_of(requests, &row) {
+                Ok(Some(request)) => Ok(request),
+                // Every certificate has its request (ese.md 12).
+                Ok(None) => Err("its request is not there, or cannot be read".to_owned()),
+                // Where the rest is wanted, it takes only its own columns with it.
+                Err(error) if self.is_salvaging => Err(error.to_string()),
+                Err(error) => return Err(error),
+            },
+            None => Err(String::new()),
         };
         let cells = self.fields.iter().map(|field| {
             let source = match &request {
-                _ if !field.of_request => Some(&row),
-                Ok(request) => request.as_ref(),
-                Err(error) => return Cell::Unreadable(error.to_string()),
+                _ if !field.of_request => &row,
+                Ok(request) => request,
+                Err(problem) => return Cell::Unreadable(problem.clone()),
             };
-            let value = source.map_or(Ok(Value::Null), |source| source.value(&field.column));
-            Cell::new(field.meaning, value)
+            Cell::new(field.meaning, source.value(&field.column))
         });
         Ok(Some(cells.collect()))
     }

@@ -49,9 +49,10 @@ impl ChainCodes {
 }
 
 /// The generation that a log's file name stands for: `edb` and 5 or 8 hexadecimal digits before `.log`
-/// (certbcli.md 8.5). `None` for `edb.log`, the current log, and for other names. Case is ignored.
+/// (certbcli.md 8.5). `None` for `edb.log`, the current log, and for other names. Case is ignored, and folders before the name.
 pub fn generation_of_name(name: &str) -> Option<u32> {
-    let (stem, extension) = name.rsplit_once('.')?;
+    let file = name.rsplit(['/', '\\']).next()?;
+    let (stem, extension) = file.rsplit_once('.')?;
     let known = ["log", "jtx"].iter().any(|known| extension.eq_ignore_ascii_case(known));
     // The base name has three characters.
     let digits = stem.get(3..)?;
@@ -164,8 +165,10 @@ mod tests {
         assert_eq!(generation_of_name("edb0001a.log"), Some(0x1a));
         assert_eq!(generation_of_name("EDB0001A.LOG"), Some(0x1a));
         assert_eq!(generation_of_name("edb00100000.log"), Some(0x0010_0000));
+        assert_eq!(generation_of_name("/sets/a/edb0001a.log"), Some(0x1a));
         for other in ["edb.log", "edbtmp.log", "edbres00001.jrs", "edb001.log", "", "é0001.log"] {
             assert_eq!(generation_of_name(other), None, "{other}");
+            assert_eq!(generation_of_name(&format!("/sets/a/edb0001a.log/{other}")), None, "{other}");
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::log::header::{Framing, LOG_HEADER, LogHeader};
 use crate::log::kind::{RecordKind, record_length};
 use crate::log::{frames_v7, frames_v8};
 use crate::pager::Pager;
+use crate::stamps::LogTime;
 
 /// A log file read and checked as a whole. Memory: the size its header states, at most 256 MiB by format,
 /// and never more than the file has.
@@ -84,6 +85,18 @@ impl LogFile {
             at: self.frames.pieces.first().map_or(0, |piece| piece.start),
             failed: false,
         }
+    }
+
+    /// When the last backup began that the log tells of: the record of its first phase says so (ese.md 8.4).
+    pub fn backup_begun(&self) -> Option<LogTime> {
+        const BEGIN: u8 = 1;
+        /// Where its BKINFO has the time (ese.md 3.1).
+        const TIME: usize = 16;
+        let begins = |record: &RecordAt<'_>| {
+            record.bytes.starts_with(&[RecordKind::Backup as u8, BEGIN]) && TIME + 8 <= record.bytes.len()
+        };
+        let record = self.records().map_while(Result::ok).filter(begins).last()?;
+        Some(LogTime(*record.bytes.get(TIME..)?.first_chunk()?))
     }
 
     /// Position of the first byte behind the trusted part.

@@ -38,10 +38,10 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
-    /// True where the numbered logs are none, or do not reach as far as the database needs.
+    /// True where the numbered logs are none, or do not reach as far as the database needs. A clean one needs none.
     fn needs_more(&self) -> bool {
         match (self.given(), self.required) {
-            (None, _) => true,
+            (None, _) => !self.is_clean(),
             (Some(given), Some(required)) => given.high < required.high,
             (Some(_), None) => false,
         }
@@ -100,9 +100,13 @@ impl<'a> Plan<'a> {
             }
             None => format!("a current log that is left out: {reason}"),
         };
-        let mut finding = Finding::warning(Kind::LogStray, what).code(code).in_file(log.name).remedy(
-            "take it out of the folder: a backup set has no such file, and Windows may stumble over it",
-        );
+        let remedy = match self.is_copy() {
+            true => {
+                "take it out of the folder: a backup set has no such file, and Windows may stumble over it"
+            }
+            false => "the database does not need it; where it is to go on with its logs, copy them again",
+        };
+        let mut finding = Finding::warning(Kind::LogStray, what).code(code).in_file(log.name).remedy(remedy);
         finding.place.spot = generation.map(Spot::Log);
         self.findings.push(finding);
     }

@@ -99,6 +99,16 @@ pub(super) fn two_sequences(one: &LogHeader, other: &LogHeader, codes: ChainCode
         .remedy("take all logs from the backups of one CA, made after its last restore")
 }
 
+/// A log from before the database that is of another sequence than those from it on.
+pub(super) fn from_before(log: &LogHeader, codes: ChainCodes) -> Finding {
+    let text =
+        format!("it is of the sequence {}, and from before the logs that the database needs", sequence(log));
+    Finding::warning(Kind::LogForeign, text)
+        .code(codes.foreign_log)
+        .at(Spot::Log(log.generation))
+        .remedy("take it out of the folder: it is from before a restore of this CA, or from another CA")
+}
+
 /// The sequence of a log for a person: its signature, and the databases that were open.
 fn sequence(log: &LogHeader) -> String {
     let names: BTreeSet<&str> = log

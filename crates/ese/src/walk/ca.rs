@@ -4,17 +4,13 @@ use super::Walk;
 use super::fault::{Problem, TreeKind, name};
 use super::tables::{Mark, Rows};
 use super::tally::Tally;
-use crate::catalog::{CATALOG_ROOT, Catalog, TableDefinition};
+use crate::catalog::{CATALOG_OBJECT, CATALOG_ROOT, Catalog, SHADOW_OBJECT, TableDefinition};
 use crate::error::Error;
 use crate::pager::Pager;
 use crate::table::Table;
 
 /// Dispositions of requests that have a certificate: issued and revoked (ese.md 12).
 const WITH_CERTIFICATE: &[i32] = &[20, 21];
-
-/// Objects of the catalog and of its copy (ese.md 3.4).
-const CATALOG_OBJECT: u32 = 2;
-const SHADOW_OBJECT: u32 = 3;
 
 /// The table of all objects there are, which newer databases have.
 const OBJECTS: &str = "MSysObjids";
@@ -40,15 +36,20 @@ impl<P: Pager> Walk<'_, P> {
             };
             *kept = Some((table, rows));
         }
-        let agree = match (original, shadow) {
-            (Some((_, original)), Some((_, shadow))) => {
-                !original.whole || !shadow.whole || original.keys == shadow.keys
+        let differs = match (original, shadow) {
+            (Some((_, original)), Some((_, shadow))) if original.whole && shadow.whole => {
+                if original.keys != shadow.keys {
+                    Some(Problem::ShadowCatalog)
+                } else {
+                    (original.data != shadow.data).then_some(Problem::ShadowCatalogRows)
+                }
             }
+            (Some(_), Some(_)) => None,
             // Both stand in the catalog of every database.
-            _ => false,
+            _ => Some(Problem::ShadowCatalog),
         };
-        if !agree {
-            self.walker.add(&name(TreeKind::Rows, "MSysObjects", ""), CATALOG_ROOT, Problem::ShadowCatalog);
+        if let Some(problem) = differs {
+            self.walker.add(&name(TreeKind::Rows, "MSysObjects", ""), CATALOG_ROOT, problem);
         }
         if let Some((table, rows)) = objects
             && rows.whole

@@ -132,8 +132,11 @@ pub enum Problem {
     IndexRows,
     /// An index has other values than the rows of the table.
     IndexValues,
-    /// The catalog and its copy have other rows.
+    /// The catalog and its copy have rows of other objects.
     ShadowCatalog,
+    /// The catalog and its copy have rows of the same objects, and say different things in them. One of the two is older, or the
+    /// engine keeps something in one of them alone: no file at hand shows that it does, and nothing that it does not.
+    ShadowCatalogRows,
     /// The table of all objects has other ones than the catalog.
     Objects,
     /// A long value of a row is not in the tree for long values.
@@ -194,17 +197,18 @@ impl Problem {
             | Self::Row { .. }
             | Self::RowKey { .. }
             | Self::ShadowCatalog
+            | Self::ShadowCatalogRows
             | Self::Objects
             | Self::Unpaired { .. }
             | Self::NoCertificate { .. } => Code::DATABASE_CORRUPTED,
         }
     }
 
-    /// False for what loses nothing: long values that no row needs, and what the engine keeps for itself.
+    /// False for what loses nothing, or may lose nothing: long values that no row needs, and what the engine keeps for itself.
     #[must_use]
     pub fn is_damage(&self) -> bool {
         match self {
-            Self::Objects => false,
+            Self::Objects | Self::ShadowCatalogRows => false,
             Self::LongValueCount { references, counted } => counted < references,
             _ => true,
         }
@@ -248,6 +252,9 @@ impl fmt::Display for Fault {
             Problem::IndexRows => write!(f, "{tree} has entries for other rows than the table has"),
             Problem::IndexValues => write!(f, "{tree} has other values than the rows of the table"),
             Problem::ShadowCatalog => write!(f, "{tree} has other rows than its copy MSysObjectsShadow"),
+            Problem::ShadowCatalogRows => {
+                write!(f, "{tree} says something else of an object than its copy MSysObjectsShadow does")
+            }
             Problem::Objects => write!(f, "{tree} has other objects than the catalog"),
             Problem::LongValueMissing { id } => write!(f, "{tree}: long value {id} of a row is missing"),
             Problem::LongValueCut { id } => write!(f, "{tree}: a part of long value {id} is missing"),

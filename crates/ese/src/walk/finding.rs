@@ -29,6 +29,9 @@ fn finding(fault: &Fault) -> Finding {
             "what was on it is lost: take this file from another copy of the set, or use an older set"
         }
         Problem::Unreadable(_) => "check the disk, take another backup",
+        Problem::ShadowCatalogRows => {
+            "one of the two may be older: check the disk, and compare with `certadm verify` of another backup"
+        }
         _ if problem.is_damage() => LOST,
         _ => "no row is lost; an offline defragmentation on Windows writes the database anew",
     };
@@ -48,6 +51,7 @@ fn kind(problem: &Problem) -> Kind {
             Kind::LongValue
         }
         Problem::ShadowCatalog
+        | Problem::ShadowCatalogRows
         | Problem::Objects
         | Problem::Unpaired { .. }
         | Problem::NoCertificate { .. } => Kind::TableMismatch,

@@ -6,7 +6,7 @@ use super::keys::KeyPlan;
 use super::leaf::{InOrder, Visit};
 use super::longvalues::LongValues;
 use super::tally::{KeyHash, Tally, hash, joined};
-use crate::catalog::{Index, TableDefinition};
+use crate::catalog::{CATALOG_OBJECT, Index, SHADOW_OBJECT, TableDefinition};
 use crate::column::Column;
 use crate::error::Error;
 use crate::page::Node;
@@ -21,6 +21,8 @@ pub(super) struct Rows {
     pub(super) whole: bool,
     /// The keys of the rows.
     pub(super) keys: Tally,
+    /// The rows of a catalog, each with its key; those of other tables have no copy to compare them with.
+    pub(super) data: Tally,
     /// Long values that they refer to.
     references: Tally,
     /// Keys of the rows that the column of interest marks, see [`Mark`].
@@ -82,6 +84,7 @@ impl Entries {
 /// How the rows of a table are read.
 struct RowTerms<'t> {
     page_size: PageSize,
+    is_catalog: bool,
     mark: Option<&'t Mark>,
     primary: Option<KeyPlan>,
     expected: &'t [Expected<'t>],
@@ -100,6 +103,7 @@ impl<'t> RowVisit<'t> {
         let rows = Rows {
             whole: false,
             keys: Tally::default(),
+            data: Tally::default(),
             references: Tally::default(),
             marked: Tally::default(),
             promised,
@@ -113,6 +117,9 @@ impl<'t> RowVisit<'t> {
         let row = hash(key);
         let Self { terms, rows, .. } = self;
         rows.keys.add_hash(row);
+        if terms.is_catalog {
+            rows.data.add_hash(joined(row, hash(data)));
+        }
         let record = Record::parse(data, terms.page_size)?;
         record.long_values(&mut |id| rows.references.add(&id.to_bytes()))?;
         if terms.mark.map_or(Ok(false), |mark| mark.applies(&record))? {
@@ -159,6 +166,7 @@ impl Visit for RowVisit<'_> {
     fn add(&mut self, part: Self) {
         self.readable &= part.readable;
         self.rows.keys.add_all(part.rows.keys);
+        self.rows.data.add_all(part.rows.data);
         self.rows.references.add_all(part.rows.references);
         self.rows.marked.add_all(part.rows.marked);
         for (promised, more) in self.rows.promised.iter_mut().zip(&part.rows.promised) {
@@ -226,7 +234,9 @@ impl<P: Pager> Walk<'_, P> {
         let primary =
             table.indexes.iter().find(|index| index.is_primary()).map(|index| KeyPlan::new(table, index));
         let primary = primary.filter(|plan| plan.one_entry_a_row);
-        let terms = RowTerms { page_size: self.walker.database.page_size(), mark, primary, expected };
+        let page_size = self.walker.database.page_size();
+        let is_catalog = matches!(table.object_id, CATALOG_OBJECT | SHADOW_OBJECT);
+        let terms = RowTerms { page_size, is_catalog, mark, primary, expected };
         let mut visit = RowVisit::new(&terms);
         let name = name(TreeKind::Rows, &table.name, "");
         let whole = self.tree(name, table.root, Some(table.object_id), DATABASE_ROOT, &mut visit)?;

@@ -72,6 +72,21 @@ fn extensions_and_lists_are_in_words() {
     assert_eq!(cell(&view, &rows[1], "CRL Publish Flags").to_string(), "delta");
 }
 
+/// A column of another type than a CA has there.
+#[test]
+fn a_value_of_another_kind_is_text_for_a_person() {
+    let original = crate::common::fixture("certlog/CertLog.edb").unwrap();
+    let requests = database().table("Requests").unwrap().definition().clone();
+    let column = (requests.object_id, 2, requests.column("RequestFlags").unwrap().id);
+    let bytes = crate::common::with_catalog_row(&original, certadm_ese::catalog::CATALOG_ROOT, column, 6);
+    let database = Database::open(bytes).unwrap();
+    let view = View::open(&database, ViewName::Requests).unwrap();
+    for row in view.rows().map(Result::unwrap) {
+        let shown = cell(&view, &row, "Request Flags").to_string();
+        assert!(shown.parse::<f32>().is_ok(), "{shown}");
+    }
+}
+
 #[test]
 fn every_certificate_comes_out_as_der_and_pem() {
     let database = database();

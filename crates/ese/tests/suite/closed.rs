@@ -18,18 +18,18 @@ fn change(session: u16, time: u64) -> Vec<u8> {
     insert(at, &time.to_be_bytes(), b"a row")
 }
 
-fn committed(time: u64) -> Vec<Vec<u8>> {
+pub(crate) fn committed(time: u64) -> Vec<Vec<u8>> {
     vec![begin(1, 0), change(1, time), commit(1, 0)]
 }
 
 /// A database with one tree, and one row in it.
-fn created() -> Vec<Vec<u8>> {
+pub(crate) fn created() -> Vec<Vec<u8>> {
     let tree =
         At { session: 1, page: ROOT, before: 0, after: 10, line: 0, flags: 5, version: 10, root: ROOT };
     [vec![create_database(), create_tree(tree)], committed(11)].concat()
 }
 
-fn log(generation: u32, records: &[Vec<Vec<u8>>]) -> Vec<u8> {
+pub(crate) fn log(generation: u32, records: &[Vec<Vec<u8>>]) -> Vec<u8> {
     let mut bytes = crate::writer::log_v8(generation, 4, &records.concat());
     // Each was made after the one before.
     bytes[16..20].copy_from_slice(&generation.to_le_bytes());
@@ -40,11 +40,11 @@ fn log(generation: u32, records: &[Vec<Vec<u8>>]) -> Vec<u8> {
 }
 
 /// The position of the last record of a log.
-fn last_of(log: &[u8]) -> Lgpos {
+pub(crate) fn last_of(log: &[u8]) -> Lgpos {
     LogFile::open(&log.to_vec()).unwrap().records().last().unwrap().unwrap().position
 }
 
-fn recover(database: Option<&Vec<u8>>, logs: &[&Vec<u8>]) -> Result<(Vec<u8>, Outcome), Error> {
+pub(crate) fn recover(database: Option<&Vec<u8>>, logs: &[&Vec<u8>]) -> Result<(Vec<u8>, Outcome), Error> {
     let names: Vec<String> = logs
         .iter()
         .map(|log| format!("edb{:05x}.log", LogFile::read_header(*log).unwrap().generation))

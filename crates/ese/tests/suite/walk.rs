@@ -76,6 +76,30 @@ fn the_trees_of_every_fixture_are_sound() {
 }
 
 #[test]
+fn a_catalog_that_says_something_else_than_its_copy_is_told() {
+    use certadm_ese::catalog::{CATALOG_ROOT, SHADOW_ROOT};
+    let original = ca_database();
+    let requests =
+        Database::open(original.as_slice()).unwrap().table("Requests").unwrap().definition().clone();
+    let disposition = requests.column("Disposition").unwrap().id;
+    let table = (requests.object_id, 1, requests.object_id);
+    let column = (requests.object_id, 2, disposition);
+    // The root of a table in the copy, the type of a column in the copy, and in the catalog.
+    let kind =
+        |bytes: &[u8]| -> Vec<Problem> { faults(bytes).into_iter().map(|fault| fault.problem).collect() };
+    for (root, row, number) in
+        [(SHADOW_ROOT, table, 49), (SHADOW_ROOT, column, 14), (CATALOG_ROOT, column, 14)]
+    {
+        let bytes = crate::common::with_catalog_row(&original, root, row, number);
+        let problems = kind(&bytes);
+        assert!(problems.contains(&Problem::ShadowCatalogRows), "{root} {row:?}: {problems:?}");
+        let report = Database::open(bytes).unwrap().verify(&mut |_| {}).unwrap();
+        let told = report.findings.iter().find(|finding| finding.detail.contains("MSysObjectsShadow"));
+        assert_eq!(told.unwrap().severity, Severity::Warning);
+    }
+}
+
+#[test]
 fn a_page_in_use_that_was_never_written_is_damage() {
     let original = ca_database();
     let used = pages_in_use(&original);

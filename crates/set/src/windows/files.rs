@@ -1,5 +1,6 @@
 //! Finding the files of a Windows set, by what they contain and by the names that the engine gives them.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -181,13 +182,13 @@ impl WindowsSet {
             files.push(Found::below(path, database_dir.join(entry.during("list", dir)?.file_name())));
         }
         files.sort();
+        let mut parts = Vec::new();
         for file in files {
             let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
-            let name = name.as_str();
             match file.symlink_metadata() {
                 Ok(metadata) if metadata.is_file() => {}
                 // What has the name of a part is one, and must be a file; what else lies there is nobody's concern.
-                Ok(metadata) if !metadata.is_dir() && is_part(name) => {
+                Ok(metadata) if !metadata.is_dir() && is_part(&name) => {
                     file.size()?;
                 }
                 _ => continue,
@@ -197,7 +198,12 @@ impl WindowsSet {
                 continue;
             }
             let kind = FileKind::of(&file)?;
-            let is_log = is_log_name(name);
+            parts.push((file, name, kind));
+        }
+        let bases = Bases::of(&parts);
+        for (file, name, kind) in parts {
+            let name = name.as_str();
+            let is_log = bases.is_log_name(name);
             is_windows |= matches!(kind, FileKind::Database | FileKind::Log | FileKind::Temporary);
             match kind {
                 FileKind::Database if is_temporary_name(name) => {}
@@ -279,14 +285,39 @@ fn is_temporary_name(name: &str) -> bool {
     name.eq_ignore_ascii_case("tmp.edb")
 }
 
-/// A log of a generation, or the current one (`edb.log`); not the next one being prepared (`edbtmp.log`), whose contents
-/// mean nothing (ese.md 1).
+/// The base name of a Windows CA's logs.
+const BASE: &str = "edb";
+
+/// The base names of the logs in a folder: that of a CA, and those of the files that are logs by their content. Programs write texts
+/// that they call logs, too, and names such as `out.log` and `log20261130.log` have the form of a log's.
+struct Bases(BTreeSet<String>);
+
+impl Bases {
+    fn of(files: &[(Found, String, FileKind)]) -> Self {
+        let logs = files.iter().filter(|(_, _, kind)| *kind == FileKind::Log);
+        let known = logs.filter_map(|(_, name, _)| base_of(name));
+        Self(known.chain([BASE]).map(str::to_ascii_lowercase).collect())
+    }
+
+    /// Whether a file of this name is a log of a generation, or the current one (`edb.log`).
+    fn is_log_name(&self, name: &str) -> bool {
+        base_of(name).is_some_and(|base| self.0.contains(&base.to_ascii_lowercase()))
+    }
+}
+
+/// Whether it has the name of a CA's log.
 fn is_log_name(name: &str) -> bool {
-    let current = name.rsplit_once('.').is_some_and(|(stem, extension)| {
-        let known = ["log", "jtx"].iter().any(|known| extension.eq_ignore_ascii_case(known));
-        known && stem.len() == 3
-    });
-    current || generation_of_name(name).is_some()
+    base_of(name).is_some_and(|base| base.eq_ignore_ascii_case(BASE))
+}
+
+/// The base name, three characters, in a name of the form that the name of a log has. The next log being prepared (`edbtmp.log`) has
+/// another one: its contents mean nothing (ese.md 1).
+fn base_of(name: &str) -> Option<&str> {
+    let (stem, extension) = name.rsplit_once('.')?;
+    let known = ["log", "jtx"].iter().any(|known| extension.eq_ignore_ascii_case(known));
+    let is_current = known && stem.len() == 3;
+    let base = stem.get(..3)?;
+    (is_current || generation_of_name(name).is_some()).then_some(base)
 }
 
 #[cfg(test)]
@@ -295,12 +326,20 @@ mod tests {
 
     #[test]
     fn names_of_logs() {
-        for name in ["edb.log", "EDB00001.LOG", "V01.log", "edb00100000.log", "edb0000a.jtx"] {
+        for name in ["edb.log", "EDB00001.LOG", "edb00100000.log", "edb0000a.jtx"] {
             assert!(is_log_name(name), "{name}");
         }
-        for name in ["edbtmp.log", "edbres00001.jrs", "res1.log", "edb.chk", "certbkxp.dat", "é.log"] {
+        let strangers = ["edbtmp.log", "edbres00001.jrs", "res1.log", "edb.chk", "certbkxp.dat", "é.log"];
+        for name in strangers.into_iter().chain(["V01.log", "out.log", "log20261130.log", "bak00001.log"]) {
             assert!(!is_log_name(name), "{name}");
         }
+        // Another engine's base name counts where a file that has it is a log.
+        let file = |name: &str, kind| (Found::named(Path::new(name)), name.to_owned(), kind);
+        let bases = Bases::of(&[file("V0100001.log", FileKind::Log), file("out.log", FileKind::Other)]);
+        for name in ["v01.log", "V0100002.LOG", "edb.log"] {
+            assert!(bases.is_log_name(name), "{name}");
+        }
+        assert!(!bases.is_log_name("out.log"));
     }
 
     #[test]

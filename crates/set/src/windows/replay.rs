@@ -1,7 +1,7 @@
 //! The files of Windows sets opened for reading, and a database as a replay in memory gives it.
 
 use std::cell::OnceCell;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -39,6 +39,7 @@ pub(super) fn tell(at: At, progress: &mut dyn Progress) {
 #[derive(Debug)]
 struct LogOnDisk {
     file: Found,
+    /// Its file name, or its whole path where another log has that name.
     name: String,
     size: u64,
 }
@@ -63,9 +64,8 @@ pub struct Files {
     logs: Vec<LogOnDisk>,
     /// Which of the logs a finding means: there may be as many findings as logs.
     by_name: HashMap<String, usize>,
-    by_generation: HashMap<u32, usize>,
-    /// The same for logs whose name does not say it, by their headers; these are read when they are asked for.
-    by_header: OnceCell<HashMap<u32, usize>>,
+    /// The same by the generations in their headers; these are read when they are asked for. Names of files get mixed up.
+    by_generation: OnceCell<HashMap<u32, usize>>,
     /// The logs that manifests list and no set has, ascending. A current log of the same generation is no copy: it may be older.
     missing: Vec<(Generation, PathBuf)>,
     /// What to name where no file is at fault.
@@ -91,25 +91,27 @@ impl Files {
             None => None,
         };
         let mut logs = Vec::new();
-        let (mut by_name, mut by_generation) = (HashMap::new(), HashMap::new());
+        let (mut by_name, mut named) = (HashMap::new(), BTreeSet::new());
         for path in sets.iter().flat_map(|set| &set.logs) {
             let size = path.size()?;
-            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            by_name.entry(name.clone()).or_insert(logs.len());
-            if let Some(generation) = generation_of_name(&name) {
-                by_generation.entry(generation).or_insert(logs.len());
+            let mut name =
+                path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            named.extend(generation_of_name(&name));
+            if by_name.contains_key(&name) {
+                name = path.path().to_string_lossy().into_owned();
             }
+            by_name.entry(name.clone()).or_insert(logs.len());
             logs.push(LogOnDisk { file: path.clone(), name, size });
         }
         let listed = sets.iter().filter_map(|set| set.complete.as_ref()).flat_map(|set| &set.logs);
         let mut missing: Vec<_> = listed
-            .filter(|(generation, _)| !by_generation.contains_key(&generation.number()))
+            .filter(|(generation, _)| !named.contains(&generation.number()))
             .map(|(generation, log)| (*generation, log.path().to_owned()))
             .collect();
         missing.sort();
         let set = sets.first().map(|set| set.path.clone()).unwrap_or_default();
-        let by_header = OnceCell::new();
-        Ok(Self { database_path, database, logs, by_name, by_generation, by_header, missing, set })
+        let by_generation = OnceCell::new();
+        Ok(Self { database_path, database, logs, by_name, by_generation, missing, set })
     }
 
     /// The database file.
@@ -204,21 +206,23 @@ impl Files {
         finding.in_file(log.or(database).unwrap_or(&self.set))
     }
 
-    /// The log file of a generation, as far as its name or header tells.
+    /// The log file of a generation by its header, or by its name where the header cannot be read.
     pub fn log_of(&self, generation: u32) -> Option<&Path> {
-        let by_header = || self.by_header.get_or_init(|| self.unnamed_logs()).get(&generation);
-        self.path_at(self.by_generation.get(&generation).or_else(by_header))
+        self.path_at(self.by_generation.get_or_init(|| self.generations()).get(&generation))
     }
 
-    /// The logs whose name says no generation, by the one in their header.
-    fn unnamed_logs(&self) -> HashMap<u32, usize> {
-        let mut found = HashMap::new();
+    fn generations(&self) -> HashMap<u32, usize> {
+        let (mut found, mut unreadable) = (HashMap::new(), Vec::new());
         for (number, log) in self.logs.iter().enumerate() {
-            if generation_of_name(&log.name).is_none()
-                && let Ok(header) = LogFile::read_header(log)
-            {
-                found.entry(header.generation).or_insert(number);
+            match LogFile::read_header(log) {
+                Ok(header) => {
+                    found.entry(header.generation).or_insert(number);
+                }
+                Err(_) => unreadable.extend(generation_of_name(&log.name).map(|named| (named, number))),
             }
+        }
+        for (generation, number) in unreadable {
+            found.entry(generation).or_insert(number);
         }
         found
     }

@@ -66,3 +66,26 @@ pub fn restore_map(database: &str) -> Vec<u8> {
     let text = format!("D{folder}\\{database}\0\u{82}{folder}\0\u{83}{folder}\0\0");
     text.encode_utf16().flat_map(u16::to_le_bytes).collect()
 }
+
+/// An empty log of this generation, made after the one before it: its header says that it was begun at second `generation` of
+/// 1 December 2025, in UTC.
+pub fn made_log(generation: u32) -> Vec<u8> {
+    let mut bytes = vec![0; 4 * 4096];
+    let second = u8::try_from(generation).unwrap();
+    let fields: [(usize, &[u8]); 10] = [
+        (4, &generation.to_le_bytes()),
+        (8, &4096_u16.to_le_bytes()),
+        (10, &1_u16.to_le_bytes()),
+        (12, &4_u16.to_le_bytes()),
+        (14, &4096_u16.to_le_bytes()),
+        (16, &[second, 0, 0, 1, 12, 125, 1, 0]),
+        (24, &[second - 1, 0, 0, 1, 12, 125, 1, 0]),
+        (32, &8_u32.to_le_bytes()),
+        (44, &[7; 28]),
+        (667, &3_u32.to_le_bytes()),
+    ];
+    fields.iter().for_each(|(at, field)| bytes[*at..at + field.len()].copy_from_slice(field));
+    let sum = certadm_ese::checksum::xor_checksum(&bytes[..4096]);
+    bytes[..4].copy_from_slice(&sum.to_le_bytes());
+    bytes
+}

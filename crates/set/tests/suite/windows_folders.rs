@@ -8,13 +8,14 @@ use certadm_rules::finding::{Finding, Kind};
 use certadm_rules::{Diagnosis, Hresult};
 use certadm_set::finding::Severity;
 use certadm_set::hashes::Hashing;
+use certadm_set::manifest::{CaIdentity, FileEntry, Generations, Manifest, Role, SetKind};
 use certadm_set::progress::Silent;
 use certadm_set::verify::{Report, verify};
 use certadm_set::windows::recover;
 use certadm_set::{Error, Opened, open};
 
 use crate::common::scratch;
-use crate::windows_files::{backup, ca_database};
+use crate::windows_files::{backup, ca_database, made_log, restore_map};
 
 fn check(paths: &[&Path]) -> Report {
     let paths: Vec<PathBuf> = paths.iter().map(|path| (*path).to_owned()).collect();
@@ -44,7 +45,7 @@ fn what_lies_beside_a_database_is_no_part_of_it() {
     for copy in [0, 4096] {
         temporary[copy + 667] = 5;
     }
-    let strangers: [(&str, &[u8]); 14] = [
+    let strangers: [(&str, &[u8]); 18] = [
         ("tmp.edb", &temporary),
         ("TMP.EDB", b""),
         ("Tmp.edb", &temporary[..5000]),
@@ -59,6 +60,11 @@ fn what_lies_beside_a_database_is_no_part_of_it() {
         ("CertLog.zip", b"PK\x03\x04"),
         ("Example CA.p12", b"\x30\x82"),
         ("Example CA.edb.txt", b"text"),
+        // What other programs call a log.
+        ("out.log", b"-----\r\n   ROBOCOPY     ::     Robust File Copy for Windows\r\n"),
+        ("rob.log", b""),
+        ("log20261130.log", b"a text"),
+        ("bak20261130.log", b"a text"),
     ];
     for (name, bytes) in strangers {
         fs::write(folder.join(name), bytes).unwrap();
@@ -74,6 +80,103 @@ fn what_lies_beside_a_database_is_no_part_of_it() {
     let error = open(std::slice::from_ref(&folder)).unwrap_err().to_string();
     assert!(error.contains("more than one database") && error.contains("name one of these files"), "{error}");
     assert!(check(&[&folder.join("Example CA.edb")]).is_restorable());
+}
+
+/// The current log of a CA that was closed is no more than a warning, whatever became of it.
+#[test]
+fn a_clean_database_needs_no_current_log() {
+    let dir = scratch();
+    let folder = certlog(dir.path());
+    for bytes in [&b""[..], b"a text", &[0; 9000]] {
+        fs::write(folder.join("edb.log"), bytes).unwrap();
+        let report = check(&[&folder]);
+        assert_eq!(kinds(&report), [Kind::LogStray], "{:?}", report.findings);
+        assert_eq!(report.severity(), Severity::Warning);
+        assert!(report.is_restorable());
+        let Opened::Windows(sets) = open(std::slice::from_ref(&folder)).unwrap() else { panic!() };
+        let to = dir.path().join(format!("to-{}", bytes.len()));
+        recover(&sets, &to, &mut Silent).unwrap();
+    }
+}
+
+/// Two logs have each other's name, and one of them was cut short: that one is blamed.
+#[test]
+fn damage_is_told_of_the_file_that_has_it() {
+    let dir = scratch();
+    let [whole, cut] = ["edb00006.log", "edb00007.log"].map(|name| dir.path().join(name));
+    fs::write(&whole, made_log(7)).unwrap();
+    fs::write(&cut, &made_log(6)[..9000]).unwrap();
+    let report = check(&[dir.path()]);
+    let sizes: Vec<_> = report.findings.iter().filter(|finding| finding.kind == Kind::LogSize).collect();
+    assert!(!sizes.is_empty(), "{:?}", report.findings);
+    for finding in sizes {
+        assert_eq!(finding.place.file.as_deref(), Some(cut.as_path()), "{finding}");
+    }
+    // Two sets have a log of this name each, and one of these is no log any more.
+    let (one, other) = (dir.path().join("one"), dir.path().join("other"));
+    for folder in [&one, &other] {
+        fs::create_dir(folder).unwrap();
+        fs::write(folder.join("edb00006.log"), made_log(6)).unwrap();
+    }
+    fs::write(other.join("edb00007.log"), made_log(7)).unwrap();
+    fs::write(other.join("edb00006.log"), b"").unwrap();
+    let report = check(&[&one, &other]);
+    let told: Vec<_> = report.findings.iter().filter(|finding| Severity::Note < finding.severity).collect();
+    let [finding] = &told[..] else { panic!("{told:?}") };
+    assert_eq!(
+        (finding.kind, finding.place.file.clone()),
+        (Kind::LogHeader, Some(other.join("edb00006.log")))
+    );
+}
+
+/// A log set, as certutil leaves it, without a manifest.
+fn log_set(dir: &Path, name: &str, generation: u32) -> PathBuf {
+    let (set, name_of_log) = (dir.join(name), format!("DataBase/edb{generation:05x}.log"));
+    fs::create_dir_all(set.join("DataBase")).unwrap();
+    fs::write(set.join("DataBase/certbkxp.dat"), restore_map("CA.edb")).unwrap();
+    fs::write(set.join(name_of_log), made_log(generation)).unwrap();
+    set
+}
+
+/// The time of a file is that of its last copy.
+#[test]
+fn a_log_set_was_taken_when_its_last_log_says() {
+    let dir = scratch();
+    let taken = |set: &Path| {
+        let sealed = certadm_set::seal::seal(set, Hashing::Blake3, None, &mut Silent).unwrap();
+        (sealed.manifest.started, sealed.manifest.finished)
+    };
+    let moment = |text: &str| (text.to_owned(), text.to_owned());
+    let first = log_set(dir.path(), "first", 6);
+    assert_eq!(taken(&first), moment("2025-12-01T00:00:06Z"));
+    // It follows a full set of its sequence that lies beside it, whatever a clock said.
+    let ca = CaIdentity {
+        name: "CA".to_owned(),
+        host: "ca1".to_owned(),
+        database_signature: String::new(),
+        stream_signature: "07".repeat(28),
+    };
+    let full = dir.path().join("full");
+    fs::create_dir_all(full.join("DataBase")).unwrap();
+    let mut manifest = Manifest::new(ca, SetKind::Full, "2025-12-01T02:00:00Z".to_owned());
+    manifest.finished = manifest.started.clone();
+    manifest.generations = Generations { low: 5, high: 6 };
+    for (name, role) in [("CA.edb", Role::Database), ("edb00006.log", Role::Log)] {
+        fs::write(full.join("DataBase").join(name), b"").unwrap();
+        manifest.files.push(FileEntry {
+            path: format!("DataBase/{name}"),
+            role,
+            source: name.to_owned(),
+            size: 0,
+            blake3: blake3::hash(b"").to_hex().to_string(),
+            sha256: None,
+        });
+    }
+    fs::write(full.join("manifest.json"), manifest.complete().unwrap()).unwrap();
+    assert_eq!(taken(&log_set(dir.path(), "second", 7)), moment("2025-12-01T02:00:00Z"));
+    // One that ends before it does follows another one.
+    let older = log_set(dir.path(), "older", 5);
+    assert_eq!(taken(&older), moment("2025-12-01T00:00:05Z"));
 }
 
 /// `certutil -backup`: key and database side by side.

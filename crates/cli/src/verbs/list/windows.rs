@@ -287,21 +287,22 @@ fn view<P: Pager>(
     let listed = lister.lines(names.collect(), |visit| {
         for row in view.rows() {
             let row = row.map_err(|error| Stop::Failed(fail(error)))?;
-            if table == Table::Revoked && !is_revoked(disposition.and_then(|place| row.get(place))) {
+            if table == Table::Revoked && !may_be_revoked(disposition.and_then(|place| row.get(place))) {
                 continue;
             }
             let id = number_of(request_id.and_then(|place| row.get(place)));
+            let serial_of_request = match (&issued, id.and_then(|id| i32::try_from(id).ok())) {
+                (Some(issued), Some(id)) => {
+                    serial_number(database, issued, id).map_err(|error| Stop::Failed(fail(error)))?
+                }
+                _ => ViewCell::Empty,
+            };
             let cell = |column: &Shown| match column.source {
                 Source::Field(place) => row.get(place).map_or(Cell::Nothing, |cell| part(cell, column.part)),
-                Source::SerialNumber => {
-                    let id = id.and_then(|id| i32::try_from(id).ok());
-                    let row =
-                        id.zip(issued.as_ref()).and_then(|(id, issued)| issued.row_by_number(id).ok()?);
-                    let serial = row.and_then(|row| row.by_name("SerialNumber").ok());
-                    serial.and_then(|serial| serial.text().map(str::to_owned)).into()
-                }
+                Source::SerialNumber => part(&serial_of_request, column.part),
             };
-            *unreadable += row.iter().filter(|cell| matches!(cell, ViewCell::Unreadable(_))).count() as u64;
+            let cells = row.iter().chain([&serial_of_request]);
+            *unreadable += cells.filter(|cell| matches!(cell, ViewCell::Unreadable(_))).count() as u64;
             visit(columns.iter().map(cell).collect())?;
             if let (Some(export), Some(ViewCell::Bytes(der))) =
                 (&mut export, certificate.and_then(|place| row.get(place)))
@@ -343,8 +344,34 @@ fn number_of(cell: Option<&ViewCell>) -> Option<i64> {
     }
 }
 
-fn is_revoked(disposition: Option<&ViewCell>) -> bool {
-    number_of(disposition) == Some(i64::from(certadm_ca::rows::Disposition::REVOKED.0))
+/// Whether a certificate was revoked, or nobody can read whether it was.
+fn may_be_revoked(disposition: Option<&ViewCell>) -> bool {
+    let revoked = i64::from(certadm_ca::rows::Disposition::REVOKED.0);
+    matches!(disposition, Some(ViewCell::Unreadable(_))) || number_of(disposition) == Some(revoked)
+}
+
+/// The serial number of what a request became. A damaged page ends the listing, but for a database that is read around its
+/// damage.
+fn serial_number<P: Pager>(
+    database: &Database<P>,
+    issued: &certadm_ese::table::Table<'_, P>,
+    request: i32,
+) -> Result<ViewCell, certadm_ese::Error> {
+    let serial = match issued.row_by_number(request) {
+        Ok(Some(row)) => row.by_name("SerialNumber"),
+        // Every request has one (ese.md 12).
+        Ok(None) => {
+            let problem = "its row among the certificates is not there, or cannot be read";
+            return Ok(ViewCell::Unreadable(problem.to_owned()));
+        }
+        Err(error) if !database.is_salvaging() => return Err(error),
+        Err(error) => Err(error),
+    };
+    Ok(match serial {
+        Ok(Value::Text(serial)) => ViewCell::Text(serial),
+        Ok(_) => ViewCell::Empty,
+        Err(error) => ViewCell::Unreadable(error.to_string()),
+    })
 }
 
 /// What a column shows of the cell of its field.
@@ -374,6 +401,7 @@ fn part(cell: &ViewCell, part: Part) -> Cell {
             Cell::Flag(*number == 1)
         }
         (_, ViewCell::Flags(bits)) => Cell::Number(i64::from(*bits)),
+        (_, ViewCell::Other(value)) => typed(value.clone(), true),
         (_, other) => Cell::Text(other.to_string()),
     }
 }

@@ -64,3 +64,36 @@ impl Random {
         self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) % limit
     }
 }
+
+/// What kind of row of a catalog is to be changed: its object, its type (1 for a table, 2 for a column) and its number.
+pub(crate) type CatalogRow = (u32, u16, u32);
+
+/// Puts another number where the row of a catalog with this root has the root of a table, or the type of a column (ese.md 5).
+pub(crate) fn with_catalog_row(bytes: &[u8], root: u32, wanted: CatalogRow, number: u32) -> Vec<u8> {
+    const PAGE: usize = 4096;
+    let mut bytes = bytes.to_vec();
+    let pages = certadm_ese::Database::open(bytes.as_slice()).unwrap().tree(root).pages().unwrap();
+    let mut changed = 0;
+    for page_number in pages {
+        let start = (page_number as usize + 1) * PAGE;
+        let page = &mut bytes[start..start + PAGE];
+        let word = |page: &[u8], at: usize| u16::from_le_bytes([page[at], page[at + 1]]);
+        let long = |page: &[u8], at: usize| u32::from_le_bytes(page[at..at + 4].try_into().unwrap());
+        for tag in 1..usize::from(word(page, 34) & 0xFFF) {
+            let place = word(page, PAGE - 4 * (tag + 1) + 2);
+            let node = 40 + usize::from(place & 0x1FFF);
+            // A compressed key has the length of what it shares before it.
+            let key = if place & 0x8000 != 0 { node + 2 } else { node };
+            let record = key + 2 + usize::from(word(page, key) & 0x1FFF);
+            if record + 18 <= PAGE
+                && (long(page, record + 4), word(page, record + 8), long(page, record + 10)) == wanted
+            {
+                page[record + 14..record + 18].copy_from_slice(&number.to_le_bytes());
+                changed += 1;
+            }
+        }
+        certadm_ese::checksum::checksum_page(page, page_number);
+    }
+    assert_eq!(changed, 1);
+    bytes
+}
