@@ -111,3 +111,22 @@ fn a_renewed_key_of_the_same_name_needs_the_option() {
     work.copy_key_and_configuration("renewed", "again");
     work.result("restore --from {set-new} --dir {again}");
 }
+
+/// Two restores of one set leave the same gap; what was issued between them has numbers that do not come again.
+#[test]
+fn numbers_do_not_come_again_at_a_second_restore_of_a_set() {
+    let work = two_cas();
+    let numbers = |dir: &str| -> Vec<i64> {
+        let rows = work.result(&format!("list --dir {{{dir}}} certificates"));
+        let rows = rows["rows"].as_array().unwrap().clone();
+        rows.iter().map(|row| row["request_id"].as_i64().unwrap()).collect()
+    };
+    let mut last = *numbers("a").iter().max().unwrap();
+    for round in 0..3 {
+        work.result("restore --from {set-a} --dir {a} --force");
+        work.issue("a", &format!("round-{round}"));
+        let next = *numbers("a").iter().max().unwrap();
+        assert!(last < next, "{last} and {next}");
+        last = next;
+    }
+}
