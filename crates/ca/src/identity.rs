@@ -155,6 +155,25 @@ impl DatabaseIdentity {
     }
 }
 
+impl DatabaseIdentity {
+    /// Refuses this database in the place of another one, from which something was issued, where it holds no certificate that shows whose
+    /// it is. That of a subordinate CA which waits for its parent is such a one, and so it would be in the folder of any other CA: that
+    /// one's revoked certificates would be valid again.
+    ///
+    /// # Errors
+    /// [`Error::AnotherCa`] (0xC800022B).
+    pub fn check_in_place_of(&self, replaced: &Self) -> Result<()> {
+        if !self.certificates.is_empty() || !replaced.has_issued {
+            return Ok(());
+        }
+        let of = |newest: Option<&Identity>| match newest {
+            Some(newest) => newest.to_string(),
+            None => "a CA whose certificate it does not hold".to_owned(),
+        };
+        Err(Error::AnotherCa { database: of(None), folder: of(replaced.newest()), same_name: false })
+    }
+}
+
 /// The certificates of the CA that its database records, with the numbers of their rows, in the order of these.
 ///
 /// # Errors

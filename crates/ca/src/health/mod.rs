@@ -145,7 +145,10 @@ pub fn examine(dir: &Path, thresholds: &Thresholds) -> Result<Health> {
     let database = database(&folder, thresholds, &mut findings)?;
     owners(&folder, &mut findings)?;
     space(&folder, config.as_ref(), &mut findings)?;
-    let last_check = LastCheck::read(&folder);
+    let content = database.as_ref().map(|database| &database.content);
+    let last_check = LastCheck::read(&folder).filter(|check| {
+        content.is_none_or(|content| check.is_of(&content.database_signature, content.recovered))
+    });
     finding::sort(&mut findings);
     Ok(Health { config, files, restore, is_owned, logs, checkpoint, database, last_check, findings })
 }

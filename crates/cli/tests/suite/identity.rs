@@ -112,6 +112,56 @@ fn a_renewed_key_of_the_same_name_needs_the_option() {
     work.result("restore --from {set-new} --dir {again}");
 }
 
+/// A database that waits for its parent's answer holds no certificate of its CA, and would fit any folder.
+#[test]
+fn a_database_that_names_no_ca_takes_the_place_of_none_that_has_issued() {
+    let work = two_cas();
+    work.run("ca init --dir {sub} --name Sub --subordinate --passphrase-file {pass}").good();
+    // It warns of what a CA without a certificate cannot tell.
+    assert_eq!(work.run("backup --dir {sub} --to {set-sub}").code, 1);
+    let before = work.tables("--dir {a}");
+    for line in
+        ["restore --from {set-sub} --dir {a} --force --dry-run", "restore --from {set-sub} --dir {a} --force"]
+    {
+        let json = work.run(&format!("--json {line}")).json();
+        assert_eq!(json["error"]["code"], "0xc800022b", "{line}: {json}");
+    }
+    assert_eq!(work.tables("--dir {a}"), before);
+    // An earlier state of the same database passes.
+    let again = work.run("--json restore --from {set-sub} --dir {sub} --force").json();
+    assert_eq!(again["ok"], true, "{again}");
+}
+
+#[test]
+fn the_database_that_is_replaced_tells_whose_folder_it_is_where_the_certificate_is_gone() {
+    let work = two_cas();
+    let before = work.tables("--dir {a}");
+    fs::remove_file(work.path("a").join("ca.crt")).unwrap();
+    for line in
+        ["restore --from {set-b} --dir {a} --force --dry-run", "restore --from {set-b} --dir {a} --force"]
+    {
+        refused(&work, line);
+    }
+    assert_eq!(work.tables("--dir {a}"), before);
+    work.result("restore --from {set-a} --dir {a} --force");
+}
+
+#[test]
+fn a_check_of_the_database_that_was_replaced_vouches_for_no_other() {
+    let work = two_cas();
+    let shown = |dir: &str| work.run(&format!("--json show {{{dir}}}")).json()["result"].clone();
+    assert!(shown("a")["last_check"]["when"].is_string());
+    let file = work.path("a").join("last-check.json");
+    let told = fs::read_to_string(&file).unwrap();
+    // As versions before this one have left it.
+    let check: Value = serde_json::from_str(&told).unwrap();
+    fs::write(&file, format!("{{\"when\":{},\"by\":\"a full backup\"}}", check["when"])).unwrap();
+    assert!(shown("a")["last_check"]["when"].is_string());
+    let other = shown("b")["database_signature"].as_str().unwrap().to_owned();
+    fs::write(&file, told.replace(check["database"].as_str().unwrap(), &other)).unwrap();
+    assert!(shown("a")["last_check"].is_null());
+}
+
 /// Two restores of one set leave the same gap; what was issued between them has numbers that do not come again.
 #[test]
 fn numbers_do_not_come_again_at_a_second_restore_of_a_set() {
