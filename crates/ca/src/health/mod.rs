@@ -160,6 +160,11 @@ fn configuration(folder: &Folder, findings: &mut Vec<Finding>) -> Option<Config>
         findings.push(finding.remedy(error.remedy()));
     });
     let config = config.ok()?;
+    // A certificate that cannot be read is told elsewhere.
+    if let Err(error @ Error::Config { .. }) = identity::check_name(folder, &config) {
+        let finding = Finding::error(Kind::Configuration, error.hresult(), error.to_string());
+        findings.push(finding.remedy("put the ca.toml of this CA back"));
+    }
     if config.database.circular_logging {
         let text = "circular logging is on: only full backups are possible";
         findings.push(Finding::note(Kind::CircularLogging, text).in_file(path));

@@ -162,6 +162,22 @@ fn a_check_of_the_database_that_was_replaced_vouches_for_no_other() {
     assert!(shown("a")["last_check"].is_null());
 }
 
+#[test]
+fn settings_of_another_ca_publish_nothing_under_its_name() {
+    let work = two_cas();
+    let (own, other) = (work.path("a").join("ca.toml"), work.path("b").join("ca.toml"));
+    let kept = fs::read(&own).unwrap();
+    fs::copy(other, &own).unwrap();
+    let json = work.run("--json ca crl --dir {a} --passphrase-file {pass}").json();
+    let message = json["error"]["message"].as_str().unwrap();
+    assert!(message.contains("\"CA-B\"") && message.contains("\"CA-A\""), "{json}");
+    assert!(!work.path("a").join("crl/CA-B.crl").exists());
+    let shown = work.run("--json show {a}").json();
+    assert!(shown.to_string().contains("\"kind\":\"configuration\""), "{shown}");
+    fs::write(&own, kept).unwrap();
+    work.run("ca crl --dir {a} --passphrase-file {pass}").good();
+}
+
 /// Two restores of one set leave the same gap; what was issued between them has numbers that do not come again.
 #[test]
 fn numbers_do_not_come_again_at_a_second_restore_of_a_set() {
