@@ -68,4 +68,7 @@ impl<T: Altered> Source for Through<T> {
     fn end(&mut self) -> CallResult<()> {
         self.0.ca().end()
     }
+    fn abort(&mut self) -> CallResult<()> {
+        self.0.ca().abort()
+    }
 }

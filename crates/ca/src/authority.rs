@@ -21,7 +21,7 @@ use crate::crl::{self, Publication, Signer};
 use crate::dates;
 use crate::denial::Denial;
 use crate::error::{Error, Result};
-use crate::identity::{DatabaseGuard, Identity};
+use crate::identity::{DatabaseGuard, Identity, check_name};
 use crate::issue::{
     DeniedRequest, Issued, PendingCertificate, Terms, record, record_denial, sign_certificate,
 };
@@ -67,6 +67,7 @@ impl Authority {
         let text = read::bounded(&path, MAX_CERTIFICATE_FILE)?;
         let key = CaKey::open(&folder.key_path(), passphrase)?;
         let own = OwnCertificate::parse(&text, &key, &path.display().to_string())?;
+        check_name(folder, &config)?;
         Self::assemble(folder, config, key, own)
     }
 

@@ -18,6 +18,7 @@ use x509_cert::certificate::Certificate;
 use x509_cert::name::Name;
 
 use crate::certificate::certificate_in;
+use crate::config::Config;
 use crate::dates;
 use crate::error::{Error, Result};
 use crate::keys::key_identifier;
@@ -155,6 +156,25 @@ impl DatabaseIdentity {
     }
 }
 
+impl DatabaseIdentity {
+    /// Refuses this database in the place of another one, from which something was issued, where it holds no certificate that shows whose
+    /// it is. That of a subordinate CA which waits for its parent is such a one, and so it would be in the folder of any other CA: that
+    /// one's revoked certificates would be valid again.
+    ///
+    /// # Errors
+    /// [`Error::AnotherCa`] (0xC800022B).
+    pub fn check_in_place_of(&self, replaced: &Self) -> Result<()> {
+        if !self.certificates.is_empty() || !replaced.has_issued {
+            return Ok(());
+        }
+        let of = |newest: Option<&Identity>| match newest {
+            Some(newest) => newest.to_string(),
+            None => "a CA whose certificate it does not hold".to_owned(),
+        };
+        Err(Error::AnotherCa { database: of(None), folder: of(replaced.newest()), same_name: false })
+    }
+}
+
 /// The certificates of the CA that its database records, with the numbers of their rows, in the order of these.
 ///
 /// # Errors
@@ -187,6 +207,27 @@ pub fn check(connection: &Connection, folder: &Folder) -> Result<()> {
         Some(own) => DatabaseIdentity::read(connection)?.check(&own),
         None => Ok(()),
     }
+}
+
+/// Refuses settings that name another CA than the one whose certificate and database lie in `folder`: it would publish its CRL under the
+/// other one's name, and the one that everybody fetches would end. A certificate may have another name than the settings, because the
+/// parent decides on it, and a folder without certificate or database says nothing.
+///
+/// # Errors
+/// [`Error::Config`], and those of [`Identity::of_folder`].
+pub fn check_name(folder: &Folder, config: &Config) -> Result<()> {
+    let Some(common_name) = Identity::of_folder(folder)?.and_then(|own| own.common_name) else {
+        return Ok(());
+    };
+    let Ok(database) = folder.database_path() else { return Ok(()) };
+    if common_name == config.name.as_str() || database == folder.database_path_for(&config.name.sanitized()) {
+        return Ok(());
+    }
+    let reason = format!(
+        "it names the CA {:?}, and the certificate and the database in this folder are those of {common_name:?}",
+        config.name.as_str()
+    );
+    Err(Error::Config { path: folder.config_path(), reason })
 }
 
 /// The key of an open CA, as what every transaction of it is checked against. The last database that passed is

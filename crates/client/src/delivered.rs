@@ -16,6 +16,7 @@ pub(crate) struct Delivered {
     /// The CA takes these for backed up; the caller does not have all of them.
     short: HashSet<String>,
     logs_listed: bool,
+    truncated: bool,
 }
 
 /// How a backup ends whose CA may have sent more than the caller took.
@@ -47,6 +48,17 @@ impl Delivered {
     /// The logs were listed.
     pub(crate) const fn logs_listed(&mut self) {
         self.logs_listed = true;
+    }
+
+    /// The CA has deleted its logs.
+    pub(crate) const fn truncated(&mut self) {
+        self.truncated = true;
+    }
+
+    /// Whether BackupEnd is right for a backup that is given up: before the logs are listed the CA takes it for aborted by itself
+    /// (certbcli.md 6.9, 8.4), and once they are deleted its set stands.
+    pub(crate) const fn ends_without_abort(&self) -> bool {
+        self.truncated || !self.logs_listed
     }
 
     /// Whether a truncation has to be refused here. In the other phases the CA refuses by itself.

@@ -65,7 +65,9 @@ impl Source for RemoteCa {
         if self.delivered.refuses_truncation() {
             return Err(CallError::new(CALL, Hresult::LOG_FILE_NOT_COPIED));
         }
-        self.invoke_plain(&Request::BackupTruncateLogs, CALL).map_err(failed(CALL))
+        self.invoke_plain(&Request::BackupTruncateLogs, CALL).map_err(failed(CALL))?;
+        self.delivered.truncated();
+        Ok(())
     }
 
     fn dynamic_files(&mut self) -> CallResult<PlainList> {
@@ -88,6 +90,18 @@ impl Source for RemoteCa {
         // Whatever the CA answers, the backup is over (certbcli.md D12).
         self.in_backup = false;
         ended
+    }
+
+    /// BackupEnd has no word for it: a CA that has sent everything would write its mark (certbcli.md 8.4), and our service would record a
+    /// backup as completed. Whoever lets go of the object has the backup aborted (certbcli.md 6.9, D30).
+    fn abort(&mut self) -> CallResult<()> {
+        if !self.in_backup || self.connection.is_broken() || self.delivered.ends_without_abort() {
+            return self.end();
+        }
+        self.reading.close();
+        self.abandon();
+        self.in_backup = false;
+        Err(CallError::new("BackupEnd", Hresult::BACKUP_ABORT_BY_CALLER))
     }
 }
 

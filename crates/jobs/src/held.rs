@@ -2,10 +2,12 @@
 //! from what the records know of damage and of failures.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use certadm_rules::is_ahead;
+use certadm_set::links::Links;
 use certadm_set::manifest::SetKind;
-use certadm_set::stored::{Stored, newest_first};
+use certadm_set::stored::{Stored, is_one_past, newest_first};
 
 use crate::record::Attempts;
 
@@ -31,6 +33,8 @@ pub struct HeldSet {
     pub bytes: u64,
     /// How long its backup took, in seconds.
     pub seconds: u64,
+    /// Its logs by their hashes, where they are known.
+    pub links: Option<Arc<Links>>,
 }
 
 /// The sets of a CA at a target.
@@ -154,7 +158,7 @@ impl Held {
     fn newest(&self, counts: &dyn Fn(&HeldSet) -> bool) -> Vec<&HeldSet> {
         // A later full set alone wins over an earlier one with logs that end before it.
         let fulls = self.sets.iter().filter(|set| set.kind == SetKind::Full);
-        let chains = fulls.map(|full| self.continued(full, counts).0);
+        let chains = fulls.map(|full| self.continued(full, counts).chain);
         chains.max_by_key(|chain| chain.last().map(|last| self.place(last))).unwrap_or_default()
     }
 
@@ -164,15 +168,16 @@ impl Held {
     /// Why there is none.
     pub fn base(&self) -> Result<&HeldSet, NoBase> {
         let full = self.last_full().ok_or(NoBase::NoFull)?;
-        match self.continued(full, &|set| self.is_sound(set)).1 {
+        match self.continued(full, &|set| self.is_sound(set)).ends {
             None => Ok(full),
             Some(why) => Err(why),
         }
     }
 
-    /// The sets that can be restored from a full set on: it, and the log sets that continue it without a gap.
+    /// The sets that can be restored from a full set on: it, and the log sets that continue it without a gap, also those of a past that
+    /// the CA was set back from.
     pub(crate) fn chain_of<'a>(&'a self, full: &'a HeldSet) -> Vec<&'a HeldSet> {
-        self.continued(full, &|set| self.is_sound(set)).0
+        self.continued(full, &|set| self.is_sound(set)).led
     }
 
     /// Whether the next log set would lean on one that was found damaged.
@@ -193,45 +198,76 @@ impl Held {
     }
 
     /// The chain from a full set on of the sets that count, and what ends it before the newest log set that was taken after it.
-    fn continued<'a>(
-        &'a self,
-        full: &'a HeldSet,
-        counts: &dyn Fn(&HeldSet) -> bool,
-    ) -> (Vec<&'a HeldSet>, Option<NoBase>) {
+    ///
+    /// Where a set shows that the CA was set back to an earlier state, the chain goes on from there.
+    fn continued<'a>(&'a self, full: &'a HeldSet, counts: &dyn Fn(&HeldSet) -> bool) -> Continued<'a> {
         let damaged = |set: &HeldSet| NoBase::Damaged { set: set.id.clone() };
         if !counts(full) {
-            return (Vec::new(), Some(damaged(full)));
+            return Continued { chain: Vec::new(), led: Vec::new(), ends: Some(damaged(full)) };
         }
         // The first set that would lead on, and does not count: a later one may hold the same logs.
         let mut lost: Option<&HeldSet> = None;
-        let mut chain = vec![full];
+        let (mut chain, mut led) = (vec![full], vec![full]);
         let mut covered = full.generations.1;
         for set in self.sets.iter().skip(self.place(full) + 1).filter(|set| set.kind == SetKind::Logs) {
             if set.stream != full.stream {
-                return (chain, Some(NoBase::OtherStream { set: set.id.clone() }));
+                return Continued { chain, led, ends: Some(NoBase::OtherStream { set: set.id.clone() }) };
             }
             let (begins, ends) = set.generations;
+            while let Some(last) = chain.last().filter(|last| 1 < chain.len() && is_left_behind(last, set)) {
+                lost = lost.filter(|lost| !is_left_behind(lost, set) && lost.time < last.time);
+                chain.pop();
+                covered = chain.last().map_or(covered, |last| last.generations.1);
+            }
             let expected = covered.saturating_add(1);
-            // The numbers of a CA that was made anew begin again, and old sets of a Windows CA do not say whose they are.
-            let begins_again = full.stream.1.is_empty() && ends < full.generations.1;
+            // The numbers of a CA that was made anew, or set back to before the full set, begin again, and old sets of a Windows CA do
+            // not say whose they are.
+            let begins_again = match full.stream.1.is_empty() {
+                true => ends < full.generations.1,
+                false => is_left_behind(full, set),
+            };
             if expected < begins && lost.is_some_and(|lost| covered < lost.generations.1) {
                 continue;
             }
             if expected < begins || begins_again {
-                return (chain, Some(NoBase::Gap { set: set.id.clone(), expected, begins }));
+                let ends = Some(NoBase::Gap { set: set.id.clone(), expected, begins });
+                return Continued { chain, led, ends };
             }
             if covered < ends && counts(set) {
                 covered = ends;
                 chain.push(set);
+                led.push(set);
             } else if covered < ends && lost.is_none_or(|lost| lost.generations.1 <= covered) {
                 lost = Some(set);
             }
         }
-        (chain, lost.filter(|lost| covered < lost.generations.1).map(damaged))
+        let ends = lost.filter(|lost| covered < lost.generations.1).map(damaged);
+        Continued { chain, led, ends }
     }
 
     fn place(&self, of: &HeldSet) -> usize {
         self.sets.iter().position(|set| std::ptr::eq(set, of)).unwrap_or_default()
+    }
+}
+
+/// What follows a full set.
+struct Continued<'a> {
+    /// The chain up to the newest state.
+    chain: Vec<&'a HeldSet>,
+    /// All sets that were in it at some time.
+    led: Vec<&'a HeldSet>,
+    /// What ends it.
+    ends: Option<NoBase>,
+}
+
+/// Whether a set that was taken `later` shows that the CA was set back to before a set: it holds other logs under its numbers or, where
+/// the logs are not known, gives a number again that our own CA would not give twice.
+fn is_left_behind(set: &HeldSet, later: &HeldSet) -> bool {
+    match is_one_past(set, later) {
+        Some(is_one) => !is_one,
+        None => {
+            !set.stream.0.is_empty() && !set.stream.1.is_empty() && later.generations.1 <= set.generations.1
+        }
     }
 }
 
@@ -272,6 +308,10 @@ impl Stored for HeldSet {
     fn is_held(&self) -> bool {
         false
     }
+
+    fn links(&self) -> Option<&Links> {
+        self.links.as_deref()
+    }
 }
 
 #[cfg(test)]
@@ -287,6 +327,7 @@ pub(crate) mod tests {
             generations,
             bytes: 0,
             seconds: 0,
+            links: None,
         }
     }
 
@@ -418,5 +459,49 @@ pub(crate) mod tests {
         let held = Held::new(&[set(10, SetKind::Logs, (1, 5))], 100);
         assert_eq!(held.newest_state().len(), 0);
         assert_eq!((held.base(), held.last_logs().unwrap().time), (Err(NoBase::NoFull), 10));
+    }
+
+    /// Set back to the state at the end of the full set, after two log sets were taken: the numbers begin again.
+    #[test]
+    fn the_state_of_a_ca_that_was_set_back_is_that_of_its_newest_past() {
+        use SetKind::{Full, Logs};
+        let sets = [
+            set(10, Full, (1, 5)),
+            set(20, Logs, (6, 6)),
+            set(30, Logs, (7, 7)),
+            set(40, Logs, (6, 6)),
+            set(50, Logs, (7, 7)),
+            set(60, Logs, (8, 8)),
+        ];
+        let link = |low, before, logs: &[u64]| Some(Arc::new(Links::thought_of(low, before, logs.to_vec())));
+        let mut known = sets.clone();
+        known[0].links = link(1, 0, &[1, 2, 3, 4, 5]);
+        known[1].links = link(6, 5, &[6]);
+        known[2].links = link(7, 6, &[7]);
+        known[3].links = link(6, 5, &[60]);
+        known[4].links = link(7, 60, &[70]);
+        known[5].links = link(8, 70, &[80]);
+        for sets in [sets, known.clone()] {
+            for (count, expected) in
+                [(3, &["10", "20", "30"][..]), (4, &["10", "40"]), (6, &["10", "40", "50", "60"])]
+            {
+                let held = Held::new(&sets[..count], 100);
+                assert_eq!(
+                    (ids(&held.newest_state()), held.base().unwrap().time),
+                    (expected.iter().map(|id| (*id).to_owned()).collect(), 10)
+                );
+                assert_eq!(held.chain_of(&held.sets[0]).len(), count, "each of them can be restored");
+            }
+            // The first set of the new past is not here: a full backup is due.
+            let torn = Held::new(&[&sets[..3], &sets[4..]].concat(), 100);
+            assert_eq!(
+                ids(&torn.newest_state()),
+                // Without it nothing leads to where the CA stands now; numbers alone do not show that.
+                if torn.sets[0].links.is_some() { &["10"][..] } else { &["10", "20", "50", "60"] }
+            );
+        }
+        // It was set back to before the full set.
+        let early = Held::new(&[set(10, Full, (4, 5)), set(20, Logs, (3, 4))], 100);
+        assert!(matches!(early.base(), Err(NoBase::Gap { begins: 3, .. })), "{early:?}");
     }
 }

@@ -121,6 +121,7 @@ fn held_of(point: Point) -> HeldSet {
         generations: point.generations,
         bytes: point.bytes,
         seconds: point.seconds,
+        links: point.links,
     }
 }
 
@@ -160,6 +161,7 @@ fn look_into_folder(folder: &Path, ca: &Ca, now: i64) -> Result<Held, Unseen> {
         generations: set.generations,
         bytes: set.bytes,
         seconds: set.seconds,
+        links: set.links,
     });
     Ok(Held { proven, unreadable, ..Held::new(&sets.collect::<Vec<_>>(), now) })
 }

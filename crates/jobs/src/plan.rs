@@ -257,6 +257,7 @@ mod tests {
             generations: (generation, generation),
             bytes: 0,
             seconds: 0,
+            links: None,
         }
     }
 

@@ -96,6 +96,7 @@ mod tests {
             generations,
             bytes: 0,
             seconds: 0,
+            links: None,
         }
     }
 

@@ -8,9 +8,10 @@ use certadm_files::{IoContext, cancel};
 use certadm_rules::FileTime;
 use certadm_rules::diagnosis::chain_of;
 use certadm_rules::finding::{Finding, Kind};
+use certadm_set::links::Links;
 use certadm_set::manifest::{Manifest, SetKind};
 use certadm_set::signing::{AllowedSigners, SignedBy};
-use certadm_set::stored::{Stored, chain, is_before, newest_first};
+use certadm_set::stored::{Stored, chain, is_before, is_of_another_past, newest_first};
 use certadm_set::windows::WindowsSet;
 use certadm_set::{Opened, Set};
 use time::OffsetDateTime;
@@ -121,6 +122,7 @@ impl Chain {
         };
         let continues = |one: &&Candidate| !one.is_full && (one.continues(full, now) || is_misdated(one));
         let mut logs: Vec<&Candidate> = candidates.iter().filter(continues).collect();
+        leave_out_other_pasts(&mut logs, full, now, findings);
         logs.sort_by_key(|one| (one.low, one.taken));
         paths.extend(logs.into_iter().map(|one| one.path.clone()));
         paths.extend_from_slice(further);
@@ -160,6 +162,27 @@ impl Chain {
     }
 }
 
+/// Leaves out log sets of a past that the CA was set back from, or of a copy of it: with those of the newest state they give nothing.
+fn leave_out_other_pasts(
+    logs: &mut Vec<&Candidate>,
+    full: &Candidate,
+    now: i64,
+    findings: &mut Vec<Finding>,
+) {
+    let all: Vec<&Candidate> = logs.iter().copied().chain([full]).collect();
+    let newest = newest_first(&all, now).into_iter().find_map(|one| chain(&all, one, now).ok());
+    let Some(newest) = newest else { return };
+    logs.retain(|one| {
+        let is_other = is_of_another_past(*one, &newest);
+        if is_other {
+            let text = "it was left out: it is of another past of the CA than the newest set; the CA was set back to an earlier state, \
+                        or copied";
+            findings.push(Finding::warning(Kind::Combination, text).in_file(&one.path));
+        }
+        !is_other
+    });
+}
+
 /// The folders in a folder, by name, no more than `most`.
 fn folders_in(dir: &Path, most: usize) -> Result<Vec<PathBuf>> {
     let mut folders = Vec::new();
@@ -187,6 +210,8 @@ struct Candidate {
     low: u32,
     high: u32,
     taken: Option<FileTime>,
+    /// Its logs by their hashes, where they are known.
+    links: Option<Links>,
 }
 
 impl Candidate {
@@ -200,7 +225,7 @@ impl Candidate {
 
     fn of_ours(path: PathBuf, set: &Set) -> Option<Self> {
         // A set without a manifest is not complete.
-        Some(Self::of_manifest(path, set.manifest.as_ref()?))
+        Some(Self { links: Links::of_set(set), ..Self::of_manifest(path, set.manifest.as_ref()?) })
     }
 
     fn of_manifest(path: PathBuf, manifest: &Manifest) -> Self {
@@ -212,6 +237,7 @@ impl Candidate {
             low: manifest.generations.low,
             high: manifest.generations.high,
             taken: finished(manifest),
+            links: None,
         }
     }
 
@@ -226,7 +252,7 @@ impl Candidate {
             return None;
         }
         // Nothing says whose logs they are without reading them; the replay does.
-        Some(Self { path, is_full, ca: Default::default(), low: 0, high: u32::MAX, taken })
+        Some(Self { path, is_full, ca: Default::default(), low: 0, high: u32::MAX, taken, links: None })
     }
 
     fn continues(&self, full: &Self, now: i64) -> bool {
@@ -269,6 +295,10 @@ impl Stored for Candidate {
 
     fn is_held(&self) -> bool {
         false
+    }
+
+    fn links(&self) -> Option<&Links> {
+        self.links.as_ref()
     }
 }
 

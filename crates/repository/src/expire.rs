@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use certadm_files::cancel;
+use certadm_set::links::Links;
 use certadm_set::retain::{Fate, Keep, judge, to_delete};
 use certadm_set::stored::{age, chain};
 use rustic_core::jiff::Span;
@@ -104,11 +105,15 @@ impl CaRepository {
         let (mut true_ones, mut belied) = (Vec::new(), Vec::new());
         for point in points {
             cancel::check()?;
-            match reader.belied(point)? {
-                None => true_ones.push(point.clone()),
-                Some(_) => belied.push(point),
+            match reader.manifest_of(point)? {
+                Ok(manifest) => {
+                    true_ones
+                        .push(Point { links: Links::of_manifest(&manifest).map(Arc::new), ..point.clone() });
+                }
+                Err(_) => belied.push(point),
             }
         }
+        reader.tell_pasts(&mut true_ones)?;
         let noted = self.proven()?;
         let proven = true_ones.iter().filter(|point| point.is_noted(&noted)).map(|point| point.id.clone());
         let mut fates = judge(&true_ones, &proven.collect(), keep, now);

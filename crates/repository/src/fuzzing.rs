@@ -57,6 +57,7 @@ pub fn point(
         version: 0,
         original: String::new(),
         tree: TreeId::default(),
+        links: None,
     }
 }
 

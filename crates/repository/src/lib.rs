@@ -24,6 +24,7 @@ mod locks;
 mod making;
 mod numbers;
 pub mod objects;
+mod pasts;
 mod place;
 #[cfg(test)]
 mod planted;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use certadm_rules::hex;
 use certadm_rules::names::folder_name;
 use certadm_set::Manifest;
+use certadm_set::links::Links;
 use certadm_set::manifest::SetKind;
 use certadm_set::stored::{Stored, age, chain, newest_first};
 use rustic_core::repofile::{SnapshotFile, SnapshotId};
@@ -60,6 +61,8 @@ pub struct Point {
     /// The id that it had before its tags were changed, or that of the version that it was made of; empty where it is the first.
     pub(crate) original: String,
     pub(crate) tree: TreeId,
+    /// Its logs by their hashes; no snapshot tells them.
+    pub links: Option<Arc<Links>>,
 }
 
 impl Point {
@@ -80,6 +83,7 @@ impl Point {
             version: 0,
             original: snapshot.original.map(|id| id.to_hex().to_string()).unwrap_or_default(),
             tree: snapshot.tree,
+            links: None,
         };
         let mut ours = false;
         let mut kind = None;
@@ -179,6 +183,10 @@ impl Stored for Point {
 
     fn version(&self) -> i64 {
         self.version.into()
+    }
+
+    fn links(&self) -> Option<&Links> {
+        self.links.as_deref()
     }
 }
 
@@ -284,6 +292,7 @@ pub(crate) fn continued(points: &[Point], manifest: &Manifest, time: i64) -> Res
         version: 0,
         original: String::new(),
         tree: TreeId::default(),
+        links: None,
     };
     let all: Vec<&Point> = points.iter().collect();
     let mut chain = chain(&all, &new, now())
@@ -388,6 +397,7 @@ mod tests {
             version: 0,
             original: String::new(),
             tree: TreeId::default(),
+            links: None,
         }
     }
 

@@ -259,12 +259,13 @@ impl CaRepository {
         Ok((reader.packs().len(), lost.map(|(_, detail)| detail)))
     }
 
-    /// The sets that it keeps, the oldest first. Snapshots that certadm did not make are passed over.
+    /// The sets that it keeps, the oldest first. Snapshots that certadm did not make are passed over. Where numbers of generations have
+    /// begun again, the sets themselves are asked which past of the CA each is of.
     ///
     /// # Errors
     /// [`Error::NoRepository`], [`Error::NoKeyFits`], [`Error::Storage`], [`Error::Damaged`].
     pub fn points(&self) -> Result<Vec<Point>> {
-        point::points(&self.objects, &self.secret)
+        Ok(self.with_pasts(point::points(&self.objects, &self.secret)?))
     }
 
     /// Copies sets into a scratch folder below `scratch`, every file compared with its manifest, and that with what the point says.

@@ -156,6 +156,21 @@ impl LocalSource {
             .inspect_err(|error| self.events.mark_failed(error, error.code))
     }
 
+    /// Ends the session, in the way that `judge` says, and tells what became of the backup.
+    fn end_by(&mut self, judge: impl FnOnce(&mut Sequence) -> Result<EndOutcome, Hresult>) -> CallResult<()> {
+        const CALL: &str = "BackupEnd";
+        let kind = self.sequence.backup_type();
+        let outcome = judge(&mut self.sequence).map_err(refused(CALL))?;
+        self.open = None;
+        let ended = self.end_backup(CALL, &outcome);
+        match (&ended, kind) {
+            (Err(error), _) => self.events.backup_failed(error.code),
+            (Ok(()), Some(kind)) => self.events.backup_completed(kind, outcome.is_empty),
+            (Ok(()), None) => {}
+        }
+        ended
+    }
+
     fn backup(&mut self, call: &'static str) -> CallResult<&mut Backup> {
         self.backup.as_mut().ok_or_else(|| CallError::new(call, Hresult::BACKUP_ABORT_BY_SERVER))
     }
@@ -331,17 +346,11 @@ impl Source for LocalSource {
     }
 
     fn end(&mut self) -> CallResult<()> {
-        const CALL: &str = "BackupEnd";
-        let kind = self.sequence.backup_type();
-        let outcome = self.sequence.end().map_err(refused(CALL))?;
-        self.open = None;
-        let ended = self.end_backup(CALL, &outcome);
-        match (&ended, kind) {
-            (Err(error), _) => self.events.backup_failed(error.code),
-            (Ok(()), Some(kind)) => self.events.backup_completed(kind, outcome.is_empty),
-            (Ok(()), None) => {}
-        }
-        ended
+        self.end_by(Sequence::end)
+    }
+
+    fn abort(&mut self) -> CallResult<()> {
+        self.end_by(Sequence::abort)
     }
 }
 

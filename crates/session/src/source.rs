@@ -166,6 +166,13 @@ pub trait Source {
     /// # Errors
     /// 0xC8000320 when a full backup ends before everything was read.
     fn end(&mut self) -> CallResult<()>;
+
+    /// Gives the backup up, so that the CA notes none, although it may have delivered everything: what it delivered became no set.
+    /// Where the logs were deleted the set stands, and this is [`Source::end`].
+    ///
+    /// # Errors
+    /// 0xC8000320 as a rule: the backup is over.
+    fn abort(&mut self) -> CallResult<()>;
 }
 
 impl<S: Source + ?Sized> Source for &mut S {
@@ -215,6 +222,10 @@ impl<S: Source + ?Sized> Source for &mut S {
 
     fn end(&mut self) -> CallResult<()> {
         (**self).end()
+    }
+
+    fn abort(&mut self) -> CallResult<()> {
+        (**self).abort()
     }
 }
 

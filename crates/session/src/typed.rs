@@ -34,7 +34,8 @@ pub trait Ends {}
 impl Ends for Logs {}
 impl Ends for Truncated {}
 
-/// A running backup. Dropping it in any phase ends it at the CA as aborted; a failed call ends it likewise.
+/// A running backup. Dropping it in any phase ends it at the CA as aborted, and the CA notes no backup, although everything may have been
+/// read: what was read became no set. A failed call ends it likewise, but for [`Session::truncate`].
 ///
 /// ```
 /// use certadm_session::{CallResult, Session, Source};
@@ -165,9 +166,15 @@ impl<S: Source> Session<S, Logs> {
     /// Deletes the logs that this backup makes redundant. Every listed byte must be safely stored before (invariant 4).
     ///
     /// # Errors
-    /// As [`Source::truncate_logs`].
+    /// As [`Source::truncate_logs`]. What is stored stands all the same: the backup has ended as one whose logs are kept.
     pub fn truncate(mut self) -> CallResult<Session<S, Truncated>> {
-        self.source()?.truncate_logs()?;
+        if let Err(error) = self.source()?.truncate_logs() {
+            if let Some(mut source) = self.source.take() {
+                // The caller hears why the logs stay.
+                source.end().ok();
+            }
+            return Err(error);
+        }
         self.into_phase(0)
     }
 }
@@ -260,10 +267,10 @@ impl<S: Source, P> Session<S, P> {
     /// Gives the backup up.
     ///
     /// # Errors
-    /// The code with which the CA ends it, usually 0xC8000320.
+    /// As [`Source::abort`].
     pub fn abort(mut self) -> CallResult<()> {
         match self.source.take() {
-            Some(mut source) => source.end(),
+            Some(mut source) => source.abort(),
             None => Ok(()),
         }
     }
@@ -293,7 +300,7 @@ impl<S: Source, P> Drop for Session<S, P> {
     fn drop(&mut self) {
         if let Some(mut source) = self.source.take() {
             // The backup is given up; whatever the CA answers, there is nobody left to tell.
-            source.end().ok();
+            source.abort().ok();
         }
     }
 }

@@ -1,9 +1,10 @@
 //! A folder with plain sets in it, as backups by hand or by a job leave it: what lies there, read by the manifests alone.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use certadm_files::{Found, IoContext, durable, found, unfinished};
 use certadm_rules::{hex, is_ahead};
@@ -14,6 +15,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::error::{Error, Result};
 use crate::layout::file_of;
+use crate::links::{self, Links};
 use crate::manifest::{self, Manifest, Role, SetKind};
 use crate::open::{Opened, open};
 use crate::reader::Set;
@@ -51,6 +53,8 @@ pub struct FolderSet {
     pub bytes: u64,
     /// Whether it never expires: something lies in it that is not of the set, and that nobody may delete unseen.
     pub held: bool,
+    /// Its logs by their hashes, where they are known.
+    pub links: Option<Arc<Links>>,
 }
 
 impl FolderSet {
@@ -67,6 +71,7 @@ impl FolderSet {
             generations: (manifest.generations.low, manifest.generations.high),
             bytes: manifest.total_size(),
             held: false,
+            links: Links::of_manifest(manifest).map(Arc::new),
         })
     }
 
@@ -123,6 +128,10 @@ impl Stored for FolderSet {
 
     fn is_held(&self) -> bool {
         self.held
+    }
+
+    fn links(&self) -> Option<&Links> {
+        self.links.as_deref()
     }
 }
 
@@ -210,8 +219,20 @@ fn list_at_most(dir: &Path, most: usize) -> Result<Listed> {
             Err(error) => listed.unreadable.push((path, error)),
         }
     }
+    tell_pasts(&mut listed.sets);
     listed.sets.sort_by(|one, other| crate::stored::age(other).cmp(&crate::stored::age(one)));
     Ok(listed)
+}
+
+/// Where manifests alone do not tell whether two files are one log, the headers of the logs do.
+fn tell_pasts(sets: &mut [FolderSet]) {
+    let of = |set: &FolderSet| (set.ca.clone(), set.signatures.clone());
+    let streams: BTreeMap<_, usize> = sets.iter().map(of).zip(0..).collect();
+    let stream_of = |set: &FolderSet| streams.get(&of(set)).copied();
+    let doubtful = links::doubtful(sets.iter().map(|set| (stream_of(set), set.links.as_deref())));
+    for set in sets.iter_mut().filter(|set| doubtful.contains(&stream_of(set))) {
+        set.links = Set::open(&set.path).ok().and_then(|set| Links::of_set(&set)).map(Arc::new);
+    }
 }
 
 /// Looks at the length of each file of a set. A restore needs no copy of a CRL.

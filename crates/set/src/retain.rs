@@ -6,7 +6,9 @@ use serde::{Deserialize, Deserializer};
 use time::{Date, OffsetDateTime};
 
 use crate::manifest::SetKind;
-use crate::stored::{Stored, age, chain, chains, database, is_ahead, newest_first, same_backup};
+use crate::stored::{
+    Stored, age, chain, chains, database, is_ahead, is_of_another_past, newest_first, same_backup,
+};
 
 /// How many states are kept of which kind. Each number counts the newest first, as `restic forget` does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -106,6 +108,9 @@ pub fn judge<S: Stored + Clone>(
         if let Some((_, needed)) = restorable.first() {
             kept.chain(needed, "the newest state");
         }
+        for needed in of_other_pasts(&restorable) {
+            kept.chain(needed, "the newest state of another past");
+        }
         if let Some((_, needed)) = restorable.iter().find(|(set, _)| proven.contains(set.id())) {
             kept.chain(needed, "the newest proven state");
         }
@@ -118,10 +123,10 @@ pub fn judge<S: Stored + Clone>(
         for (rule, needed) in chosen(&restorable, keep, now) {
             kept.chain(needed, rule);
         }
-        match past.len() == own.len() {
-            true => kept.close(&all),
+        kept.close(&all);
+        if past.len() < own.len() {
             // With those from the future a set may have another chain.
-            false => kept.close(&with_chains(&own, now)),
+            kept.close(&with_chains(&own, now));
         }
     }
     let mut fate = |set: &S| {
@@ -129,6 +134,19 @@ pub fn judge<S: Stored + Clone>(
         Fate { set: set.clone(), kept_by: rules.into_iter().collect() }
     };
     sets.iter().map(&mut fate).collect()
+}
+
+/// The newest state of each past but that of the newest state, with its chain, among sets that are sorted from the newest to the oldest. A
+/// CA that was set back does not know what it issued in another past, and of a CA that was copied both may be in use.
+fn of_other_pasts<'a, 's, S: Stored>(restorable: &'a [(&'s S, Vec<&'s S>)]) -> Vec<&'a [&'s S]> {
+    let mut newest: Vec<&[&S]> = Vec::new();
+    for (set, needed) in restorable {
+        if newest.iter().all(|of| is_of_another_past(*set, of)) {
+            newest.push(needed.as_slice());
+        }
+    }
+    newest.drain(..1.min(newest.len()));
+    newest
 }
 
 /// By id, the rules that keep a set.

@@ -1,8 +1,9 @@
 //! Sets that are kept somewhere, in a folder or in a repository: what each says of itself without being read, and which of
 //! them a restore needs together (repository.md 6).
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
+use crate::links::Links;
 use crate::manifest::SetKind;
 
 /// A set that is kept somewhere, by what is known of it without reading its files.
@@ -32,6 +33,10 @@ pub trait Stored {
     /// Which version of its backup it is: a higher one is the same backup with more beside its database.
     fn version(&self) -> i64 {
         0
+    }
+    /// Its logs by their hashes, where they are known.
+    fn links(&self) -> Option<&Links> {
+        None
     }
 }
 
@@ -116,7 +121,7 @@ fn corrected<'a, S: Stored>(sets: &[&'a S]) -> Vec<(i64, &'a S)> {
 }
 
 /// Whether generations do not begin again in the set's stream of logs when the CA is restored: they do in that of a Windows CA.
-fn counts_on<S: Stored>(set: &S) -> bool {
+pub(crate) fn counts_on<S: Stored>(set: &S) -> bool {
     !set.database().is_empty() && !set.stream().is_empty()
 }
 
@@ -203,9 +208,75 @@ pub fn chains<'a, S: Stored>(sets: &[&'a S], now: i64) -> Vec<Result<Vec<&'a S>,
 fn by_order<'a, S: Stored>(stream: &[&'a S], last: &'a S, now: i64) -> Option<Vec<&'a S>> {
     let before = &stream[stream.partition_point(|set| age(*set) < age(last))..];
     let may_begin = |set: &S| set.kind() == SetKind::Full && set.generations().1 <= last.generations().1;
-    let mut fulls = before.iter().enumerate().filter(|(_, full)| may_begin(full));
     // What leads on from a full set came after it.
-    fulls.find_map(|(place, full)| continued(*full, last, &before[..=place], now))
+    let mut fulls = before
+        .iter()
+        .enumerate()
+        .filter(|(_, full)| may_begin(full))
+        .map(|(place, full)| (*full, &before[..=place]));
+    first_chain(&mut fulls, last, now)
+}
+
+/// The chain to `last` from the first of these full sets that leads to it, each with the sets to look among. One that the CA seems to
+/// have left behind comes after the others.
+fn first_chain<'a, S: Stored>(
+    fulls: &mut dyn Iterator<Item = (&'a S, &[&'a S])>,
+    last: &'a S,
+    now: i64,
+) -> Option<Vec<&'a S>> {
+    let mut doubtful = Vec::new();
+    for (full, among) in fulls {
+        if is_left_behind(full, among, now) {
+            doubtful.push((full, among));
+        } else if let Some(chain) = continued(full, last, among, now) {
+            return Some(chain);
+        }
+    }
+    doubtful.into_iter().find_map(|(full, among)| continued(full, last, among, now))
+}
+
+/// Whether a later set of our own CA ends with no later generation: where the dates are right, the CA was set back to an earlier state
+/// since this set was taken, and its numbers began again.
+/// A date in the future tells nothing of that.
+fn is_left_behind<S: Stored>(set: &S, among: &[&S], now: i64) -> bool {
+    let has_begun_again = |later: &&&S| {
+        age(**later) < age(set)
+            && later.generations().1 <= set.generations().1
+            && !is_ahead(**later, now)
+            && !same_backup(**later, set)
+    };
+    counts_on(set) && among.iter().any(|later| has_begun_again(&later))
+}
+
+/// Whether the numbers of generations have begun again in a stream of logs of our own CA, as far as dates tell.
+#[must_use]
+pub fn has_begun_again<S: Stored>(sets: &[&S]) -> bool {
+    let mut sorted = sets.to_vec();
+    sorted.sort_by(|one, other| age(*one).cmp(&age(*other)));
+    // Of each stream the set with the lowest end among the newer ones.
+    let mut lowest: HashMap<_, &S> = HashMap::new();
+    for set in sorted.into_iter().filter(|set| counts_on(*set)) {
+        let low = lowest.entry(stream_of(set)).or_insert(set);
+        if low.generations().1 <= set.generations().1 {
+            if !std::ptr::eq(*low, set) && !same_backup(*low, set) {
+                return true;
+            }
+        } else {
+            *low = set;
+        }
+    }
+    false
+}
+
+/// Whether both can stand in one chain, as far as their logs are known: neither holds another log under a number of the other.
+pub fn is_one_past<S: Stored, T: Stored>(one: &S, other: &T) -> Option<bool> {
+    one.links()?.is_one_past(other.links()?)
+}
+
+/// Whether a set is known to be of another past than a chain: the CA was set back to an earlier state, or copied, between the two.
+pub fn is_of_another_past<S: Stored, T: Stored>(set: &S, chain: &[&T]) -> bool {
+    let tells = set.links().is_some_and(Links::tell_logs);
+    tells && chain.iter().any(|of| goes_with(set, *of) && is_one_past(set, *of) == Some(false))
 }
 
 /// The chain that ends with `last` in its stream of logs, as dates tell what came before what.
@@ -217,7 +288,8 @@ fn by_dates<'a, S: Stored>(stream: &[&'a S], last: &'a S, now: i64) -> Option<Ve
     let (ahead, past): (Vec<&S>, Vec<&S>) = before.iter().copied().partition(|set| is_ahead(*set, now));
     let fulls = past.iter().filter(may_begin).map(|set| (set.time(), *set)).collect();
     let ahead: Vec<&S> = ahead.iter().filter(may_begin).copied().collect();
-    in_order(fulls, &ahead, &past).into_iter().find_map(|full| continued(full, last, &before, now))
+    let fulls = in_order(fulls, &ahead, &past);
+    first_chain(&mut fulls.into_iter().map(|full| (full, before.as_slice())), last, now)
 }
 
 /// The chain that ends with `last` in its stream of logs where each set begins with the generation after the one before it, though a
@@ -230,7 +302,11 @@ fn by_generations<'a, S: Stored>(stream: &[&'a S], last: &'a S) -> Option<Vec<&'
     let mut first = last;
     while first.kind() == SetKind::Logs {
         let end = first.generations().0.checked_sub(1)?;
-        let leads_on = |set: &&S| set.generations().1 == end && is_close(set.time(), first.time());
+        let leads_on = |set: &&S| {
+            set.generations().1 == end
+                && is_close(set.time(), first.time())
+                && is_one_past(*set, first) != Some(false)
+        };
         let before = stream.iter().copied().filter(leads_on);
         // A full set ends it; else the newest of those that end there.
         first = before.min_by(|one, other| {
@@ -249,88 +325,55 @@ pub fn is_before<S: Stored>(set: &S, last: &S, now: i64) -> bool {
     age(last) <= age(set) || (is_misdated && set.generations().1 < last.generations().1)
 }
 
-/// Goes from a full set to `last`, each time by the log set that leads furthest; `None` where a generation is missing.
+/// Goes back from `last` to a full set, each time by a log set that reaches back furthest; `None` where a generation is missing. Where
+/// several do, or numbers began again, it is the set whose logs are known to lead on, then one that the CA has not left behind, and then
+/// the newest. A set whose logs are known to be of another past leads nowhere.
 fn continued<'a, S: Stored>(full: &'a S, last: &'a S, related: &[&'a S], now: i64) -> Option<Vec<&'a S>> {
-    let mut chain = vec![full];
-    let mut covered = full.generations().1;
+    let leads_on = |set: &S, to: &S| {
+        to.generations().0 <= set.generations().1.saturating_add(1) && is_one_past(set, to) != Some(false)
+    };
+    // The way from the last set back to where it stands, with what was not tried yet at each place, the best last.
+    let mut way: Vec<(&S, Vec<&S>)> = Vec::new();
+    let mut tried: BTreeSet<&str> = BTreeSet::new();
+    let mut set = last;
     loop {
-        if last.generations().0 <= covered.saturating_add(1) {
-            chain.push(last);
+        let is_ahead_of_full = way.is_empty() || full.generations().1 < set.generations().1;
+        if is_ahead_of_full && leads_on(full, set) {
+            let mut chain = vec![full];
+            chain.push(set);
+            chain.extend(way.iter().rev().map(|(set, _)| *set));
             return Some(chain);
         }
-        let next = related
-            .iter()
-            .copied()
-            .filter(|set| set.kind() == SetKind::Logs && is_before(full, *set, now))
-            .filter(|set| set.generations().0 <= covered.saturating_add(1) && covered < set.generations().1)
-            // Of those that lead equally far the oldest, in whatever order they are given.
-            .max_by(|one, other| {
-                (one.generations().1, age(*one)).cmp(&(other.generations().1, age(*other)))
-            })?;
-        covered = next.generations().1;
-        chain.push(next);
-    }
-}
-
-/// What a set is worth among those that are kept with it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing<'a, S> {
-    /// The set.
-    pub set: &'a S,
-    /// The full set with which a restore of it begins; `None` where it continues no full set that is there.
-    pub base: Option<&'a S>,
-    /// The log set that holds everything that this one does, where no other set needs this one: it gives an earlier moment, and
-    /// nothing else.
-    pub superseded_by: Option<&'a S>,
-}
-
-/// Says of each set of one database what it is worth at `now`, in seconds since 1970, in the order given.
-#[must_use]
-pub fn standings<'a, S: Stored>(sets: &[&'a S], now: i64) -> Vec<Standing<'a, S>> {
-    let chains: Vec<Vec<&S>> = chains(sets, now).into_iter().map(Result::unwrap_or_default).collect();
-    let needed: BTreeSet<&str> =
-        chains.iter().flat_map(|chain| chain.iter().rev().skip(1)).map(|set| set.id()).collect();
-    let base = |chain: &[&'a S]| chain.first().copied();
-    let superseder = |set: &'a S, from: &'a S| {
-        let (low, high) = set.generations();
-        let holds_all = |(other, chain): &(&&'a S, &Vec<&'a S>)| {
-            let (begins, ends) = other.generations();
-            let is_later = age(**other) < age(set) && begins <= low && high <= ends;
-            is_later
-                && other.kind() == SetKind::Logs
-                && base(chain).is_some_and(|base| base.id() == from.id())
+        let reaches = |before: &&&S| {
+            before.kind() == SetKind::Logs
+                && before.generations().0 < set.generations().0
+                && before.generations().1 < set.generations().1
+                && leads_on(before, set)
+                && is_before(full, **before, now)
         };
-        sets.iter().zip(&chains).find(holds_all).map(|(other, _)| *other)
-    };
-    let standing = |(set, chain): (&&'a S, &Vec<&'a S>)| {
-        let (set, base) = (*set, base(chain));
-        let is_spare = set.kind() == SetKind::Logs && !needed.contains(set.id());
-        let superseded_by = base.filter(|_| is_spare).and_then(|base| superseder(set, base));
-        Standing { set, base, superseded_by }
-    };
-    sets.iter().zip(&chains).map(standing).collect()
-}
-
-/// The generations between the lowest and the highest one that no set holds, of sets of one database. Each stream of logs is
-/// looked at by itself.
-#[must_use]
-pub fn missing<S: Stored>(sets: &[&S]) -> Vec<(u32, u32)> {
-    let mut streams: BTreeMap<&str, Vec<(u32, u32)>> = BTreeMap::new();
-    for set in sets {
-        streams.entry(set.stream()).or_default().push(set.generations());
-    }
-    let mut missing = Vec::new();
-    for mut ranges in streams.into_values() {
-        ranges.sort_unstable();
-        let mut covered = ranges.first().map_or(0, |range| range.1);
-        for (low, high) in ranges {
-            if covered.saturating_add(1) < low {
-                missing.push((covered + 1, low - 1));
-            }
-            covered = covered.max(high);
+        let mut before: Vec<&S> = related.iter().filter(reaches).copied().collect();
+        if 1 < before.len() {
+            let rank = |one: &S| {
+                let is_known = is_one_past(one, set) == Some(true);
+                (!is_known, !is_known && is_left_behind(one, related, now), one.generations().0)
+            };
+            let mut ranked: Vec<_> = before.into_iter().map(|one| (rank(one), one)).collect();
+            // Of those that are equally good the newest, in whatever order they are given.
+            ranked.sort_by(|(rank, one), (other_rank, other)| {
+                (other_rank, age(*other)).cmp(&(rank, age(*one)))
+            });
+            before = ranked.into_iter().map(|(_, one)| one).collect();
         }
+        way.push((set, before));
+        set = loop {
+            let (_, before) = way.last_mut()?;
+            match before.pop() {
+                Some(next) if tried.insert(next.id()) => break next,
+                Some(_) => {}
+                None => drop(way.pop()),
+            }
+        };
     }
-    missing
 }
 
 #[cfg(test)]
@@ -359,38 +402,6 @@ pub(crate) mod tests {
         held: bool,
     ) -> Kept {
         Kept { id: format!("{id:064x}"), time, kind, database, generations, held, version: 0 }
-    }
-
-    #[test]
-    fn what_sets_are_worth_and_what_is_missing() {
-        use SetKind::{Full, Logs};
-        let sets = [
-            set(1, 10, Full, "db", (1, 5), false),
-            set(2, 20, Logs, "db", (6, 7), false),
-            set(3, 30, Logs, "db", (6, 9), false),
-            set(4, 40, Logs, "db", (10, 12), false),
-            set(5, 50, Full, "db", (12, 14), false),
-            set(6, 60, Logs, "db", (17, 18), false),
-        ];
-        let all: Vec<&Kept> = sets.iter().collect();
-        let said: Vec<_> = standings(&all, 100)
-            .into_iter()
-            .map(|standing| {
-                let time = |set: Option<&Kept>| set.map(|set| set.time);
-                (standing.set.time, time(standing.base), time(standing.superseded_by))
-            })
-            .collect();
-        let expected = [
-            (10, Some(10), None),
-            (20, Some(10), Some(30)),
-            (30, Some(10), None),
-            (40, Some(10), None),
-            (50, Some(50), None),
-            (60, None, None),
-        ];
-        assert_eq!(said, expected);
-        assert_eq!(missing(&all), [(15, 16)]);
-        assert_eq!(missing::<Kept>(&[]), []);
     }
 
     /// The clock was hours ahead when a full set was taken, and that hour has come.

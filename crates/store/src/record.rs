@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::folder::Folder;
 use crate::locks;
 use crate::recovery::{self, Recovered, Registered};
+use crate::used_numbers::UsedNumbers;
 
 /// The record as it lies on disk: one JSON object whose keys are the value names of certbcli.md 9.3. None may be missing: a
 /// folder that was not given is null.
@@ -204,7 +205,8 @@ pub fn give_up(folder: &Folder) -> Result<()> {
 pub fn withdraw(folder: &Folder) -> Result<()> {
     // A request stands for the record while it is there, so it goes last: a crash in between leaves the same registration.
     durable::remove_if_present(&folder.restore_record_path())?;
-    Ok(durable::remove_if_present(&folder.restore_request_path())?)
+    durable::remove_if_present(&folder.restore_request_path())?;
+    UsedNumbers::forget(folder)
 }
 
 /// Refuses while any registration waits.

@@ -16,6 +16,7 @@ use crate::generation;
 use crate::log_file::{LogFile, Signature};
 use crate::schema;
 use crate::trailer::Trailer;
+use crate::used_numbers::UsedNumbers;
 use crate::wal::Position;
 
 /// What a recovery has to work on: a completed registration in the store's terms.
@@ -145,6 +146,7 @@ pub(crate) fn forget_trailer(folder: &Folder) -> Result<()> {
 pub(crate) fn forget(folder: &Folder) -> Result<()> {
     // What an exchange of files moved aside is no longer to be put back: the database that took its place counts now.
     durable::remove_if_present(&folder.restore_swap_path())?;
+    UsedNumbers::forget(folder)?;
     forget_trailer(folder)
 }
 
@@ -226,7 +228,7 @@ fn begin_anew(folder: &Folder, database: &Path, chain: &Chain) -> Result<()> {
     let stream = Signature::random()?;
     let mut connection = DatabaseConnection::open(database)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    schema::after_recovery(&transaction, stream, current)?;
+    schema::after_recovery(&transaction, stream, current, UsedNumbers::kept(folder))?;
     transaction.commit()?;
     durable::create_dir(&folder.log_dir())?;
     CheckpointFile::open(&folder.checkpoint_path())?.write(&Checkpoint {

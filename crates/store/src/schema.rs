@@ -5,6 +5,7 @@ use rusqlite::{Connection, params};
 
 use crate::error::{Error, Result};
 use crate::log_file::{Link, Signature};
+use crate::used_numbers::UsedNumbers;
 use certadm_rules::FileTime;
 
 /// Page size of every database this crate creates, in bytes.
@@ -112,12 +113,13 @@ pub(crate) fn begin_stream(connection: &Connection, stream: Signature) -> Result
     Ok(())
 }
 
-/// What a recovered database needs before it serves: a new stream, its generation, and numbers that a lost CA
-/// cannot have used.
+/// What a recovered database needs before it serves: a new stream, its generation, and numbers that neither a lost CA nor the database
+/// in whose place it comes, with the numbers `used`, can have given.
 pub(crate) fn after_recovery(
     connection: &Connection,
     stream: Signature,
     generation: Generation,
+    used: UsedNumbers,
 ) -> Result<()> {
     begin_stream(connection, stream)?;
     set_generation(connection, generation, Link::NONE)?;
@@ -125,8 +127,8 @@ pub(crate) fn after_recovery(
     let highest = i64::MAX - RECOVERY_GAP;
     connection.execute(
         "UPDATE store_state SET recovered_when = ?1, crl_number_floor =
-            min(max(crl_number_floor, (SELECT coalesce(max(Number), 0) FROM CRLs)), ?3) + ?2",
-        params![crate::time::now().0, RECOVERY_GAP, highest],
+            max(min(max(crl_number_floor, (SELECT coalesce(max(Number), 0) FROM CRLs)), ?3) + ?2, ?4)",
+        params![crate::time::now().0, RECOVERY_GAP, highest, used.crls.min(highest)],
     )?;
     // SQLite makes the row with the first request: a CA that waits for its parent's answer has none.
     connection.execute(
@@ -135,8 +137,8 @@ pub(crate) fn after_recovery(
         [],
     )?;
     connection.execute(
-        "UPDATE sqlite_sequence SET seq = min(seq, ?2) + ?1 WHERE name = 'Requests'",
-        [RECOVERY_GAP, highest],
+        "UPDATE sqlite_sequence SET seq = max(min(seq, ?2) + ?1, ?3) WHERE name = 'Requests'",
+        [RECOVERY_GAP, highest, used.requests.min(highest)],
     )?;
     Ok(())
 }
@@ -152,9 +154,18 @@ mod tests {
         create(&connection, database, stream).unwrap();
         let insert = "INSERT INTO Requests (Disposition, RequesterName) VALUES (20, 'test')";
         for expected in [RECOVERY_GAP + 1, 2 * RECOVERY_GAP + 2] {
-            after_recovery(&connection, stream, Generation::FIRST).unwrap();
+            after_recovery(&connection, stream, Generation::FIRST, UsedNumbers::default()).unwrap();
             connection.execute(insert, []).unwrap();
             assert_eq!(connection.last_insert_rowid(), expected);
         }
+        // What comes in the place of a database that has given higher numbers goes on above these.
+        let used = UsedNumbers { requests: 5 * RECOVERY_GAP, crls: 7 * RECOVERY_GAP };
+        after_recovery(&connection, stream, Generation::FIRST, used).unwrap();
+        connection.execute(insert, []).unwrap();
+        assert_eq!(connection.last_insert_rowid(), used.requests + 1);
+        assert_eq!(
+            UsedNumbers::of(&connection).unwrap(),
+            UsedNumbers { requests: used.requests + 1, ..used }
+        );
     }
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use certadm_files::{durable, read};
+use certadm_rules::FileTime;
 use certadm_store::Folder;
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +20,9 @@ pub struct LastCheck {
     pub when: String,
     /// What checked it, such as `backup`.
     pub by: String,
+    /// The signature of the database, in hexadecimal; older versions did not note it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<String>,
 }
 
 impl LastCheck {
@@ -27,6 +31,15 @@ impl LastCheck {
     pub fn read(folder: &Folder) -> Option<Self> {
         let bytes = read::bounded(&path(folder.path()), MAX_LEN).ok()?;
         serde_json::from_slice(&bytes).ok()
+    }
+
+    /// Whether it tells anything of the database that is there now, which has this signature and was recovered then: a restore puts
+    /// another one in the place of what was checked.
+    #[must_use]
+    pub(super) fn is_of(&self, signature: &str, recovered: Option<FileTime>) -> bool {
+        // Both are in UTC and of one form.
+        let is_later = recovered.is_none_or(|recovered| recovered.to_rfc3339() <= self.when);
+        is_later && self.database.as_deref().is_none_or(|of| of == signature)
     }
 
     /// Records the check in the folder.

@@ -146,7 +146,10 @@ pub fn examine(dir: &Path, thresholds: &Thresholds) -> Result<Health> {
     let database = database(&folder, thresholds, &mut findings)?;
     owners(&folder, &mut findings)?;
     space(&folder, config.as_ref(), &mut findings)?;
-    let last_check = LastCheck::read(&folder);
+    let content = database.as_ref().map(|database| &database.content);
+    let last_check = LastCheck::read(&folder).filter(|check| {
+        content.is_none_or(|content| check.is_of(&content.database_signature, content.recovered))
+    });
     finding::sort(&mut findings);
     Ok(Health { config, files, restore, is_owned, logs, checkpoint, database, last_check, findings })
 }
@@ -158,6 +161,11 @@ fn configuration(folder: &Folder, findings: &mut Vec<Finding>) -> Option<Config>
         findings.push(finding.remedy(error.remedy()));
     });
     let config = config.ok()?;
+    // A certificate that cannot be read is told elsewhere.
+    if let Err(error @ Error::Config { .. }) = identity::check_name(folder, &config) {
+        let finding = Finding::error(Kind::Configuration, error.hresult(), error.to_string());
+        findings.push(finding.remedy("put the ca.toml of this CA back"));
+    }
     if config.database.circular_logging {
         let text = "circular logging is on: only full backups are possible";
         findings.push(Finding::note(Kind::CircularLogging, text).in_file(path));

@@ -11,7 +11,8 @@ use certadm_rules::words::counted;
 use certadm_set::folder::{self, Listed};
 use certadm_set::manifest::SetKind;
 use certadm_set::nearby;
-use certadm_set::stored::{Standing, Stored, missing, newest_first, standings};
+use certadm_set::standing::{Standing, missing, standings};
+use certadm_set::stored::{Stored, newest_first};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -128,6 +129,9 @@ fn show_ca<S: Stored>(
         if let Some(later) = standing.superseded_by {
             notes.push(format!("superseded by {}", later.name()));
         }
+        if standing.is_of_another_past {
+            notes.push("of another past than the newest state".to_owned());
+        }
         if standing.base.is_none() {
             notes.push("continues no full set that is here".to_owned());
             let text = format!("the log set {} continues no full set that is here", standing.set.name());
@@ -139,6 +143,16 @@ fn show_ca<S: Stored>(
         }
         let notes = if notes.is_empty() { String::new() } else { format!("  {}", notes.join(", ")) };
         output.result(format!("{}{notes}", line(standing.set)));
+    }
+    if standings.iter().any(|standing| standing.is_of_another_past) {
+        let text = format!(
+            "the CA {} has given generations again: it was set back to an earlier state, or copied, and the newest state does not have \
+             what sets of another past hold",
+            unsanitize(ca)
+        );
+        let remedy = "look into the sets that are marked with `certadm list`: what was issued then can be revoked by `certadm \
+                      emergency-crl` alone; take a full backup, and run one copy of a CA only";
+        found.push(Finding::warning(Kind::Combination, text).in_file(PathBuf::from(place)).remedy(remedy));
     }
     let missing = missing(own);
     for (low, high) in &missing {

@@ -111,3 +111,88 @@ fn a_renewed_key_of_the_same_name_needs_the_option() {
     work.copy_key_and_configuration("renewed", "again");
     work.result("restore --from {set-new} --dir {again}");
 }
+
+/// A database that waits for its parent's answer holds no certificate of its CA, and would fit any folder.
+#[test]
+fn a_database_that_names_no_ca_takes_the_place_of_none_that_has_issued() {
+    let work = two_cas();
+    work.run("ca init --dir {sub} --name Sub --subordinate --passphrase-file {pass}").good();
+    // It warns of what a CA without a certificate cannot tell.
+    assert_eq!(work.run("backup --dir {sub} --to {set-sub}").code, 1);
+    let before = work.tables("--dir {a}");
+    for line in
+        ["restore --from {set-sub} --dir {a} --force --dry-run", "restore --from {set-sub} --dir {a} --force"]
+    {
+        let json = work.run(&format!("--json {line}")).json();
+        assert_eq!(json["error"]["code"], "0xc800022b", "{line}: {json}");
+    }
+    assert_eq!(work.tables("--dir {a}"), before);
+    // An earlier state of the same database passes.
+    let again = work.run("--json restore --from {set-sub} --dir {sub} --force").json();
+    assert_eq!(again["ok"], true, "{again}");
+}
+
+#[test]
+fn the_database_that_is_replaced_tells_whose_folder_it_is_where_the_certificate_is_gone() {
+    let work = two_cas();
+    let before = work.tables("--dir {a}");
+    fs::remove_file(work.path("a").join("ca.crt")).unwrap();
+    for line in
+        ["restore --from {set-b} --dir {a} --force --dry-run", "restore --from {set-b} --dir {a} --force"]
+    {
+        refused(&work, line);
+    }
+    assert_eq!(work.tables("--dir {a}"), before);
+    work.result("restore --from {set-a} --dir {a} --force");
+}
+
+#[test]
+fn a_check_of_the_database_that_was_replaced_vouches_for_no_other() {
+    let work = two_cas();
+    let shown = |dir: &str| work.run(&format!("--json show {{{dir}}}")).json()["result"].clone();
+    assert!(shown("a")["last_check"]["when"].is_string());
+    let file = work.path("a").join("last-check.json");
+    let told = fs::read_to_string(&file).unwrap();
+    // As versions before this one have left it.
+    let check: Value = serde_json::from_str(&told).unwrap();
+    fs::write(&file, format!("{{\"when\":{},\"by\":\"a full backup\"}}", check["when"])).unwrap();
+    assert!(shown("a")["last_check"]["when"].is_string());
+    let other = shown("b")["database_signature"].as_str().unwrap().to_owned();
+    fs::write(&file, told.replace(check["database"].as_str().unwrap(), &other)).unwrap();
+    assert!(shown("a")["last_check"].is_null());
+}
+
+#[test]
+fn settings_of_another_ca_publish_nothing_under_its_name() {
+    let work = two_cas();
+    let (own, other) = (work.path("a").join("ca.toml"), work.path("b").join("ca.toml"));
+    let kept = fs::read(&own).unwrap();
+    fs::copy(other, &own).unwrap();
+    let json = work.run("--json ca crl --dir {a} --passphrase-file {pass}").json();
+    let message = json["error"]["message"].as_str().unwrap();
+    assert!(message.contains("\"CA-B\"") && message.contains("\"CA-A\""), "{json}");
+    assert!(!work.path("a").join("crl/CA-B.crl").exists());
+    let shown = work.run("--json show {a}").json();
+    assert!(shown.to_string().contains("\"kind\":\"configuration\""), "{shown}");
+    fs::write(&own, kept).unwrap();
+    work.run("ca crl --dir {a} --passphrase-file {pass}").good();
+}
+
+/// Two restores of one set leave the same gap; what was issued between them has numbers that do not come again.
+#[test]
+fn numbers_do_not_come_again_at_a_second_restore_of_a_set() {
+    let work = two_cas();
+    let numbers = |dir: &str| -> Vec<i64> {
+        let rows = work.result(&format!("list --dir {{{dir}}} certificates"));
+        let rows = rows["rows"].as_array().unwrap().clone();
+        rows.iter().map(|row| row["request_id"].as_i64().unwrap()).collect()
+    };
+    let mut last = *numbers("a").iter().max().unwrap();
+    for round in 0..3 {
+        work.result("restore --from {set-a} --dir {a} --force");
+        work.issue("a", &format!("round-{round}"));
+        let next = *numbers("a").iter().max().unwrap();
+        assert!(last < next, "{last} and {next}");
+        last = next;
+    }
+}

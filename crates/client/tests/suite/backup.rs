@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use certadm_client::{Error, Mechanism, RemoteCa, Target};
 use certadm_rules::{BackupType, Diagnosis, Hresult};
-use certadm_session::Source;
+use certadm_session::{Session, Source};
 use certadm_set::{Set, Silent, TakeOptions, take};
 use certadm_wire::csra::{Request, Response};
 use certadm_wire::dcom::{ComVersion, Iid, Oid, ResolverRequest, SetId};
@@ -398,4 +398,24 @@ fn a_context_whose_connection_died_answers_every_call_alike() {
     assert_eq!(ca.end().unwrap_err().code, lost);
     let mut next = connect(server.target());
     next.prepare(BackupType::Full).unwrap();
+}
+
+/// A CA that has sent everything would note a backup at BackupEnd, though the set could not be stored.
+#[test]
+fn a_backup_that_is_given_up_after_its_last_byte_lets_go_of_the_object() {
+    let (server, calls) = hooked(&Files::new(10), Arc::new(|_| None));
+    let mut ca = connect(server.target());
+    let (mut session, logs) = Session::prepare_logs_only(&mut ca).unwrap().logs().unwrap();
+    for name in &logs {
+        let mut file = session.open(name, 0).unwrap();
+        while file.read(&mut [0; 8192]).unwrap() > 0 {}
+        session = file.close().unwrap();
+    }
+    assert_eq!(session.abort().unwrap_err().code, Hresult::BACKUP_ABORT_BY_CALLER);
+    assert_eq!(server.seen().released, 5);
+    assert!(!calls.lock().unwrap().contains(&Request::BackupEnd));
+    // Before the logs are listed the CA knows by itself that nothing was backed up.
+    let mut ca = connect(server.target());
+    drop(Session::prepare_full(&mut ca).unwrap());
+    assert_eq!(calls.lock().unwrap().last(), Some(&Request::BackupEnd));
 }

@@ -14,6 +14,7 @@ use certadm_set::verify::verify;
 use certadm_set::{ReadBack, Silent, TakeOptions, Taken, take_into};
 use certadm_store::{Folder, Options, Store, Writer};
 use certadm_tests::issue::insert;
+use certadm_tests::plain_set::copy_folder;
 
 use crate::objects::Memory;
 
@@ -40,6 +41,16 @@ impl Ca {
         let mut ca = Self { store: Arc::new(store), writer, next: 1, dir };
         ca.issue(5);
         ca
+    }
+
+    /// A copy of it, which goes on by itself with the same database and the same stream of logs.
+    pub(crate) fn copied(&self) -> Self {
+        let dir = certadm_tests::scratch();
+        let folder = Folder::new(dir.path().join("ca"));
+        copy_folder(self.store.folder().path(), folder.path());
+        let store = Store::open(&folder, NEVER_ROLL).unwrap();
+        let writer = store.writer().unwrap();
+        Self { store: Arc::new(store), writer, next: self.next + 1_000, dir }
     }
 
     /// Commits so many rows.

@@ -3,9 +3,10 @@
 
 use std::sync::{Arc, Mutex};
 
-use certadm_repository::{CaRepository, Error, ExpiryOptions, Keep, Part, Pruned, Secret};
+use certadm_repository::{CaRepository, Error, ExpiryOptions, Keep, Part, Point, Pruned, Secret};
 use certadm_rules::BackupType;
 use certadm_set::Silent;
+use certadm_set::standing::standings;
 
 use crate::common::{Ca, assert_whole, over, repository};
 use crate::objects::{Fault, Faulty, Memory};
@@ -384,4 +385,29 @@ fn what_was_misread_is_not_packed_anew() {
         // A manifest that was misread keeps its set this time.
         assert!(3 <= assert_whole(&over(Arc::new(memory), &secret), ca.beside()), "{call}");
     }
+}
+
+/// A CA was set back to a copy of its folder, and gives its generations again: no number tells which sets go together.
+#[test]
+fn sets_of_two_pasts_are_told_apart_and_the_newest_state_of_each_stays() {
+    let mut ca = Ca::create();
+    let (_, _, repository) = repository();
+    ca.back_up(&repository, BackupType::Full).unwrap();
+    let mut copy = ca.copied();
+    for ca in [&mut ca, &mut copy] {
+        for _ in 0..2 {
+            // Of one second nobody could tell which was taken after which.
+            std::thread::sleep(std::time::Duration::from_millis(1_100));
+            ca.issue(3);
+            ca.back_up(&repository, BackupType::LogsOnly).unwrap();
+        }
+    }
+    let points = repository.points().unwrap();
+    let all: Vec<&Point> = points.iter().collect();
+    let standings = standings(&all, i64::MAX);
+    assert!(standings.iter().all(|standing| standing.superseded_by.is_none()), "{points:?}");
+    assert_eq!(standings.iter().filter(|standing| standing.is_of_another_past).count(), 2, "{points:?}");
+    assert_eq!(assert_whole(&repository, ca.beside()), 5);
+    assert_eq!(expire(&repository).unwrap().0, 0);
+    assert_eq!(assert_whole(&repository, ca.beside()), 5);
 }

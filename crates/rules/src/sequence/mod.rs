@@ -364,6 +364,21 @@ impl Sequence {
         Ok(EndOutcome { result, mark, open_file: session.open_file, is_empty: !session.has_opened })
     }
 
+    /// The caller gives the backup up: as [`Sequence::end`], but it is not complete however much of it was read, because what was read
+    /// became no set. Only where the logs are deleted the set stands, and the session ends as it is.
+    ///
+    /// # Errors
+    ///
+    /// `E_UNEXPECTED` without a session.
+    pub fn abort(&mut self) -> Result<EndOutcome, Hresult> {
+        let is_truncated = self.session.as_ref().is_some_and(|session| session.truncated);
+        let ended = self.end()?;
+        Ok(match is_truncated || ended.result.is_failure() {
+            true => ended,
+            false => EndOutcome { result: Hresult::BACKUP_ABORT_BY_CALLER, mark: None, ..ended },
+        })
+    }
+
     /// The session, to change it once its state is checked.
     fn running(&mut self) -> Result<&mut Session, Hresult> {
         self.session.as_mut().ok_or(Hresult::E_UNEXPECTED)

@@ -248,3 +248,17 @@ fn what_a_link_leads_to_is_not_listed_and_the_link_is_told() {
     assert!(source.dynamic_files().unwrap().is_empty());
     assert_eq!(source.unlisted_files(), [format!("{crls:?}")]);
 }
+
+/// The set could not be stored: 213 and 4877 would say that there is one.
+#[test]
+fn a_backup_that_is_given_up_after_its_last_byte_is_not_told_as_completed() {
+    let (_dir, store, mut source, log, _guard) = ca();
+    let before = store.marks().unwrap();
+    back_up(&mut source);
+    assert_eq!(log.of(|| drop(source.abort().unwrap_err())), [215, 214]);
+    assert_eq!(store.marks().unwrap(), before);
+    back_up(&mut source);
+    source.truncate_logs().unwrap();
+    assert_eq!(log.of(|| source.abort().unwrap()), [213, 4877], "its logs are gone, so its set stands");
+    assert_ne!(store.marks().unwrap(), before);
+}

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use certadm_rules::unc::UncRoot;
 use certadm_rules::{BackupType, Hresult, Tag};
-use certadm_session::{CallResult, LocalSource, Loss, Session, Source};
+use certadm_session::{CallResult, LocalSource, Logs, Loss, Session, Source};
 use certadm_store::{Error, Folder, Options, Store};
 
 fn store(dir: &tempfile::TempDir) -> Arc<Store> {
@@ -139,6 +139,12 @@ fn truncation_decides_what_counts_as_a_base() {
 }
 
 fn full(ca: &mut LocalSource, truncate: bool) {
+    let session = read_full(ca);
+    if truncate { session.truncate().unwrap().end().unwrap() } else { session.end().unwrap() }
+}
+
+/// A full backup of which everything was read.
+fn read_full(ca: &mut LocalSource) -> Session<&mut LocalSource, Logs> {
     let mut session = Session::prepare_full(&mut *ca).unwrap();
     for name in session.database_names().unwrap() {
         let mut file = session.open(&name, 0).unwrap();
@@ -151,7 +157,7 @@ fn full(ca: &mut LocalSource, truncate: bool) {
         while file.read(&mut vec![0; 65536]).unwrap() > 0 {}
         session = file.close().unwrap();
     }
-    if truncate { session.truncate().unwrap().end().unwrap() } else { session.end().unwrap() }
+    session
 }
 
 #[test]
@@ -169,6 +175,35 @@ fn a_session_dropped_in_the_middle_frees_the_ca() {
     let mut other = source(&store);
     other.prepare(BackupType::Full).unwrap();
     assert_eq!(code(ca.end()), Hresult::BACKUP_ABORT_BY_SERVER);
+}
+
+/// Everything was read, and the set was not stored: the CA must not take the backup for one that is there.
+#[test]
+fn a_backup_that_is_given_up_after_its_last_byte_is_not_noted() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir);
+    let mut ca = source(&store);
+    let marks = || store.marks().unwrap();
+    let before = marks();
+    drop(read_full(&mut ca));
+    assert_eq!(marks(), before);
+    assert_eq!(read_full(&mut ca).abort().unwrap_err().code, Hresult::BACKUP_ABORT_BY_CALLER);
+    assert_eq!(marks(), before);
+    full(&mut ca, true);
+    let full = marks();
+    assert_ne!(full, before);
+    issue(&store, 2);
+    let (mut session, logs) = Session::prepare_logs_only(&mut ca).unwrap().logs().unwrap();
+    for name in &logs {
+        let mut file = session.open(name, 0).unwrap();
+        while file.read(&mut vec![0; 65536]).unwrap() > 0 {}
+        session = file.close().unwrap();
+    }
+    drop(session);
+    assert_eq!(marks(), full);
+    // Where the logs are gone the set stands, however the session ends.
+    drop(read_full(&mut ca).truncate().unwrap());
+    assert_ne!(marks(), full);
 }
 
 #[test]

@@ -10,6 +10,7 @@ use certadm_store::locks;
 
 use super::Checked;
 use super::plan::{Plan, in_the_way, refuse_occupied};
+use super::replaced::Replaced;
 use super::stage::{self, Staging};
 use crate::aside::Aside;
 use crate::copy::hash_file;
@@ -131,11 +132,17 @@ impl Plan {
             return Err(Error::Damaged { path: self.combined.image.path().to_owned(), detail, code });
         }
         let identity = DatabaseIdentity::read(recovered.connection())?;
-        if let Some(own) = Identity::of_folder(&self.folder)? {
+        let replaced = Replaced::of(&self.folder);
+        let newest = || replaced.as_ref().and_then(Replaced::newest).cloned();
+        // Where ca.crt is gone, the database that is there still tells whose key lies beside it.
+        if let Some(own) = Identity::of_folder(&self.folder)?.or_else(newest) {
             match identity.check(&own) {
                 Err(certadm_ca::Error::AnotherCa { same_name: true, .. }) if self.options.renewed_key => {}
                 other => other?,
             }
+        }
+        if let Some(replaced) = &replaced {
+            replaced.refuse_unknown(&chain.trailer.database.0, &identity)?;
         }
         Ok(Checked { content, identity, warnings: Vec::new() })
     }

@@ -15,6 +15,7 @@ mod check;
 mod dynamic;
 mod journal;
 mod plan;
+mod replaced;
 mod stage;
 mod swap;
 

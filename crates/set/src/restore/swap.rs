@@ -18,10 +18,11 @@ use std::path::{Path, PathBuf};
 use certadm_files::{IoContext, durable, unfinished};
 use certadm_rules::Hresult;
 use certadm_session::restore::RestoreContext;
-use certadm_store::{Folder, locks, record, recovery};
+use certadm_store::{Folder, UsedNumbers, locks, record, recovery};
 
 use super::journal::{ASIDE, Journal, Phase, has_moved_aside, is_restored_image};
 use super::plan::{Plan, in_the_way};
+use super::replaced::Replaced;
 use super::stage::{self, Staging};
 use crate::error::{Error, Result};
 
@@ -46,17 +47,23 @@ pub(super) fn exchange(
         _ => Ending::Start,
     };
     take_back_earlier(folder)?;
+    // A database that cannot be read any more tells no numbers: the gap that every recovery leaves must do.
+    let used = Replaced::of(folder).and_then(|replaced| replaced.used);
     context.abandon_pending()?;
     context.register(plan.registration(plan.full_range(), true))?.complete_later();
-    exchange_registered(plan, context, staging).map_err(|cause| give_up(folder, ending, cause))
+    exchange_registered(plan, context, staging, used).map_err(|cause| give_up(folder, ending, cause))
 }
 
 fn exchange_registered(
     plan: &Plan,
     context: &mut RestoreContext,
     staging: &Staging,
+    used: Option<UsedNumbers>,
 ) -> Result<Option<PathBuf>> {
     let folder = &plan.folder;
+    if let Some(used) = used {
+        used.keep(folder)?;
+    }
     let in_the_way = in_the_way(folder)?;
     let aside = (!in_the_way.is_empty()).then(|| format!("{ASIDE}{}", certadm_store::now().0));
     let mut journal = Journal { aside, phase: Phase::MovingAside };

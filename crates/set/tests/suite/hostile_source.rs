@@ -106,6 +106,9 @@ impl Source for Hostile {
         self.ended = true;
         Ok(())
     }
+    fn abort(&mut self) -> CallResult<()> {
+        self.end()
+    }
 }
 
 fn list(tag: Tag, path: &str, more: &[String]) -> CallResult<TaggedList> {

@@ -6,6 +6,7 @@ mod giving_up;
 mod hostile_source;
 mod kept_logs;
 mod pace;
+mod pasts;
 mod prune;
 mod signing;
 mod windows_files;

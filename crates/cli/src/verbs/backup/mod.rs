@@ -312,7 +312,11 @@ fn note_check(taken: &Taken, folder: &Folder, output: Output) {
     if !is_full || !taken.checked || finding::worst(&taken.findings) == Some(Severity::Error) {
         return;
     }
-    let check = LastCheck { when: certadm_store::now().to_rfc3339(), by: "a full backup".to_owned() };
+    let check = LastCheck {
+        when: certadm_store::now().to_rfc3339(),
+        by: "a full backup".to_owned(),
+        database: Some(taken.manifest.ca.database_signature.clone()),
+    };
     if let Err(error) = check.write(folder) {
         output.result(format!(
             "Warning: the check could not be noted in the CA's folder: {}.",
