@@ -158,6 +158,7 @@ kinds! {
 
     // What a lost CA did after its last backup.
     SourceUnreadable = "source-unreadable", "a source of what the CA issued cannot be read, or not to its end";
+    SourceSilent = "source-silent", "a source says nothing of what the CA issued";
     GapCertificates = "gap-certificates", "the CA issued certificates that the database does not know";
     GapUnaccounted = "gap-unaccounted", "nothing is known of requests after the last one of the database";
     GapRevoked = "gap-revoked", "certificates changed their revocation after the backup";
