@@ -144,6 +144,7 @@ kinds! {
     // CRLs that are made without their CA.
     CrlKey = "crl-key", "a key of the CA gets no CRL";
     KeyUnprotected = "key-unprotected", "nothing in a key file shows whether it was changed";
+    KeyLeftOut = "key-left-out", "a key file holds a further key that is of no use here";
     CrlUnknownCertificate = "crl-unknown-certificate", "a CRL lists certificates that the database does not know";
     CrlContradiction = "crl-contradiction", "database and published CRL disagree about certificates";
     CrlLeftOut = "crl-left-out", "revocations of the database are not in the CRL";
