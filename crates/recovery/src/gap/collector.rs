@@ -24,7 +24,7 @@ use crate::request_number::Shapes;
 use crate::x509::CertificateRef;
 
 /// How an event log of Windows begins.
-const EVTX: &[u8] = b"ElfFile\0";
+pub(super) const EVTX: &[u8] = b"ElfFile\0";
 /// Contradictions that are kept; more are counted.
 const MOST_CONTRADICTIONS: usize = 1000;
 /// Certificates and requests that are kept: what a source of the largest size can tell. More are refused.
