@@ -203,8 +203,8 @@ fn of_the_keys_of_a_file_the_one_that_fits_is_taken() {
     assert_eq!(attached.json()["result"]["keys"].as_array().unwrap().len(), 1);
     let rehearsed = work.run("--json rehearse {set} --key {two.pem} --passphrase-file {pass}").json();
     let steps = rehearsed["result"]["steps"].as_array().unwrap().clone();
-    let step = steps.iter().find(|step| step["id"] == "key").unwrap();
-    assert_eq!(step["outcome"], "passed", "{rehearsed}");
+    let step = steps.iter().find(|step| step["step"] == "key").unwrap();
+    assert_eq!(step["outcome"], "pass", "{rehearsed}");
 }
 
 /// An editor's blank line, or a remark, is no damage of the CA's key.

@@ -129,6 +129,10 @@ fn remedy(question: &Question<'_>) -> &'static str {
 
 /// The provider of the CA's keys as the configuration names it, where it is none of Windows' own: that of an HSM.
 fn provider_of_hsm(question: &Question<'_>) -> Option<String> {
+    // Our own CA's is its file.
+    if question.records.maker() == Maker::Certadm {
+        return None;
+    }
     let (configuration, _) = question.configuration()?;
     let key = format!("{}\\CSP", configuration.ca_key()?);
     match configuration.get(&key, "Provider")? {
