@@ -6,8 +6,10 @@ use certadm_rules::pem;
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
-use crate::keys::{ENCRYPTED_KEY, unknown_encryption};
 use crate::recognised::Recognised;
+
+/// The PEM label of a key file.
+pub(crate) const ENCRYPTED_KEY: &str = "ENCRYPTED PRIVATE KEY";
 
 /// How OpenSSL marked a key that it encrypted before PKCS#8 (`openssl rsa -aes256`).
 const OLD_ENCRYPTION: &[u8] = b"Proc-Type: 4,ENCRYPTED";
@@ -70,10 +72,17 @@ fn of_another_form(path: &Path, content: &[u8]) -> Option<Error> {
     }
     let dashes =
         |wide: fn(u16) -> [u8; 2]| -> Vec<u8> { "-----BEGIN ".encode_utf16().flat_map(wide).collect() };
-    if contains(content, &dashes(u16::to_le_bytes)) || contains(content, &dashes(u16::to_be_bytes)) {
+    let wide = "it is text in UTF-16";
+    if contains(content, &dashes(u16::to_le_bytes)) {
         return Some(unsupported(
-            "it is text in UTF-16",
-            "convert it: `iconv -f UTF-16 -t UTF-8 FILE > NEW`; without iconv, save it as UTF-8 in an editor",
+            wide,
+            "convert it: `iconv -f UTF-16LE -t UTF-8 FILE > NEW`; without iconv, save it as UTF-8 in an editor",
+        ));
+    }
+    if contains(content, &dashes(u16::to_be_bytes)) {
+        return Some(unsupported(
+            wide,
+            "convert it: `iconv -f UTF-16BE -t UTF-8 FILE > NEW`; without iconv, save it as UTF-8 in an editor",
         ));
     }
     match Recognised::of(content) {
@@ -87,4 +96,13 @@ fn of_another_form(path: &Path, content: &[u8]) -> Option<Error> {
 
 fn contains(content: &[u8], part: &[u8]) -> bool {
     content.windows(part.len()).any(|window| window == part)
+}
+
+/// The refusal of a key whose encryption is of a kind that is not read.
+pub(crate) fn unknown_encryption(path: &Path, reason: &str) -> Error {
+    Error::KeyUnsupported {
+        path: path.to_owned(),
+        reason: reason.to_owned(),
+        remedy: "convert it with `openssl pkcs8 -topk8 -v2 aes-256-cbc -in FILE -out NEW`, and put NEW in its place; if openssl cannot read it either, it is damaged: take it from a copy",
+    }
 }

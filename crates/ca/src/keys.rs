@@ -30,7 +30,7 @@ use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
 use crate::key_cost::{self, Refused};
-use crate::key_text;
+use crate::key_text::{self, ENCRYPTED_KEY, unknown_encryption};
 use crate::passphrase::Passphrase;
 use certadm_files::{Access, durable, read};
 
@@ -192,8 +192,6 @@ impl<K: EncodePrivateKey> Curve<K> {
     }
 }
 
-/// The PEM label of a key file.
-pub(crate) const ENCRYPTED_KEY: &str = "ENCRYPTED PRIVATE KEY";
 const MAX_KEY_FILE: u64 = 64 * 1024;
 
 impl CaKey {
@@ -401,14 +399,6 @@ fn scheme_of(document: &[u8]) -> der::Result<ObjectIdentifier> {
     let outer = AnyRef::from_der(document)?;
     let mut fields = SliceReader::new(outer.value())?;
     Ok(AlgorithmIdentifierRef::decode(&mut fields)?.oid)
-}
-
-pub(crate) fn unknown_encryption(path: &Path, reason: &str) -> Error {
-    Error::KeyUnsupported {
-        path: path.to_owned(),
-        reason: reason.to_owned(),
-        remedy: "convert it with `openssl pkcs8 -topk8 -v2 aes-256-cbc -in FILE -out NEW`, and put NEW in its place; if openssl cannot read it either, it is damaged: take it from a copy",
-    }
 }
 
 /// What kind of key it is, a sentence, where this CA has no keys of it.
