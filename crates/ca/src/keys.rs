@@ -30,8 +30,8 @@ use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
 use crate::key_cost::{self, Refused};
+use crate::key_text::{self, ENCRYPTED_KEY, unknown_encryption};
 use crate::passphrase::Passphrase;
-use crate::recognised::Recognised;
 use certadm_files::{Access, durable, read};
 
 /// The kinds of key a CA can have.
@@ -192,8 +192,6 @@ impl<K: EncodePrivateKey> Curve<K> {
     }
 }
 
-/// PEM labels of key files.
-const ENCRYPTED_KEY: &str = "ENCRYPTED PRIVATE KEY";
 const MAX_KEY_FILE: u64 = 64 * 1024;
 
 impl CaKey {
@@ -352,29 +350,29 @@ pub fn decrypted_pkcs8(path: &Path, passphrase: &Passphrase) -> Result<SecretDoc
 /// # Errors
 /// As [`decrypted_pkcs8`].
 pub fn decrypted_pkcs8_in(path: &Path, content: &[u8], passphrase: &Passphrase) -> Result<SecretDocument> {
-    let damaged = |reason: &str| {
-        Error::of_wrong_kind(&path.display().to_string(), content, Recognised::EncryptedKey)
-            .unwrap_or_else(|| Error::KeyDamaged { path: path.into(), reason: reason.into() })
-    };
-    let text = std::str::from_utf8(content).map_err(|_| damaged("it is not a PEM file"))?;
-    if text.contains(OLD_ENCRYPTION) {
-        return Err(unknown_encryption(
-            path,
-            "it is encrypted in the old way of OpenSSL, which PEM headers tell",
-        ));
-    }
-    let (label, document) =
-        SecretDocument::from_pem(text.trim_start()).map_err(|_| damaged("it is not a PEM file"))?;
-    match label {
-        ENCRYPTED_KEY => {}
-        "PRIVATE KEY" | "EC PRIVATE KEY" | "RSA PRIVATE KEY" => {
-            return Err(Error::KeyNotEncrypted { path: path.into() });
-        }
-        _ => return Err(damaged("it does not hold an encrypted private key")),
-    }
+    let document = key_text::encrypted_keys(path, content)?.remove(0);
+    decrypted(path, &document, passphrase)
+}
+
+/// Every key in a file, which may hold several; `path` names it in errors.
+///
+/// # Errors
+/// As [`decrypted_pkcs8`].
+pub fn decrypted_keys_in(
+    path: &Path,
+    content: &[u8],
+    passphrase: &Passphrase,
+) -> Result<Vec<SecretDocument>> {
+    let documents = key_text::encrypted_keys(path, content)?;
+    documents.iter().map(|document| decrypted(path, document, passphrase)).collect()
+}
+
+/// Decrypts an EncryptedPrivateKeyInfo in DER.
+fn decrypted(path: &Path, document: &[u8], passphrase: &Passphrase) -> Result<SecretDocument> {
+    let damaged = |reason: &str| Error::KeyDamaged { path: path.into(), reason: reason.into() };
     let unknown = |oid| unknown_encryption(path, &format!("its encryption is of an unknown kind ({oid})"));
-    let encrypted = EncryptedPrivateKeyInfoRef::from_der(document.as_bytes());
-    let encrypted = encrypted.map_err(|error| match (scheme_of(document.as_bytes()), error.kind()) {
+    let encrypted = EncryptedPrivateKeyInfoRef::from_der(document);
+    let encrypted = encrypted.map_err(|error| match (scheme_of(document), error.kind()) {
         (Ok(scheme), _) if scheme != pbes2::PBES2_OID => unknown(scheme),
         (_, der::ErrorKind::OidUnknown { oid }) => unknown(oid),
         _ => damaged("the encryption header cannot be read"),
@@ -396,22 +394,11 @@ pub fn decrypted_pkcs8_in(path: &Path, content: &[u8], passphrase: &Passphrase) 
     Ok(clear)
 }
 
-/// How OpenSSL marked a key that it encrypted before PKCS#8 (`openssl rsa -aes256`).
-const OLD_ENCRYPTION: &str = "Proc-Type: 4,ENCRYPTED";
-
 /// The scheme by which an EncryptedPrivateKeyInfo (RFC 5958 3) is encrypted, also one that is not known.
 fn scheme_of(document: &[u8]) -> der::Result<ObjectIdentifier> {
     let outer = AnyRef::from_der(document)?;
     let mut fields = SliceReader::new(outer.value())?;
     Ok(AlgorithmIdentifierRef::decode(&mut fields)?.oid)
-}
-
-fn unknown_encryption(path: &Path, reason: &str) -> Error {
-    Error::KeyUnsupported {
-        path: path.to_owned(),
-        reason: reason.to_owned(),
-        remedy: "convert it with `openssl pkcs8 -topk8 -v2 aes-256-cbc -in FILE -out NEW`, and put NEW in its place; if openssl cannot read it either, it is damaged: take it from a copy",
-    }
 }
 
 /// What kind of key it is, a sentence, where this CA has no keys of it.

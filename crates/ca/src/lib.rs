@@ -18,6 +18,7 @@ mod input;
 mod issue;
 mod kerberos_config;
 mod key_cost;
+mod key_text;
 mod keys;
 mod list;
 pub mod modes;
@@ -51,7 +52,9 @@ pub use error::{Error, Result};
 pub use init::{Initialized, Role};
 pub use issue::{Issued, PendingCertificate, Terms};
 pub use kerberos_config::KerberosConfig;
-pub use keys::{CaKey, EncodedPublicKey, KeyType, decrypted_pkcs8, decrypted_pkcs8_in, key_identifier};
+pub use keys::{
+    CaKey, EncodedPublicKey, KeyType, decrypted_keys_in, decrypted_pkcs8, decrypted_pkcs8_in, key_identifier,
+};
 pub use list::{
     CertificateChoice, ExportedCertificate, attributes, certificates, crls, export_certificate, extensions,
     requests, revoked,

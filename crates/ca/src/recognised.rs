@@ -35,7 +35,11 @@ impl Recognised {
         match pem::first_label(input) {
             Some("ENCRYPTED PRIVATE KEY") => Some(Self::EncryptedKey),
             Some(label) if label.ends_with("PRIVATE KEY") => Some(Self::Key),
-            Some(_) => Self::of_der(&pem::blocks(input).ok()?.first()?.der),
+            Some(_) => {
+                // Of the blocks behind it, which may be keys, nothing is decoded.
+                let mut encoded = pem::raw_blocks(input).next()?.ok()?.encoded.to_vec();
+                Self::of_der(pem::decode_in_place(&mut encoded).ok()?)
+            }
             None => Self::of_der(input),
         }
     }

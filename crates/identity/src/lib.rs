@@ -29,6 +29,6 @@ pub use configuration::{Configuration, Key, Value};
 pub use error::{Error, Result};
 pub use fetch::{Fetched, fetch};
 pub use kept::newest_kept;
-pub use manifest::{FILE_NAME, FileEntry, Manifest, Note, Origin, Role, SeenKey, newest_last};
+pub use manifest::{FILE_NAME, FileEntry, MAX_FILE, Manifest, Note, Origin, Role, SeenKey, newest_last};
 pub use own::OwnCa;
 pub use part::{DIR, Part, beside, found_at};

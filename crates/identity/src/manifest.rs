@@ -16,7 +16,7 @@ const VERSION: u32 = 1;
 /// No list is longer, 16 MiB.
 pub(crate) const MAX_LEN: u64 = 16 << 20;
 /// No file is longer, 1 GiB, as a dynamic file of a set.
-pub(crate) const MAX_FILE: u64 = 1 << 30;
+pub const MAX_FILE: u64 = 1 << 30;
 /// No CRL is longer.
 pub(crate) const MAX_CRL: u64 = certadm_ca::MAX_CRL;
 /// No other file is longer that is taken apart, 16 MiB.

@@ -22,6 +22,8 @@ use crate::x509::{CrlContent, CrlRef};
 
 /// The list of what is to be signed, for [`finish`].
 const TO_SIGN: &str = "to-sign.json";
+/// What was made of what, and why.
+pub const REPORT: &str = "report.json";
 /// What the CA is told when it is back, and the orders for the next emergency CRL.
 pub const REVOCATIONS: &str = "revocations.json";
 /// A CRL of the size that the table holds (ese.md 12).
@@ -97,16 +99,18 @@ impl Bundle {
                 "public_key": hex::encode(issuer.public_key().to_der()),
             }));
             text.push_str(&format!(
-                "\n{file}: key {}, key id {}, {}, {}\n  openssl dgst -{} -sign KEY{} -out \"{}.sig\" \"{file}\"\n",
+                "\n{file}: key {}, key id {}, {}, {}\n  openssl dgst -{} -sign KEY{} -out {} {}\n",
                 issuer.index(),
                 issuer.key_identifier(),
                 issuer.public_key().kind_name(),
                 crl.algorithm,
                 crl.algorithm.hash_name(),
                 crl.algorithm.openssl_options(),
-                crl.file_name,
+                shell_word(&format!("{}.sig", crl.file_name)),
+                shell_word(&file),
             ));
-            finish.push_str(&format!(" --signature \"{name}={}.sig\"", crl.file_name));
+            finish
+                .push_str(&format!(" --signature {}", shell_word(&format!("{name}={}.sig", crl.file_name))));
             bundle.add(file, crl.to_be_signed.clone());
         }
         text.push_str(&format!("\n{finish}\n"));
@@ -119,7 +123,7 @@ impl Bundle {
     }
 
     fn common(&mut self, plan: &Plan, maker: Maker, report: Vec<u8>) {
-        self.add("report.json".to_owned(), report);
+        self.add(REPORT.to_owned(), report);
         self.add(REVOCATIONS.to_owned(), Revocation::to_json(&plan.revocations).into_bytes());
         match maker {
             Maker::Windows => {
@@ -209,6 +213,15 @@ impl Bundle {
             building.place()?;
         }
         Ok(durable::sync_dir(dir)?)
+    }
+}
+
+/// A name as one word of a command. In double quotes a shell puts its history in the place of an exclamation mark, which Windows has in
+/// many names of CRLs; Windows' own shell knows no others.
+fn shell_word(name: &str) -> String {
+    match name.contains(['!', '`', '$', '\\', '"']) {
+        true => format!("'{}'", name.replace('\'', "'\\''")),
+        false => format!("\"{name}\""),
     }
 }
 
@@ -325,5 +338,23 @@ impl Waiting {
         let algorithm = der::Encode::to_der(&parsed.algorithm)?;
         let algorithm = Algorithm::from_der(&algorithm).map_err(broken)?;
         Ok(Self { crl, file_name, content, algorithm, key })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shell_word;
+
+    #[test]
+    fn a_name_stays_one_word_that_a_shell_leaves_alone() {
+        for (name, word) in [
+            ("Corp CA(1).tbs", "\"Corp CA(1).tbs\""),
+            ("Corp!0028CA.tbs", "'Corp!0028CA.tbs'"),
+            ("O'Neil.tbs", "\"O'Neil.tbs\""),
+            ("O'Neil!.tbs", "'O'\\''Neil!.tbs'"),
+            ("a$b`c.tbs", "'a$b`c.tbs'"),
+        ] {
+            assert_eq!(shell_word(name), word);
+        }
     }
 }

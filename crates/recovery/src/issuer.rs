@@ -1,12 +1,14 @@
 //! The keys of a CA, as its certificates show them: which certificate is the newest of a key, and who signed what
 //! (recovery.md 4.2, rules 1 and 2).
 
+use std::path::{Path, PathBuf};
+
 use certadm_ca::{common_name_of, dates};
 use certadm_rules::{FileTime, hex, names};
 
 use crate::error::{Error, Result};
 use crate::records::{CaCertificate, Maker, Records, Signer};
-use crate::signature::{Algorithm, PublicKey};
+use crate::signature::{Algorithm, PrivateKey, PublicKey};
 use crate::x509::{CertificateRef, CrlRef, key_identifier_in, oid};
 
 /// A key of the CA, with what its CRLs take from its newest certificate.
@@ -263,6 +265,20 @@ impl Issuers {
             identifier: key.identifier().map(|identifier| hex::encode(&identifier)).unwrap_or_default(),
             certificates: self.describe(),
         })
+    }
+
+    /// Whether a key is one of the CA's.
+    #[must_use]
+    pub fn has_key(&self, key: &PublicKey) -> bool {
+        self.0.iter().any(|issuer| issuer.key == *key)
+    }
+
+    /// Whether a key is none of the CA's and stands in a file with one that is: such a file is no file of another CA, and its further
+    /// keys are of no use.
+    #[must_use]
+    pub fn is_beside_own_key(&self, keys: &[(PathBuf, PrivateKey)], path: &Path, key: &PublicKey) -> bool {
+        !self.has_key(key)
+            && keys.iter().any(|(other, beside)| other == path && self.has_key(beside.public_key()))
     }
 }
 

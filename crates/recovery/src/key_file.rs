@@ -20,13 +20,15 @@ pub struct KeyFile {
     pub unprotected: bool,
     /// A key stands in the file as it is: whoever can read the file has it.
     pub in_clear: bool,
+    /// Why further keys of the file cannot be used, such as those of a kind that no CRL is signed with.
+    pub left_out: Vec<String>,
 }
 
 /// Longer ones are no key files.
 pub const MAX_KEY_FILE: u64 = 1 << 20;
 
 impl KeyFile {
-    /// Reads a PKCS#12 file, or an encrypted PKCS#8 file in PEM.
+    /// Reads a PKCS#12 file, or encrypted PKCS#8 in PEM.
     ///
     /// # Errors
     /// [`Error::Ca`] for a wrong passphrase and for what is no encrypted key in PEM, [`Error::UnusableKey`],
@@ -41,14 +43,14 @@ impl KeyFile {
     /// # Errors
     /// As [`KeyFile::open`].
     pub fn parse(path: &Path, content: &[u8], passphrase: &Passphrase) -> Result<Self> {
-        if content.first() != Some(&SEQUENCE) {
-            return Ok(Self {
-                keys: vec![PrivateKey::parse(path, content, passphrase)?],
-                unprotected: false,
-                in_clear: false,
-            });
+        // An encrypted key in DER begins as PKCS#12 does, and is refused with what converts it.
+        let is_key = || Recognised::of(content) == Some(Recognised::EncryptedKey);
+        if content.first() == Some(&SEQUENCE) && !is_key() {
+            return Self::of_pkcs12(path, content, passphrase);
         }
-        Self::of_pkcs12(path, content, passphrase)
+        let documents = certadm_ca::decrypted_keys_in(path, content, passphrase)?;
+        let (keys, left_out) = usable(path, documents.iter().map(der::SecretDocument::as_bytes))?;
+        Ok(Self { keys, unprotected: false, in_clear: false, left_out })
     }
 
     fn of_pkcs12(path: &Path, content: &[u8], passphrase: &Passphrase) -> Result<Self> {
@@ -73,17 +75,39 @@ impl KeyFile {
         // Such as one in BER, as NSS writes it: other programs read that.
         let no_der = |error| refused(path, &format!("it is no PKCS#12 file in DER ({error})"));
         let unprotected = !has_mac(content).map_err(no_der)?;
-        let archive =
-            Pkcs12Archive::from_pkcs12(content, text).map_err(|error| refused(path, &error.to_string()))?;
-        let mut keys = Vec::new();
-        for bag in &archive.keys {
-            keys.push(PrivateKey::from_pkcs8(bag.key.as_der()).map_err(unusable)?);
-        }
+        let archive = Pkcs12Archive::from_pkcs12(content, text).map_err(|error| {
+            match is_passphrase(&error, unprotected) {
+                true => certadm_ca::Error::WrongPassphrase { path: path.to_owned() }.into(),
+                false => refused(path, &reason_of(content, &error)),
+            }
+        })?;
+        let (keys, left_out) = usable(path, archive.keys.iter().map(|bag| bag.key.as_der()))?;
         if keys.is_empty() {
             return Err(unusable("it holds no private key".to_owned()));
         }
         let in_clear = Recognised::holds_key(content);
-        Ok(Self { keys, unprotected, in_clear })
+        Ok(Self { keys, unprotected, in_clear, left_out })
+    }
+}
+
+/// The keys of a file that can be used, and why the others cannot. A file often holds more than the key of the CA.
+///
+/// # Errors
+/// [`Error::UnusableKey`] when none of several can be used.
+fn usable<'d>(
+    path: &Path,
+    documents: impl Iterator<Item = &'d [u8]>,
+) -> Result<(Vec<PrivateKey>, Vec<String>)> {
+    let (mut keys, mut left_out) = (Vec::new(), Vec::new());
+    for document in documents {
+        match PrivateKey::from_pkcs8(document) {
+            Ok(key) => keys.push(key),
+            Err(reason) => left_out.push(reason),
+        }
+    }
+    match left_out.is_empty() || !keys.is_empty() {
+        true => Ok((keys, left_out)),
+        false => Err(Error::UnusableKey { path: path.to_owned(), reason: left_out.remove(0) }),
     }
 }
 
@@ -93,15 +117,42 @@ const SCRYPT: [u8; 11] = [6, 9, 0x2b, 6, 1, 4, 1, 0xda, 0x47, 4, 0x0b];
 /// The first octet of DER.
 const SEQUENCE: u8 = 0x30;
 
-/// A wrong passphrase is told apart by the words of the library, which has no type for it.
-fn refused(path: &Path, reason: &str) -> Error {
-    let is_passphrase =
-        reason.contains("MAC") && reason.contains("mismatch") || reason.contains("decryption failed");
-    if is_passphrase {
-        return certadm_ca::Error::WrongPassphrase { path: path.to_owned() }.into();
+/// The kinds of encryption that openssl reads with `-legacy` alone: 1.2.840.113549.1.12.1 and their number (RFC 7292 C).
+const LEGACY: [(u8, &str); 4] = [(1, "RC4-128"), (2, "RC4-40"), (4, "2DES"), (5, "RC2-128")];
+const PKCS12_PBE: [u8; 11] = [6, 10, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 12, 1];
+
+/// Whether it was the passphrase. Without a MAC a wrong one shows in what it makes of the content: bad padding or, now and then,
+/// nonsense behind it.
+fn is_passphrase(error: &p12_keystore::error::Error, unprotected: bool) -> bool {
+    use p12_keystore::error::Error as Refused;
+    match error {
+        Refused::MacError(_) | Refused::UnpadError => true,
+        Refused::Pkcs5Error(reason) => reason.contains("decryption failed"),
+        Refused::DerError(error) => unprotected && !matches!(error.kind(), der::ErrorKind::OidUnknown { .. }),
+        Refused::InvalidPrivateKey => unprotected,
+        _ => false,
     }
-    let convert =
-        "openssl pkcs12 -in FILE -nocerts -nodes | openssl pkcs8 -topk8 -v2 aes-256-cbc -out ca.key";
+}
+
+/// What the library says, with the kind of encryption where it does not know that: it names none.
+fn reason_of(content: &[u8], error: &p12_keystore::error::Error) -> String {
+    let is_there =
+        |number: u8| content.windows(12).any(|bytes| bytes[..11] == PKCS12_PBE && bytes[11] == number);
+    let legacy = LEGACY.iter().find(|(number, _)| is_there(*number));
+    match (error, legacy) {
+        (p12_keystore::error::Error::UnsupportedEncryptionScheme, Some((number, name))) => {
+            format!("it is encrypted with {name} (1.2.840.113549.1.12.1.{number}), which is not supported")
+        }
+        _ => error.to_string(),
+    }
+}
+
+fn refused(path: &Path, reason: &str) -> Error {
+    // What needs the option in any version of openssl is read with it, too.
+    let legacy = if reason.contains("1.2.840.113549.1.12.1.") { "-legacy " } else { "" };
+    let convert = format!(
+        "openssl pkcs12 {legacy}-in FILE -nocerts -nodes | openssl pkcs8 -topk8 -v2 aes-256-cbc -out ca.key"
+    );
     Error::UnusableKey { path: path.to_owned(), reason: format!("{reason}; `{convert}` converts it") }
 }
 

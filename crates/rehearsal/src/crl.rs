@@ -206,6 +206,9 @@ pub(crate) fn try_keys(
     let keys = given(keys, "the key is not here")?;
     let mut kinds = Vec::new();
     for (path, key) in keys {
+        if issuers.is_beside_own_key(keys, path, key.public_key()) {
+            continue;
+        }
         issuers.place_of_key(key.public_key(), &path.display().to_string())?;
         key.try_out()
             .map_err(|reason| certadm_recovery::Error::UnusableKey { path: path.clone(), reason })?;

@@ -106,7 +106,7 @@ pub fn rehearse(wishes: &Wishes, progress: &mut dyn Progress, watch: &mut dyn Wa
     let read = steps.run(Step::Count, needs, |(restored, report), notes| {
         count(restored, report, wishes, notes, &mut facts)
     })?;
-    rest(&mut steps, wishes, restored.as_ref(), read, &mut facts)?;
+    rest(&mut steps, wishes, chain.as_ref().zip(restored.as_ref()), read, &mut facts)?;
     let seconds = steps.seconds_until_back();
     steps.run(Step::Times, chain.as_ref(), |_, notes| {
         facts.times = Times::of(facts.taken, facts.counted.newest, seconds, wishes);
@@ -354,12 +354,15 @@ fn compare(
 fn rest(
     steps: &mut Steps<'_>,
     wishes: &Wishes,
-    restored: Option<&Restored>,
+    there: Option<(&Chain, &Restored)>,
     mut read: Option<Read>,
     facts: &mut Facts,
 ) -> Result<()> {
     let now = wishes.now;
-    steps.run(Step::Complete, restored, complete)?;
+    let restored = there.map(|(_, restored)| restored);
+    steps.run(Step::Complete, there, |(chain, restored), notes| {
+        complete(chain, restored, wishes, read.as_ref(), notes)
+    })?;
     let fits = steps.run(Step::Key, read.as_ref(), |read, notes| {
         try_keys(&read.issuers, read.anchors.end(), &wishes.keys, now, notes)
     })?;
@@ -402,13 +405,20 @@ fn rest(
         }
     })?;
     steps.run(Step::Gap, Some(()), |(), _| -> Result<(), Trouble> {
-        Err(Trouble::other(Outcome::NotApplicable, "no sources from outside the backup were given"))
+        let text = "a rehearsal compares with nothing from outside the backup; `certadm gap` does";
+        Err(Trouble::other(Outcome::NotApplicable, text))
     })?;
     Ok(())
 }
 
-/// Whether what no set holds was handed in.
-fn complete(restored: &Restored, notes: &mut Notes) -> Result<(), Trouble> {
+/// Whether what no database holds was handed in.
+fn complete(
+    chain: &Chain,
+    restored: &Restored,
+    wishes: &Wishes,
+    read: Option<&Read>,
+    notes: &mut Notes,
+) -> Result<(), Trouble> {
     match restored {
         Restored::Ours(ours) if !ours.left_out.is_empty() => Err(Trouble::fail(
             Hresult::ERROR_INVALID_DATA,
@@ -424,10 +434,10 @@ fn complete(restored: &Restored, notes: &mut Notes) -> Result<(), Trouble> {
             "ca.toml was not handed in: the CA started with the built-in settings",
             "keep ca.toml and ca.crt beside the sets, and name their folder by --identity DIR",
         )),
-        Restored::Windows(_) => Err(Trouble::skipped(
-            "nothing was looked at but the database: configuration, templates and modules are kept elsewhere",
-            "keep an export of HKLM\\SYSTEM\\CurrentControlSet\\Services\\CertSvc\\Configuration beside the sets",
-        )),
+        Restored::Windows(windows) => match read {
+            Some(read) => windows.complete(chain, wishes, (&read.records, &read.issuers), notes),
+            None => Err(Trouble::skipped("the database could not be read", "see step 4")),
+        },
     }
 }
 

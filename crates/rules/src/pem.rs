@@ -17,6 +17,15 @@ pub struct Block {
     pub der: Vec<u8>,
 }
 
+/// One block as it stands in a file: nothing of it is decoded, so that no copy is made of what may be a secret.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RawBlock<'a> {
+    /// The words of `-----BEGIN ...-----`.
+    pub label: &'a str,
+    /// What stands between its two lines.
+    pub encoded: &'a [u8],
+}
+
 /// The PEM form of `der`: lines of 64 characters that end with LF.
 #[must_use]
 pub fn encode(label: &str, der: &[u8]) -> String {
@@ -57,27 +66,59 @@ pub fn labels(input: &[u8]) -> impl Iterator<Item = Option<&str>> {
 /// # Errors
 /// A sentence fragment for the user when a block has no end or is not Base64.
 pub fn blocks(input: &[u8]) -> Result<Vec<Block>, String> {
-    let mut found = Vec::new();
-    let mut rest = input;
-    while let Some((_, after_begin)) = split_at(rest, BEGIN) {
-        let (label, body) = split_at(after_begin, DASHES)
-            .filter(|(label, _)| {
-                label.len() <= LINE && !label.iter().any(|letter| matches!(letter, b'\r' | b'\n'))
-            })
-            .ok_or("a BEGIN line is not complete")?;
-        let label = std::str::from_utf8(label).map_err(|_| "the label of a block is not UTF-8")?;
-        let end_line = format!("-----END {label}{DASHES}");
-        let (encoded, behind) =
-            split_at(body, &end_line).ok_or_else(|| format!("the block {label:?} has no END line"))?;
-        let encoded: Vec<u8> = encoded.iter().copied().filter(|letter| !is_space(*letter)).collect();
-        let text = std::str::from_utf8(&encoded)
-            .map_err(|_| format!("the block {label:?} cannot be decoded: it is not Base64"))?;
-        let der = Base64::decode_vec(text)
-            .map_err(|error| format!("the block {label:?} cannot be decoded: {error}"))?;
-        found.push(Block { label: label.into(), der });
-        rest = behind;
+    let decoded = |block: Result<RawBlock<'_>, String>| {
+        let RawBlock { label, encoded } = block?;
+        let mut encoded = encoded.to_vec();
+        let der = decode_in_place(&mut encoded).map(<[u8]>::to_vec);
+        der.map(|der| Block { label: label.to_owned(), der })
+            .map_err(|reason| format!("the block {label:?} cannot be decoded: {reason}"))
+    };
+    raw_blocks(input).map(decoded).collect()
+}
+
+/// The same without a look at what is in them. A block that has no end is the last one.
+///
+/// # Errors
+/// Each as [`blocks`], of what stands around the content.
+pub fn raw_blocks(input: &[u8]) -> impl Iterator<Item = Result<RawBlock<'_>, String>> {
+    let mut rest = Some(input);
+    std::iter::from_fn(move || {
+        let (_, after_begin) = split_at(rest.take()?, BEGIN)?;
+        let (block, behind) = match raw_block(after_begin) {
+            Ok(found) => found,
+            Err(reason) => return Some(Err(reason)),
+        };
+        rest = Some(behind);
+        Some(Ok(block))
+    })
+}
+
+/// The block whose label begins here, and what is behind it.
+fn raw_block(after_begin: &[u8]) -> Result<(RawBlock<'_>, &[u8]), String> {
+    let (label, body) = split_at(after_begin, DASHES)
+        .filter(|(label, _)| {
+            label.len() <= LINE && !label.iter().any(|letter| matches!(letter, b'\r' | b'\n'))
+        })
+        .ok_or("a BEGIN line is not complete")?;
+    let label = std::str::from_utf8(label).map_err(|_| "the label of a block is not UTF-8")?;
+    let (encoded, behind) = split_at(body, &format!("-----END {label}{DASHES}"))
+        .ok_or_else(|| format!("the block {label:?} has no END line"))?;
+    Ok((RawBlock { label, encoded }, behind))
+}
+
+/// Decodes Base64 with white space in it in the place where it stands: whoever decodes a secret wipes that one buffer.
+///
+/// # Errors
+/// A fragment of a sentence when it is not Base64.
+pub fn decode_in_place(encoded: &mut [u8]) -> Result<&[u8], String> {
+    let mut length = 0;
+    for at in 0..encoded.len() {
+        if !is_space(encoded[at]) {
+            encoded[length] = encoded[at];
+            length += 1;
+        }
     }
-    Ok(found)
+    Base64::decode_in_place(&mut encoded[..length]).map_err(|error| error.to_string())
 }
 
 /// What is before and what is behind the first `mark`.
@@ -125,6 +166,23 @@ mod tests {
         assert_eq!(blocks(plain.repeat(3).as_bytes()).unwrap().len(), 3);
         assert_eq!(first_label(format!("text\n{plain}").as_bytes()), Some("CERTIFICATE"));
         assert_eq!(first_label(b"-----BEGIN "), None);
+    }
+
+    #[test]
+    fn a_block_is_decoded_where_it_stands() {
+        let der: Vec<u8> = (0..200).collect();
+        let text = format!("text\n{}behind", encode("A KEY", &der).replace('\n', "\r\n  "));
+        let block = raw_blocks(text.as_bytes()).next().unwrap().unwrap();
+        assert_eq!(block.label, "A KEY");
+        let mut buffer = block.encoded.to_vec();
+        assert_eq!(decode_in_place(&mut buffer).unwrap(), der);
+        assert_eq!(raw_blocks(text.repeat(2).as_bytes()).count(), 2);
+        let broken: Vec<_> = raw_blocks(b"-----BEGIN A-----\n-----BEGIN B-----\n-----END B-----\n").collect();
+        assert_eq!(broken.len(), 1, "nothing behind a block without an end: {broken:?}");
+        for bad in [&b"A"[..], b"AAA", b"A\xff==", b"AA=A", b"===="] {
+            decode_in_place(&mut bad.to_vec()).unwrap_err();
+        }
+        assert!(decode_in_place(&mut []).unwrap().is_empty());
     }
 
     #[test]

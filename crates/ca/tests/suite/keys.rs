@@ -116,6 +116,102 @@ fn a_key_that_is_encrypted_or_made_otherwise_is_refused_and_not_called_damaged()
     CaKey::open(&new, &passphrase()).unwrap();
 }
 
+/// What stands around a key, and how its lines are broken, makes no damage of it.
+#[test]
+fn a_key_is_found_in_whatever_stands_around_it() {
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("ca.key");
+    CaKey::generate(KeyType::P256).unwrap().save(&path, &passphrase()).unwrap();
+    let plain = std::fs::read_to_string(&path).unwrap();
+    let base64: String = plain.lines().filter(|line| !line.starts_with('-')).collect();
+    let lines = |width: usize, indent: &str| {
+        let lines = base64.as_bytes().chunks(width).map(|line| std::str::from_utf8(line).unwrap());
+        let body: String = lines.map(|line| format!("{indent}{line}\n")).collect();
+        format!(
+            "{indent}-----BEGIN ENCRYPTED PRIVATE KEY-----\n{body}{indent}-----END ENCRYPTED PRIVATE KEY-----\n"
+        )
+    };
+    let certificate = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
+    let parameters = "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n";
+    for text in [
+        format!("{plain}\n"),
+        format!("\n\n{plain}"),
+        format!("\u{feff}{plain}"),
+        format!("the key of the CA\n{plain}kept since 2019\n"),
+        format!(
+            "Bag Attributes\n    localKeyID: 01\n{certificate}{certificate}Bag Attributes: <No Attributes>\n{plain}"
+        ),
+        format!("{plain}{certificate}"),
+        format!("{parameters}{plain}"),
+        plain.replace('\n', "\r\n"),
+        plain.trim_end().to_owned(),
+        lines(76, ""),
+        lines(base64.len(), ""),
+        lines(64, "    "),
+        format!("{plain}-----BEGIN CERTIFICATE-----\ncut off"),
+    ] {
+        std::fs::write(&path, &text).unwrap();
+        CaKey::open(&path, &passphrase()).unwrap_or_else(|error| panic!("{error}: {text}"));
+    }
+    // Text in Latin-1 before it.
+    std::fs::write(&path, [b"Schl\xfcssel\n", plain.as_bytes()].concat()).unwrap();
+    CaKey::open(&path, &passphrase()).unwrap();
+    // Of two keys the first counts here.
+    std::fs::write(&path, plain.repeat(2)).unwrap();
+    CaKey::open(&path, &passphrase()).unwrap();
+    assert_eq!(
+        certadm_ca::decrypted_keys_in(&path, plain.repeat(2).as_bytes(), &passphrase()).unwrap().len(),
+        2
+    );
+}
+
+/// A key in another form is told apart from a damaged one, with what helps.
+#[test]
+fn a_key_in_another_form_is_told_with_what_converts_it() {
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("ca.key");
+    CaKey::generate(KeyType::P256).unwrap().save(&path, &passphrase()).unwrap();
+    let plain = std::fs::read_to_string(&path).unwrap();
+    let wide = |wide: fn(u16) -> [u8; 2]| -> Vec<u8> { plain.encode_utf16().flat_map(wide).collect() };
+    let der = scratch.path().join("ca.der");
+    let password = format!("pass:{PASSPHRASE}");
+    let document = plain
+        .replace("-----BEGIN ENCRYPTED PRIVATE KEY-----", "")
+        .replace("-----END ENCRYPTED PRIVATE KEY-----", "");
+    let mut document = document.into_bytes();
+    std::fs::write(&der, certadm_rules::pem::decode_in_place(&mut document).unwrap()).unwrap();
+    for (content, help) in [
+        ([&[0xff, 0xfe][..], &wide(u16::to_le_bytes)].concat(), "iconv"),
+        (wide(u16::to_le_bytes), "iconv"),
+        ([&[0xfe, 0xff][..], &wide(u16::to_be_bytes)].concat(), "iconv"),
+        ([&[0xfe, 0xed, 0xfe, 0xed, 0, 0, 0, 2][..], &[0; 40]].concat(), "keytool -importkeystore"),
+        (std::fs::read(&der).unwrap(), "openssl pkcs8 -topk8 -v2 aes-256-cbc -inform der"),
+    ] {
+        std::fs::write(&path, content).unwrap();
+        let error = CaKey::open(&path, &passphrase()).unwrap_err();
+        assert!(matches!(error, Error::KeyUnsupported { .. }), "{help}: {error}");
+        assert!(error.remedy().contains(help), "{help}: {}", error.remedy());
+    }
+    // A file with a key that is not encrypted says so, whatever stands before the key.
+    for label in ["EC PRIVATE KEY", "PRIVATE KEY"] {
+        let parameters = "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n";
+        std::fs::write(&path, format!("{parameters}-----BEGIN {label}-----\nMAA=\n-----END {label}-----\n"))
+            .unwrap();
+        assert!(matches!(CaKey::open(&path, &passphrase()), Err(Error::KeyNotEncrypted { .. })));
+    }
+    // The line works.
+    let (new, passwords) = (scratch.path().join("new"), ["-passin", &password, "-passout", &password]);
+    openssl(
+        &[
+            &["pkcs8", "-topk8", "-v2", "aes-256-cbc", "-inform", "der"],
+            &passwords[..],
+            &["-in", text(&der), "-out", text(&new)],
+        ]
+        .concat(),
+    );
+    CaKey::open(&new, &passphrase()).unwrap();
+}
+
 #[test]
 fn a_wrong_passphrase_is_its_own_error() {
     let scratch = tempfile::tempdir().unwrap();

@@ -55,5 +55,31 @@ pub(crate) fn open_content(
         let text = "the key file has no MAC: nothing shows whether it was changed";
         found.push(Finding::warning(Kind::KeyUnprotected, text).in_file(path));
     }
+    found.extend(file.left_out.iter().map(|reason| {
+        let text = format!("a further key in it is left out: {reason}");
+        Finding::warning(Kind::KeyLeftOut, text).in_file(path)
+    }));
     Ok(file)
+}
+
+/// Leaves out the keys of a file that are not the CA's, where another one of the same file is: a file often holds more than the key
+/// of the CA. Of a file without any key of the CA all stay, so that they are refused as they would be alone.
+pub(crate) fn keep_those_of_the_ca(
+    keys: &mut Vec<(PathBuf, PrivateKey)>,
+    is_of_the_ca: impl Fn(&PrivateKey) -> bool,
+    found: &mut Vec<Finding>,
+) {
+    let of_the_ca: Vec<bool> = keys.iter().map(|(_, key)| is_of_the_ca(key)).collect();
+    let files: Vec<PathBuf> =
+        keys.iter().zip(&of_the_ca).filter(|(_, is)| **is).map(|((path, _), _)| path.clone()).collect();
+    let mut each = of_the_ca.into_iter();
+    keys.retain(|(path, key)| {
+        let stays = each.next().unwrap_or(true) || !files.contains(path);
+        if !stays {
+            let kind = key.public_key().kind_name();
+            let text = format!("a further key in it ({kind}) is left out: it is none of this CA");
+            found.push(Finding::note(Kind::KeyLeftOut, text).in_file(path));
+        }
+        stays
+    });
 }

@@ -139,6 +139,85 @@ fn a_hold_stays_that_an_earlier_emergency_crl_did_not_know() {
     }
 }
 
+/// A folder without the files of an emergency CRL, such as `CertEnroll`, holds what the CA published: what is not in it was released.
+#[test]
+fn the_crls_of_a_folder_are_the_cas_own_where_nothing_says_otherwise() {
+    let work = Work::with_ca();
+    let held = work.issue("ca", "held");
+    work.result(&format!("ca revoke --dir {{ca}} --serial {held} --reason certificateHold"));
+    work.result("ca crl --dir {ca} --passphrase-file {pass}");
+    work.result("backup --dir {ca} --to {set}");
+    work.result(&format!("ca revoke --dir {{ca}} --serial {held} --reason removeFromCRL"));
+    let last = work.result("ca crl --dir {ca} --passphrase-file {pass}");
+    fs::create_dir(work.path("CertEnroll")).unwrap();
+    fs::copy(last["file"].as_str().unwrap(), work.path("CertEnroll/Test-CA.CRL")).unwrap();
+    fs::copy(work.path("ca/ca.key"), work.path("ca.key")).unwrap();
+    let made = |published: &str, to: &str| {
+        work.result(&format!("emergency-crl {{set}} {SIGN} --published {published} --to {{{to}}}"))["crls"][0]
+            ["entries"]
+            .clone()
+    };
+    assert_eq!(made("{CertEnroll/Test-CA.CRL}", "file"), 0, "the hold was released");
+    assert_eq!(made("{CertEnroll}", "folder"), 0, "as with the file alone");
+    // The folder of an emergency CRL shows no release.
+    fs::copy(work.path("file/Test-CA.crl"), work.path("CertEnroll/Test-CA.CRL")).unwrap();
+    fs::write(work.path("CertEnroll/revocations.json"), "{\"format\":1,\"revocations\":[]}").unwrap();
+    assert_eq!(made("{CertEnroll}", "emergency"), 1, "nothing says with what it was compared");
+}
+
+/// A PKCS#12 file often holds more than the key of the CA.
+#[test]
+fn of_the_keys_of_a_file_the_one_that_fits_is_taken() {
+    let lost = lost();
+    let work = &lost.work;
+    let at = |name: &str| text(&work.path(name)).to_owned();
+    let pass = format!("file:{}", at("pass"));
+    openssl(&["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", &at("web.key")]);
+    openssl(&["pkcs8", "-topk8", "-in", &at("web.key"), "-out", &at("web.enc"), "-passout", &pass]);
+    openssl(&["genpkey", "-algorithm", "ED25519", "-out", &at("odd.key")]);
+    openssl(&["pkcs8", "-topk8", "-in", &at("odd.key"), "-out", &at("odd.enc"), "-passout", &pass]);
+    let read = |name: &str| fs::read_to_string(work.path(name)).unwrap();
+    fs::write(work.path("two.pem"), format!("{}\n{}", read("web.enc"), read("ca.key"))).unwrap();
+    fs::write(work.path("odd.pem"), format!("{}\n{}", read("odd.enc"), read("ca.key"))).unwrap();
+    let sign = |line: &str, key: &str, to: &str| {
+        let run = work.run(&format!(
+            "--json emergency-crl {line} --key {{{key}}} --passphrase-file {{pass}} --to {{{to}}}"
+        ));
+        let found = run.json()["result"]["findings"].to_string();
+        (run.code, found.contains("key-left-out"))
+    };
+    let set = "{set} --published {last.crl}";
+    assert_eq!(sign("--from-crl {last.crl}", "two.pem", "one"), (0, true));
+    assert_eq!(sign(set, "two.pem", "two"), (0, true));
+    assert_eq!(sign("--from-crl {last.crl}", "odd.pem", "three"), (1, true));
+    assert_eq!(sign(set, "odd.pem", "four"), (1, true));
+    // Alone it is refused, as before.
+    assert_eq!(sign("--from-crl {last.crl}", "web.enc", "five").0, 5);
+    assert_eq!(sign(set, "web.enc", "five").0, 5);
+    assert!(!work.path("five").exists());
+    // The others take the file, too.
+    let complete = work.run("--json complete {set} --key {two.pem} --passphrase-file {pass}").json();
+    assert_eq!(complete["result"]["contradicts"], false, "{complete}");
+    let attached = work.run("--json attach {set} --key {two.pem} --passphrase-file {pass}");
+    assert_eq!(attached.code, 0, "{attached:?}");
+    assert_eq!(attached.json()["result"]["keys"].as_array().unwrap().len(), 1);
+    let rehearsed = work.run("--json rehearse {set} --key {two.pem} --passphrase-file {pass}").json();
+    let steps = rehearsed["result"]["steps"].as_array().unwrap().clone();
+    let step = steps.iter().find(|step| step["step"] == "key").unwrap();
+    assert_eq!(step["outcome"], "pass", "{rehearsed}");
+}
+
+/// An editor's blank line, or a remark, is no damage of the CA's key.
+#[test]
+fn a_blank_line_in_the_key_keeps_no_crl_from_being_published() {
+    let work = Work::with_ca();
+    let key = fs::read_to_string(work.path("ca/ca.key")).unwrap();
+    for text in [format!("{key}\n"), format!("# the key of the CA\n{key}"), format!("\u{feff}{key}")] {
+        fs::write(work.path("ca/ca.key"), text).unwrap();
+        work.result("ca crl --dir {ca} --passphrase-file {pass}");
+    }
+}
+
 /// The delta CRL lists nothing of what the base CRL does: made of it alone, the next CRL would put everything back in force.
 #[test]
 fn the_next_crl_is_not_made_of_a_delta_crl_alone() {

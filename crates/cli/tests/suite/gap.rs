@@ -160,6 +160,83 @@ fn the_gap_of_our_own_ca_comes_from_certificates_and_its_crl() {
     assert_eq!(run.json()["result"]["seen"], 2);
 }
 
+/// Sources that say nothing are no proof that nothing is missing.
+#[test]
+fn a_source_that_tells_nothing_is_a_finding() {
+    let work = Work::new();
+    fs::write(work.path("CertLog.edb"), ca_database()).unwrap();
+    fs::write(work.path("events.csv"), "RequestId,Subject\r\n12,CN=a\r\n").unwrap();
+    fs::write(
+        work.path("clixml.xml"),
+        "<Objs Version=\"1.1.0.1\"><Obj RefId=\"0\"><I32 N=\"Id\">4887</I32></Obj></Objs>",
+    )
+    .unwrap();
+    fs::write(work.path("events.json"), "[{\"Id\": 4887}]").unwrap();
+    fs::write(work.path("empty.xml"), "").unwrap();
+    fs::write(work.path("users.csv"), "DN,userCertificate\r\nCN=a,X'30'\r\n").unwrap();
+    fs::write(work.path("plain.ldif"), "dn: CN=a\nobjectClass: user\n").unwrap();
+    fs::create_dir_all(work.path("none/below")).unwrap();
+    let silent = |line: &str| {
+        let run = work.run(&format!("--json gap {{CertLog.edb}} {line}"));
+        let result = run.json()["result"].clone();
+        assert_eq!(run.code, 1, "{line}: {result}");
+        assert_eq!(result["rpo"]["requests"], 0);
+        let found = result["findings"].as_array().unwrap();
+        found.iter().filter(|finding| finding["kind"] == "source-silent").count()
+    };
+    let files =
+        ["events.csv", "clixml.xml", "events.json", "empty.xml"].map(|name| format!("{{{name}}}")).join(" ");
+    assert_eq!(silent(&format!("--events {files}")), 4);
+    assert_eq!(silent("--ldif {users.csv} {plain.ldif}"), 2);
+    assert_eq!(silent("--certificates {none}"), 2, "the folder, and that there is no source at all");
+    // Events of another machine, and of a later time.
+    fs::write(work.path("events.xml"), after_the_backup()).unwrap();
+    assert_eq!(silent("--events {events.xml} --computer ca2.corp.example"), 1);
+    assert_eq!(silent("--events {events.xml} --issued-until 2025-09-30T12:00:00Z"), 1);
+}
+
+/// Certificates are often kept behind links: those to files are followed, the others are told.
+#[cfg(unix)]
+#[test]
+fn links_to_certificates_are_followed_and_other_links_are_told() {
+    use std::os::unix::fs::symlink;
+    let work = Work::with_ca();
+    work.result("backup --dir {ca} --to {set}");
+    let later = work.issue("ca", "later");
+    fs::create_dir_all(work.path("live/web")).unwrap();
+    fs::create_dir_all(work.path("archive")).unwrap();
+    let issued = fs::read_dir(work.path("issued")).unwrap().next().unwrap().unwrap().path();
+    fs::rename(issued, work.path("archive/cert1.pem")).unwrap();
+    symlink("../../archive/cert1.pem", work.path("live/web/cert.pem")).unwrap();
+    let run = work.run("--json gap {set} --certificates {live}");
+    let result = run.json()["result"].clone();
+    assert_eq!(result["importable"][0]["serial_number"], later.as_str(), "{result}");
+    assert_eq!(result["findings"].as_array().unwrap().len(), 1, "{result}");
+    // Its serial number carries no number of a request.
+    assert_eq!(
+        (&result["rpo"]["requests"], &result["rpo"]["certificates"], &result["rpo"]["unnumbered"]),
+        (&1.into(), &1.into(), &1.into())
+    );
+    let told = work.run("gap {set} --certificates {live}").stdout;
+    assert!(
+        told.contains("RPO: 1 request after it: 1 certificate (1 of an unknown request number)"),
+        "{told}"
+    );
+    // A folder behind a link, and links that lead to nothing.
+    fs::create_dir_all(work.path("links")).unwrap();
+    symlink(work.path("archive"), work.path("links/archive")).unwrap();
+    symlink(work.path("gone"), work.path("links/gone")).unwrap();
+    symlink("circle", work.path("links/circle")).unwrap();
+    let run = work.run("--json gap {set} --certificates {links}");
+    let findings = run.json()["result"]["findings"].to_string();
+    assert_eq!(run.code, 1);
+    assert!(
+        findings
+            .contains("no file was read in it; left out: 1 link to a folder, 2 links that lead to nothing"),
+        "{findings}"
+    );
+}
+
 #[test]
 fn two_states_are_compared() {
     let work = Work::with_ca();

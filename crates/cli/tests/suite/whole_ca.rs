@@ -334,9 +334,39 @@ fn a_database_alone_gets_a_verdict_and_takes_what_a_person_has() {
     assert!(work.path("CertLog.edb.identity/identity.json").is_file());
     let result = work.run(&format!("--json complete {{CertLog.edb}} {now}")).json()["result"].clone();
     let found = components(&result);
-    assert_eq!(result["missing"], serde_json::json!(["key", "templates"]), "{result:#}");
+    // A key with the provider of an HSM cannot leave it, so it is not missing.
+    assert_eq!(result["missing"], serde_json::json!(["templates"]), "{result:#}");
+    assert_eq!(found["key"].0, "external", "{result:#}");
     assert_eq!((found["configuration"].0.as_str(), found["capolicy"].0.as_str()), ("present", "present"));
     assert!(result.to_string().contains("Vendor KSP"), "{result:#}");
+    // What was attached today may be years old, and an LDIF file need not have the objects of a CA.
+    let component = |id: &str| {
+        let all = result["components"].as_array().unwrap();
+        all.iter().find(|component| component["id"] == id).unwrap().clone()
+    };
+    for id in ["configuration", "capolicy"] {
+        let component = component(id);
+        let checks = component["checks"].as_array().unwrap();
+        let age: Vec<_> = checks.iter().filter(|check| check["name"] == "age").collect();
+        assert_eq!((age.len(), &age[0]["ok"]), (1, &serde_json::Value::Null), "{component}");
+        assert!(age[0]["detail"].as_str().unwrap().starts_with("it was attached at "), "{component}");
+    }
+    for id in ["template-definitions", "directory"] {
+        assert_ne!(found[id].0, "present", "{result:#}");
+    }
+    let services = "CN=Public Key Services,CN=Services,CN=Configuration,DC=x";
+    let entries = format!("dn: CN=Web,CN=Certificate Templates,{services}\n\ndn: CN=A,CN=AIA,{services}\n");
+    fs::write(work.path("objects.ldif"), entries).unwrap();
+    work.result("attach {CertLog.edb} --ldif {objects.ldif}");
+    let later = work.run(&format!("--json complete {{CertLog.edb}} {now}")).json()["result"].clone();
+    assert_eq!(components(&later)["template-definitions"].0, "present", "{later:#}");
+    assert_eq!(components(&later)["directory"].0, "present", "{later:#}");
+    // Files of another kind are refused, and nothing is attached.
+    fs::write(work.path("README.md"), "# A title\n\nSome text: with a colon.\n").unwrap();
+    for option in ["--ldif", "--events", "--capolicy"] {
+        let run = work.run(&format!("attach {{CertLog.edb}} {option} {{README.md}}"));
+        assert_eq!(run.code, 5, "{option}: {run:?}");
+    }
     work.result("attach {CertLog.edb} --external-key HSM-7");
     let result = work.run(&format!("--json complete {{CertLog.edb}} {now}")).json()["result"].clone();
     assert_eq!(components(&result)["key"].0, "external");

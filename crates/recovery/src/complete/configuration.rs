@@ -61,10 +61,10 @@ pub(super) fn judge(question: &Question<'_>, known: Option<&(Configuration, (Str
         };
         component.checks.push(Check::bad("is there", what, remedy));
     }
-    let Some((configuration, (_, taken))) = known else { return component };
+    let Some((configuration, found)) = known else { return component };
     component.checks.extend(name(question, configuration));
     component.checks.extend(place(question, configuration));
-    component.checks.extend(age(question, taken));
+    component.checks.extend(question.age_of_attached(found).or_else(|| age(question, &found.1)));
     component
 }
 

@@ -12,11 +12,16 @@ use super::verdict::{Check, Component, State};
 pub(super) fn judge(question: &Question<'_>) -> Component {
     let mut checks = Vec::new();
     for (path, key) in question.keys {
+        if question.issuers.is_beside_own_key(question.keys, path, key.public_key()) {
+            continue;
+        }
         if let Err(error) = question.issuers.place_of_key(key.public_key(), &path.display().to_string()) {
             checks.push(Check::contradiction("key fits", error.to_string(), "give the key of this CA"));
         }
     }
     let external = question.parts.iter().flat_map(|part| &part.manifest.external_keys).next_back();
+    let hsm = provider_of_hsm(question);
+    let hsm = hsm.as_ref();
     let in_force: Vec<&Issuer> =
         question.issuers.iter().filter(|issuer| is_in_force(question, issuer)).collect();
     let (mut there, mut elsewhere, mut nowhere) = (0, 0, 0);
@@ -51,8 +56,8 @@ pub(super) fn judge(question: &Question<'_>) -> Component {
             .filter(|seen| seen.public_key_sha256 == hash);
         // One of which is known where it is counts for more than a later look.
         let known = |seen: &&SeenKey| (seen.kept.is_some() || seen.place.is_some(), seen.seen.clone());
-        match (seen.max_by_key(known), external) {
-            (Some(seen), _) => {
+        match (seen.max_by_key(known), external, hsm) {
+            (Some(seen), ..) => {
                 let place = seen.kept.clone().or_else(|| seen.place.clone());
                 let kept = seen.kept.is_some();
                 there += usize::from(kept);
@@ -72,7 +77,7 @@ pub(super) fn judge(question: &Question<'_>) -> Component {
                     ),
                 });
             }
-            (None, Some(note)) => {
+            (None, Some(note), _) => {
                 elsewhere += 1;
                 source = source.or_else(|| Some(note.text.clone()));
                 checks.push(Check::unknown(
@@ -81,7 +86,17 @@ pub(super) fn judge(question: &Question<'_>) -> Component {
                     "a backup of it is proven only where it is: ask for the vendor's backup, and rehearse a signature with it",
                 ));
             }
-            (None, None) => {
+            // Such a key cannot leave its place, so it is never missing from a backup (recovery.md 1.1).
+            (None, None, Some(provider)) => {
+                elsewhere += 1;
+                source = source.or_else(|| Some(provider.clone()));
+                checks.push(Check::unknown(
+                    "key fits",
+                    format!("{what} is with the provider {provider:?}, as the configuration says"),
+                    "ask for the identifier of its vendor's backup, and note it with certadm attach SET --external-key; rehearse a signature where the key is",
+                ));
+            }
+            (None, None, None) => {
                 checks.push(Check::bad("key fits", format!("nobody has shown {what}"), remedy(question)));
             }
         }
@@ -103,24 +118,27 @@ pub(super) fn is_in_force(question: &Question<'_>, issuer: &Issuer) -> bool {
     issuer.not_after.is_none_or(|end| question.now <= end)
 }
 
-fn remedy(question: &Question<'_>) -> String {
-    if question.records.maker() == Maker::Certadm {
-        return "certadm attach SET --dir DIR with the CA's folder, or --key ca.key".to_owned();
+fn remedy(question: &Question<'_>) -> &'static str {
+    match question.records.maker() {
+        Maker::Certadm => "certadm attach SET --dir DIR with the CA's folder, or --key ca.key",
+        Maker::Windows => {
+            "on the CA run certutil -p * -backupKey DIR, then certadm attach SET --key FILE.p12"
+        }
     }
-    let csp = question.configuration().and_then(|(configuration, _)| {
-        let key = format!("{}\\CSP", configuration.ca_key()?);
-        match configuration.get(&key, "Provider")? {
-            Value::Text(provider) => Some(provider.clone()),
-            _ => None,
-        }
-    });
-    match csp.filter(|provider| !provider.starts_with("Microsoft")) {
-        Some(provider) => format!(
-            "the key is with the provider {provider:?}: ask for the identifier of its vendor's backup, and note it with certadm attach SET --external-key"
-        ),
-        None => {
-            "on the CA run certutil -p * -backupKey DIR, then certadm attach SET --key FILE.p12".to_owned()
-        }
+}
+
+/// The provider of the CA's keys as the configuration names it, where it is none of Windows' own: that of an HSM.
+fn provider_of_hsm(question: &Question<'_>) -> Option<String> {
+    // Our own CA's is its file.
+    if question.records.maker() == Maker::Certadm {
+        return None;
+    }
+    let (configuration, _) = question.configuration()?;
+    let key = format!("{}\\CSP", configuration.ca_key()?);
+    match configuration.get(&key, "Provider")? {
+        Value::Text(provider) => Some(provider.clone())
+            .filter(|provider| !provider.is_empty() && !provider.starts_with("Microsoft")),
+        _ => None,
     }
 }
 

@@ -12,7 +12,9 @@ mod question;
 mod verdict;
 
 use certadm_identity::Role;
+use certadm_rules::words::counted;
 
+use crate::gap::DirectoryObjects;
 use crate::records::Maker;
 use configuration::Directory;
 
@@ -39,14 +41,7 @@ impl Verdict {
             Directory::NotUsed => State::NotApplicable,
             Directory::Unknown => State::CannotTell,
         };
-        components.push(attached(
-            question,
-            "template-definitions",
-            "Template definitions (LDIF)",
-            Role::Ldif,
-            ldif,
-        ));
-        components.push(attached(question, "directory", "Objects in the directory (LDIF)", Role::Ldif, ldif));
+        components.extend(objects(question, ldif));
         components.push(crls::judge(question));
         components.extend(recovery_agents(question));
         components.push(attached(question, "event-log", "Security event log", Role::Events, windows));
@@ -78,7 +73,42 @@ fn attached(
 ) -> Component {
     let found = question.newest(role);
     let state = if found.is_some() { State::Present } else { otherwise };
-    Component::new(id, name, false, state).of(found.as_ref())
+    let age = found.as_ref().and_then(|found| question.age_of_attached(found));
+    Component::new(id, name, false, state).of(found.as_ref()).with(age)
+}
+
+/// The CA's objects in the directory, and the definitions of its templates: an LDIF file may have one, both or neither.
+fn objects(question: &Question<'_>, otherwise: State) -> [Component; 2] {
+    type Count = fn(&DirectoryObjects) -> u64;
+    let kinds: [(&str, &str, &str, Count); 2] = [
+        ("template-definitions", "Template definitions (LDIF)", "template", |found| found.templates),
+        ("directory", "Objects in the directory (LDIF)", "object below Public Key Services", |found| {
+            found.services
+        }),
+    ];
+    let mut newest = [None, None];
+    let mut is_any = false;
+    for file in question.files(&[Role::Ldif]) {
+        is_any = true;
+        let there = DirectoryObjects::of(&file.content);
+        for (place, (.., count)) in kinds.iter().enumerate() {
+            if count(&there) != 0 {
+                newest[place] = Some((file.found.clone(), count(&there)));
+            }
+        }
+    }
+    let mut newest = newest.into_iter();
+    kinds.map(|(id, name, what, _)| match newest.next().flatten() {
+        Some((found, count)) => {
+            let read = Check::good("read", format!("it has {}", counted(count, what)));
+            let checks = [Some(read), question.age_of_attached(&found)];
+            Component::new(id, name, false, State::Present).of(Some(&found)).with(checks.into_iter().flatten())
+        }
+        None => Component::new(id, name, false, otherwise).with(is_any.then(|| {
+            let text = format!("the LDIF beside the database has no {what}");
+            Check::unknown("read", text, "export CN=Public Key Services of the configuration with ldifde, then certadm attach SET --ldif FILE")
+        })),
+    })
 }
 
 /// The certificates of key recovery agents, and their private keys, which are nowhere near the CA.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use certadm_identity::{Configuration, FileEntry, Part, Role, newest_last, registry};
+use certadm_identity::{Configuration, FileEntry, Origin, Part, Role, newest_last, registry};
 use certadm_rules::{FileTime, hex};
 use sha2::{Digest, Sha256};
 
@@ -12,6 +12,7 @@ use crate::records::Records;
 use crate::signature::{PrivateKey, PublicKey};
 
 use super::facts::Facts;
+use super::verdict::Check;
 
 /// What is known of a CA.
 #[derive(Debug)]
@@ -50,6 +51,18 @@ impl Question<'_> {
                 newest_last(&one.taken, self.now).cmp(&newest_last(&other.taken, self.now))
             })
             .map(|(part, entry)| place(part, entry))
+    }
+
+    /// What can be said of the age of a file that somebody attached: when that was, and nothing of when it was made.
+    pub(super) fn age_of_attached(&self, found: &(String, String)) -> Option<Check> {
+        let all =
+            self.parts.iter().flat_map(|part| part.manifest.files.iter().map(move |entry| (part, entry)));
+        let mut attached = all.filter(|(_, entry)| entry.origin == Origin::Attached);
+        attached.any(|(part, entry)| place(part, entry) == *found).then(|| Check {
+            ok: None,
+            remedy: None,
+            ..Check::good("age", format!("it was attached at {}; nothing says when it was made", found.1))
+        })
     }
 
     /// Every file of these roles that can be read, the newest last. Each is read when it is asked for: together they may be

@@ -24,7 +24,7 @@ use crate::request_number::Shapes;
 use crate::x509::CertificateRef;
 
 /// How an event log of Windows begins.
-const EVTX: &[u8] = b"ElfFile\0";
+pub(super) const EVTX: &[u8] = b"ElfFile\0";
 /// Contradictions that are kept; more are counted.
 const MOST_CONTRADICTIONS: usize = 1000;
 /// Certificates and requests that are kept: what a source of the largest size can tell. More are refused.
@@ -57,6 +57,30 @@ pub struct SourceReport {
     pub unreadable: u64,
     /// Why the file could not be read to its end, or not at all.
     pub problem: Option<String>,
+}
+
+impl SourceReport {
+    /// What to do about a source that can be read and has nothing in it: text of another kind often looks like an empty log. A CRL
+    /// without entries says that nothing was revoked.
+    pub(crate) fn is_silent(&self) -> Option<&'static str> {
+        let is_silent = self.read == 0 && self.unreadable == 0 && self.problem.is_none();
+        match self.kind {
+            "events" if is_silent => Some(
+                "give the log as .evtx, or as XML: wevtutil qe Security \
+                 /q:\"*[System[(EventID>=4868 and EventID<=4900)]]\" /f:xml",
+            ),
+            "ldif" if is_silent => {
+                Some("give LDIF with userCertificate: ldifde -f users.ldif -l userCertificate")
+            }
+            "certificates" if is_silent => Some("name files with certificates"),
+            _ => None,
+        }
+    }
+
+    /// Whether it is a CRL of this CA, which says what is revoked also where nothing is.
+    pub(crate) fn is_crl_of_this_ca(&self) -> bool {
+        self.kind == "crl" && self.problem.is_none()
+    }
 }
 
 /// Takes what sources tell.

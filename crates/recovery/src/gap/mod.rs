@@ -12,6 +12,7 @@ mod evtx;
 mod folder;
 mod found;
 mod ldif;
+mod objects;
 mod report;
 mod text;
 mod told;
@@ -21,11 +22,32 @@ pub use folder::{Folder, safe_cell};
 pub use found::{
     Contradiction, Disagreement, Ids, LastBackup, RequestOnly, Revoked, RevokedElsewhere, Unknown,
 };
+pub use objects::DirectoryObjects;
 pub use report::{Gap, Rpo};
 
 use certadm_ca::Serial;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
+
+/// Whether there is an event in a log, XML or EVTX.
+#[must_use]
+pub fn holds_events(content: &[u8]) -> bool {
+    let mut is_found = false;
+    // The first one ends it.
+    let mut visit = |_| {
+        is_found = true;
+        Err(Error::Source { name: String::new(), reason: String::new() })
+    };
+    if content.starts_with(collector::EVTX) {
+        #[cfg(feature = "evtx")]
+        let _: Result<u64> = evtx::read("", std::io::Cursor::new(content), &mut visit);
+        #[cfg(not(feature = "evtx"))]
+        let _: Result<()> = visit(event::Fields::default());
+    } else {
+        let _: Result<()> = event_xml::read("", text::Utf8Text::new(content), &mut visit);
+    }
+    is_found
+}
 
 /// For fuzzing: reads bytes as event XML, as LDIF and as certificates, and says how many events and values were there.
 ///

@@ -69,10 +69,12 @@ pub struct Rpo {
     /// When the last certificate of the gap was issued.
     #[serde(serialize_with = "moments::optional")]
     pub newest: Option<FileTime>,
-    /// Requests after the last one that the database knows.
+    /// Requests after the last one that the database knows: as many as their numbers tell, and no fewer than were found.
     pub requests: u64,
     /// Those of them that became certificates.
     pub certificates: u64,
+    /// Those of the certificates whose request number nothing tells, as of a CA whose serial numbers carry none.
+    pub unnumbered: u64,
     /// Those that were denied.
     pub denied: u64,
     /// Those that wait for a decision.
@@ -120,7 +122,8 @@ impl Collector<'_> {
         }
         let newest = unknown.values().filter_map(|found| found.when).max();
         let newest = newest.max(request_only.values().filter_map(|only| only.when).max());
-        let (rpo, unaccounted) = account(known.last_request, &requests);
+        let unnumbered = unknown.values().filter(|found| found.request_id.is_none()).count();
+        let (rpo, unaccounted) = account(known.last_request, &requests, unnumbered as u64);
         let (importable, serial_only) = unknown.into_values().partition(|found| found.is_held);
         let by_request = |mut list: Vec<Unknown>| {
             list.sort_by(|one, other| {
@@ -151,9 +154,16 @@ impl Collector<'_> {
     }
 }
 
-/// Goes through the numbers after the last one: what is known of each, and which stay open.
-fn account(last: i64, requests: &BTreeMap<i64, Outcome>) -> (Rpo, Vec<Ids>) {
-    let mut rpo = Rpo { last_request: last, highest_request: last, ..Rpo::default() };
+/// Goes through the numbers after the last one: what is known of each, and which stay open. `unnumbered` certificates were found
+/// besides; each of them may have one of the open numbers, or one after the highest.
+fn account(last: i64, requests: &BTreeMap<i64, Outcome>, unnumbered: u64) -> (Rpo, Vec<Ids>) {
+    let mut rpo = Rpo {
+        last_request: last,
+        highest_request: last,
+        certificates: unnumbered,
+        unnumbered,
+        ..Rpo::default()
+    };
     let mut open: Vec<Ids> = Vec::new();
     let mut leave = |first: i64, end: i64| match open.last_mut() {
         _ if end < first => {}
@@ -170,7 +180,8 @@ fn account(last: i64, requests: &BTreeMap<i64, Outcome>) -> (Rpo, Vec<Ids>) {
             Outcome::Received => leave(*request_id, *request_id),
         }
     }
-    rpo.requests = u64::try_from(rpo.highest_request - last).unwrap_or_default();
+    let numbered = u64::try_from(rpo.highest_request - last).unwrap_or_default();
+    rpo.requests = numbered.max(rpo.certificates + rpo.denied + rpo.pending);
     rpo.unknown = open.iter().map(|ids| ids.count()).sum();
     (rpo, open)
 }
@@ -198,8 +209,12 @@ impl Gap {
             } else if source.unreadable != 0 {
                 let text = format!("{} cannot be read and are left out", counted(source.unreadable, "part"));
                 found.push(Finding::warning(Kind::SourceUnreadable, text).in_file(&source.path));
+            } else if let Some(remedy) = source.is_silent() {
+                let text = "nothing was found in it, so it tells nothing of what the CA issued";
+                found.push(Finding::warning(Kind::SourceSilent, text).remedy(remedy).in_file(&source.path));
             }
         }
+        found.extend(self.unheard());
         let certificates = self.importable.len() + self.serial_only.len() + self.request_only.len();
         if certificates != 0 {
             let text = format!(
@@ -249,6 +264,30 @@ impl Gap {
         found
     }
 
+    /// What must be said where no source tells anything of this CA: then nothing follows from an empty gap.
+    fn unheard(&self) -> Option<Finding> {
+        let tells = |source: &SourceReport| source.of_this_ca != 0 || source.is_crl_of_this_ca();
+        // Of one that cannot be read, and of one with nothing in it, a finding of its own is there.
+        let is_told = |source: &SourceReport| {
+            source.read == 0 && (source.problem.is_some() || source.is_silent().is_some())
+        };
+        if self.sources.iter().any(tells) || !self.sources.is_empty() && self.sources.iter().all(is_told) {
+            return None;
+        }
+        let text = match self.sources.len() {
+            0 => {
+                "no source was read: nothing says whether the CA issued something after the backup".to_owned()
+            }
+            count => format!(
+                "nothing in {} is of this CA: nothing says whether it issued something after the backup",
+                counted(count as u64, "source")
+            ),
+        };
+        let remedy = "look whether the sources are of this CA, and what --computer and --issued-until leave out; give \
+            further sources: events of the time after the backup, certificates, the directory, the last CRL";
+        Some(Finding::warning(Kind::SourceSilent, text).remedy(remedy))
+    }
+
     /// The revocations that the database does not know of, of certificates that it knows or that are at hand.
     pub(super) fn revocations(&self) -> impl Iterator<Item = (&Serial, Reason, Option<FileTime>)> {
         let known = self.revoked_elsewhere.iter().map(|entry| (&entry.serial_number, entry.revoked));
@@ -287,11 +326,20 @@ mod tests {
             (10, Outcome::Denied),
             (13, Outcome::Pending),
         ];
-        let (rpo, open) = account(5, &requests.into());
+        let (rpo, open) = account(5, &requests.into(), 0);
         assert_eq!(open, [Ids { first: 6, last: 7 }, Ids { first: 9, last: 9 }, Ids { first: 11, last: 12 }]);
         assert_eq!((rpo.requests, rpo.certificates, rpo.denied, rpo.pending, rpo.unknown), (8, 1, 1, 1, 5));
-        let (rpo, open) = account(5, &[(4_294_967_295, Outcome::Issued)].into());
+        let (rpo, open) = account(5, &[(4_294_967_295, Outcome::Issued)].into(), 0);
         assert_eq!(open.len(), 1);
         assert_eq!(rpo.unknown, 4_294_967_289);
+        // Certificates without a number are behind the last request, too: none, some and more of them than there are numbers.
+        let open = [(8, Outcome::Issued), (9, Outcome::Denied)];
+        for (requests, unnumbered, expected) in
+            [(&[][..], 2, (2, 2, 0)), (&open, 2, (4, 3, 2)), (&open, 5, (7, 6, 2))]
+        {
+            let (rpo, _) = account(5, &requests.iter().copied().collect(), unnumbered);
+            assert_eq!((rpo.requests, rpo.certificates, rpo.unknown), expected);
+            assert_eq!(rpo.unnumbered, unnumbered);
+        }
     }
 }

@@ -11,6 +11,8 @@ use certadm_recovery::{Damage, Known, WindowsInventory};
 use crate::support::certlog;
 
 const CHUNK: usize = 64 << 10;
+/// Where the first chunk begins.
+const HEADER: usize = 4 << 10;
 /// Where the records of a chunk begin.
 const RECORDS: usize = 512;
 
@@ -184,8 +186,59 @@ fn an_event_log_is_read_and_damage_in_it_is_passed_over() {
     }
     let short = gap(&good[..5000]);
     assert!(short.is_empty() && short.sources[0].read == 0);
+    assert_eq!(short.sources[0].unreadable, 2, "the header counts two chunks");
     let none = gap(b"ElfFile\0");
     assert!(none.sources[0].problem.is_some());
+}
+
+/// A log that was cut off, or half of which is zeros, lacks events: what is missing is counted, as its headers tell.
+#[test]
+fn what_a_log_lacks_is_counted() {
+    let database = certadm_ese::Database::open(certlog()).unwrap();
+    let known = Known::of(&WindowsInventory { database: &database, damage: Damage::Refused }).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let read = |bytes: &[u8]| {
+        let path = dir.path().join("Security.evtx");
+        fs::write(&path, bytes).unwrap();
+        let mut collector = Collector::new(&known, Limits::default(), Box::new(|_, _| Ok(())));
+        collector.events(&Found::named(path)).unwrap();
+        let gap = collector.finish();
+        let told = gap.findings().iter().any(|finding| finding.detail.contains("cannot be read"));
+        assert_eq!(told, gap.sources[0].unreadable != 0);
+        (gap.sources[0].read, gap.sources[0].unreadable)
+    };
+    let good = example();
+    let second = HEADER + CHUNK;
+    assert_eq!(read(&good), (4, 0));
+    // A log of Windows has room behind its chunks.
+    assert_eq!(read(&[good.clone(), vec![0; 2 * CHUNK]].concat()), (4, 0));
+    for cut in [second, second + 1, good.len() - 1] {
+        assert_eq!(read(&good[..cut]), (3, 1), "{cut}");
+    }
+    // The header of a log that was not closed counts the chunks that it had before.
+    let mut open = good[..good.len() - 1].to_vec();
+    open[42..44].copy_from_slice(&1_u16.to_le_bytes());
+    assert_eq!(read(&open), (3, 1));
+    let zeros = |from: usize, to: usize| {
+        let mut log = good.clone();
+        log[from..to].fill(0);
+        log
+    };
+    assert_eq!(read(&zeros(second, good.len())), (3, 1), "a chunk of zeros");
+    let begin = HEADER + RECORDS;
+    let record = |place: usize| {
+        let at = (0..place).fold(begin, |at, _| at + size(&good[at..]));
+        (at, at + size(&good[at..]))
+    };
+    assert_eq!(read(&zeros(record(1).0, second)), (2, 2), "from the second record on");
+    let (start, end) = record(1);
+    assert_eq!(read(&zeros(start, end)), (3, 1), "one record");
+    assert_eq!(read(&zeros(start + 24, end - 4)), (3, 1), "what a record holds");
+}
+
+/// The length of a record.
+fn size(record: &[u8]) -> usize {
+    u32::from_le_bytes(record[4..8].try_into().unwrap()) as usize
 }
 
 /// Another reader finds the same events in the log that this test writes, so that the test does not judge itself.

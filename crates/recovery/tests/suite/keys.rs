@@ -66,6 +66,86 @@ fn what_is_no_key_file_is_refused_with_a_reason() {
     assert_eq!(found.keys.len(), 1);
 }
 
+/// Kinds of encryption that are not read are named, with a line that converts the file.
+#[test]
+fn the_line_that_converts_an_old_file_converts_it() {
+    let openssl = Openssl::new();
+    let made = openssl.key("ca", "-algorithm RSA -pkeyopt rsa_keygen_bits:2048");
+    openssl.ca("ca", "ca", None, "");
+    fs::write(openssl.path("pass"), PASSPHRASE).unwrap();
+    for (kind, number, name) in [
+        ("-keypbe PBE-SHA1-2DES", 4, "2DES"),
+        ("-keypbe PBE-SHA1-RC4-128", 1, "RC4-128"),
+        ("-certpbe PBE-SHA1-RC2-128", 5, "RC2-128"),
+    ] {
+        openssl.good(&format!(
+            "pkcs12 -export -legacy {kind} -inkey ca.key -in ca.pem -out old.pfx -passout file:pass"
+        ));
+        let error = KeyFile::open(&openssl.path("old.pfx"), &passphrase(PASSPHRASE)).unwrap_err().to_string();
+        assert!(error.contains(&format!("{name} (1.2.840.113549.1.12.1.{number})")), "{error}");
+        assert!(error.contains("openssl pkcs12 -legacy -in FILE -nocerts -nodes |"), "{error}");
+        openssl.good("pkcs12 -legacy -in old.pfx -nocerts -nodes -passin file:pass -out clear.pem");
+        openssl.good("pkcs8 -topk8 -v2 aes-256-cbc -in clear.pem -out new.pem -passout file:pass");
+        let found = KeyFile::open(&openssl.path("new.pem"), &passphrase(PASSPHRASE)).unwrap();
+        assert_eq!(found.keys[0].public_key(), made.public_key());
+    }
+    // One in DER begins as PKCS#12 does.
+    openssl.good("pkcs8 -topk8 -v2 aes-256-cbc -in ca.key -outform DER -out ca.p8 -passout file:pass");
+    let error = KeyFile::open(&openssl.path("ca.p8"), &passphrase(PASSPHRASE)).unwrap_err();
+    let Error::Ca(error @ certadm_ca::Error::KeyUnsupported { .. }) = error else { panic!("{error}") };
+    let remedy = certadm_rules::Diagnosis::remedy(&error).into_owned();
+    assert!(remedy.contains("openssl pkcs8 -topk8 -v2 aes-256-cbc -inform der"), "{remedy}");
+    // `openssl pkcs12 -out all.pem` writes certificates before the key. One file cannot give it both passphrases.
+    fs::write(openssl.path("pass2"), PASSPHRASE).unwrap();
+    openssl.good("pkcs12 -export -inkey ca.key -in ca.pem -out ca.pfx -passout file:pass");
+    openssl.good("pkcs12 -in ca.pfx -passin file:pass -passout file:pass2 -out all.pem");
+    let found = KeyFile::open(&openssl.path("all.pem"), &passphrase(PASSPHRASE)).unwrap();
+    assert_eq!(found.keys[0].public_key(), made.public_key());
+}
+
+/// Without a MAC, once in some hundred times a wrong passphrase makes content of good padding.
+#[test]
+fn a_wrong_passphrase_of_a_file_without_a_mac_is_told_as_such() {
+    let openssl = Openssl::new();
+    openssl.key("ca", "-algorithm EC -pkeyopt ec_paramgen_curve:P-256");
+    openssl.ca("ca", "ca", None, "");
+    fs::write(openssl.path("pass"), PASSPHRASE).unwrap();
+    for flavour in ["", "-certpbe PBE-SHA1-3DES -keypbe PBE-SHA1-3DES"] {
+        openssl.good(&format!(
+            "pkcs12 -export -nomac -iter 1 -nocerts -inkey ca.key -out ca.pfx -passout file:pass {flavour}"
+        ));
+        let content = fs::read(openssl.path("ca.pfx")).unwrap();
+        for number in 0..2000 {
+            let wrong = passphrase(&format!("wrong {number}"));
+            let error = KeyFile::parse(&openssl.path("ca.pfx"), &content, &wrong).unwrap_err();
+            let is_passphrase = matches!(&error, Error::Ca(certadm_ca::Error::WrongPassphrase { .. }));
+            assert!(is_passphrase, "{flavour}: {error}");
+        }
+    }
+}
+
+/// A key of a kind that no CRL is signed with does not keep the key of the CA beside it from being used.
+#[test]
+fn a_further_key_of_another_kind_is_left_out() {
+    let openssl = Openssl::new();
+    let made = openssl.key("ca", "-algorithm EC -pkeyopt ec_paramgen_curve:P-256");
+    openssl.key_of_any_kind("odd", "-algorithm ED25519");
+    fs::write(openssl.path("pass"), PASSPHRASE).unwrap();
+    let mut both = String::new();
+    for name in ["odd", "ca"] {
+        openssl
+            .good(&format!("pkcs8 -topk8 -v2 aes-256-cbc -in {name}.key -out {name}.pem -passout file:pass"));
+        both.push_str(&fs::read_to_string(openssl.path(&format!("{name}.pem"))).unwrap());
+    }
+    fs::write(openssl.path("both.pem"), both).unwrap();
+    let found = KeyFile::open(&openssl.path("both.pem"), &passphrase(PASSPHRASE)).unwrap();
+    assert_eq!((found.keys.len(), found.left_out.len()), (1, 1));
+    assert_eq!(found.keys[0].public_key(), made.public_key());
+    assert!(found.left_out[0].contains("1.3.101.112"), "{:?}", found.left_out);
+    let error = KeyFile::open(&openssl.path("odd.pem"), &passphrase(PASSPHRASE)).unwrap_err();
+    assert!(matches!(error, Error::UnusableKey { .. }), "{error}");
+}
+
 /// A PKCS#12 file without a MAC whose key is encrypted with scrypt, with a cost of 0.
 const COST_ZERO: &str = "\
     3081d90201033081d306092a864886f70d010701a081c50481c23081bf3081bc06092a864886f70d010701a081ae0481ab3081a83081a5 \

@@ -52,6 +52,42 @@ fn a_windows_database_is_recovered_counted_and_its_certificates_checked() {
     }
 }
 
+/// Step 5 judges what stands beside the set, as `certadm complete` does.
+#[test]
+fn what_stands_beside_a_windows_set_is_judged() {
+    use certadm_identity::{Attachments, Configuration, Role, Value, registry};
+    let dir = tempfile::tempdir().unwrap();
+    let wishes = wishes(dir.path());
+    let complete = || {
+        let shown = run(&wishes);
+        let (outcome, text) = step(&shown, Step::Complete);
+        assert!(!step(&shown, Step::Gap).1.contains("were given"), "{:#?}", shown.steps);
+        (outcome, text.to_owned())
+    };
+    let (outcome, text) = complete();
+    assert!(outcome == Outcome::Skipped && text.contains("no identity part"), "{text}");
+    let attach = |name: &str| {
+        let mut configuration = Configuration::default();
+        configuration.set("", "Active", Value::Text(name.into()));
+        configuration.set(name, "CommonName", Value::Text(name.into()));
+        configuration.set(name, "CAType", Value::Number(3));
+        let written = registry::to_text(&configuration, &registry::root(registry::CERTSVC));
+        let mut attachments = Attachments::default();
+        let file = std::path::Path::new("certsvc.reg");
+        attachments.keep(Role::Registry, file, registry::to_bytes(&written.text));
+        attachments.write(&dir.path().join("CertLog.edb"), "", then()).unwrap();
+    };
+    attach("SEVENKINGDOMS-CA");
+    let (outcome, text) = complete();
+    assert_eq!(outcome, Outcome::Pass, "{text}");
+    assert!(text.contains("Configuration") && text.contains("CA certificates"), "{text}");
+    // A configuration of another CA.
+    fs::remove_dir_all(dir.path().join("CertLog.edb.identity")).unwrap();
+    attach("Other");
+    let (outcome, text) = complete();
+    assert!(outcome == Outcome::Fail && text.contains("Other"), "{text}");
+}
+
 #[test]
 fn a_damaged_database_and_the_key_of_another_ca_fail() {
     let dir = tempfile::tempdir().unwrap();

@@ -144,6 +144,7 @@ kinds! {
     // CRLs that are made without their CA.
     CrlKey = "crl-key", "a key of the CA gets no CRL";
     KeyUnprotected = "key-unprotected", "nothing in a key file shows whether it was changed";
+    KeyLeftOut = "key-left-out", "a key file holds a further key that is of no use here";
     CrlUnknownCertificate = "crl-unknown-certificate", "a CRL lists certificates that the database does not know";
     CrlContradiction = "crl-contradiction", "database and published CRL disagree about certificates";
     CrlLeftOut = "crl-left-out", "revocations of the database are not in the CRL";
@@ -158,6 +159,7 @@ kinds! {
 
     // What a lost CA did after its last backup.
     SourceUnreadable = "source-unreadable", "a source of what the CA issued cannot be read, or not to its end";
+    SourceSilent = "source-silent", "a source says nothing of what the CA issued";
     GapCertificates = "gap-certificates", "the CA issued certificates that the database does not know";
     GapUnaccounted = "gap-unaccounted", "nothing is known of requests after the last one of the database";
     GapRevoked = "gap-revoked", "certificates changed their revocation after the backup";

@@ -39,8 +39,12 @@ pub(super) fn attach(
         if keep && file.in_clear {
             return Err(in_clear(path, Some(Recognised::Pkcs12)));
         }
+        let mut of_file: Vec<_> = file.keys.into_iter().map(|key| (path.to_owned(), key)).collect();
+        if let Some(issuers) = issuers {
+            keys::keep_those_of_the_ca(&mut of_file, |key| issuers.has_key(key.public_key()), found);
+        }
         let mut seen = Vec::new();
-        for key in &file.keys {
+        for (_, key) in &of_file {
             let public = key.public_key();
             if let Some(issuers) = issuers {
                 issuers.place_of_key(public, &path.display().to_string())?;

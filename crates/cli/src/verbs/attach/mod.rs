@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use certadm_ca::identity::Identity;
 use certadm_ca::{Recognised, own_certificate_in};
 use certadm_files::read;
-use certadm_identity::{Attachments, Part, Role, registry};
+use certadm_identity::{Attachments, MAX_FILE, Part, Role, registry};
+use certadm_recovery::gap::{DirectoryObjects, holds_events};
 use certadm_recovery::{Issuers, PublishedCrl};
 use certadm_rules::diagnosis::Class;
 use certadm_rules::finding::{self, Finding, Severity};
@@ -168,11 +169,18 @@ fn files(args: &AttachArgs, issuers: Option<&Issuers>, attachments: &mut Attachm
         }
         attachments.keep(Role::Certificate, path, content);
     }
-    let plain = args.capolicy.iter().map(|path| (Role::CaPolicy, path));
-    let plain = plain.chain(args.ldif.iter().map(|path| (Role::Ldif, path)));
-    let plain = plain.chain(args.events.iter().map(|path| (Role::Events, path)));
-    for (role, path) in plain.chain(args.file.iter().map(|path| (Role::Other, path))) {
-        attachments.file(role, path)?;
+    let read = args.capolicy.iter().map(|path| (Role::CaPolicy, path));
+    let read = read.chain(args.ldif.iter().map(|path| (Role::Ldif, path)));
+    for (role, path) in read.chain(args.events.iter().map(|path| (Role::Events, path))) {
+        let content = read::bounded(path, MAX_FILE)?;
+        // A key is refused as such.
+        if let Some(reason) = nothing_in(role, &content).filter(|_| !Recognised::holds_key(&content)) {
+            return Err(unusable(path, reason));
+        }
+        attachments.keep(role, path, content);
+    }
+    for path in &args.file {
+        attachments.file(Role::Other, path)?;
     }
     let Some(dir) = &args.dir else { return Ok(()) };
     let folder = Folder::new(dir);
@@ -191,6 +199,27 @@ fn files(args: &AttachArgs, issuers: Option<&Issuers>, attachments: &mut Attachm
         attachments.keep(Role::Users, &users, read_own(&folder, &users)?);
     }
     Ok(())
+}
+
+/// Why a file is none of its role: what reads it later would find nothing in it, and `complete` would call it present.
+fn nothing_in(role: Role, content: &[u8]) -> Option<&'static str> {
+    match role {
+        Role::Events if !holds_events(content) => Some(
+            "no event is in it; export the log as XML (wevtutil qe Security /f:xml), or give the .evtx file",
+        ),
+        Role::Ldif if DirectoryObjects::of(content).entries == 0 => {
+            Some("no entry of a directory is in it (dn:); ldifde or ldapsearch write LDIF")
+        }
+        Role::CaPolicy if !is_policy(content) => Some("it has no section [Version], as CAPolicy.inf must"),
+        _ => None,
+    }
+}
+
+/// Whether text in UTF-8, UTF-16 or a code page has the section that Windows asks for.
+fn is_policy(content: &[u8]) -> bool {
+    let letters: Vec<u8> = content.iter().copied().filter(|byte| *byte != 0).collect();
+    let is_head = |line: &[u8]| line.trim_ascii().to_ascii_lowercase().ends_with(b"[version]");
+    letters.split(|byte| *byte == b'\n').any(is_head)
 }
 
 /// Certificates are short; this is room for a long chain.

@@ -57,8 +57,8 @@ fn make(args: &EmergencyCrlArgs, output: Output) -> Result<Done, Failure> {
     }
     let now = args.now.unwrap_or_else(certadm_store::now);
     let mut sources = Sources::read(args, now)?;
-    let keys = keys::open_all(&args.key, &args.passphrase, &mut sources.findings)?;
-    let (plan, maker) = plan(args, &mut sources, &keys, now, output)?;
+    let mut keys = keys::open_all(&args.key, &args.passphrase, &mut sources.findings)?;
+    let (plan, maker) = plan(args, &mut sources, &mut keys, now, output)?;
     cancel::check()?;
     let cut = sources.cut;
     let mut found = sources.findings;
@@ -134,7 +134,7 @@ fn check_command_line(args: &EmergencyCrlArgs) -> Result<(), Failure> {
 fn plan(
     args: &EmergencyCrlArgs,
     sources: &mut Sources,
-    keys: &[(PathBuf, PrivateKey)],
+    keys: &mut Vec<(PathBuf, PrivateKey)>,
     now: FileTime,
     output: Output,
 ) -> Result<(Plan, Maker), Failure> {
@@ -151,11 +151,14 @@ fn plan(
         ..Options::new(now)
     };
     if args.from_crl.is_some() {
+        // The one that --from-crl names is the first.
+        let from = &sources.published[0];
+        let has_signed = |key: &PrivateKey| from.issuer(key.public_key()).is_ok();
+        keys::keep_those_of_the_ca(keys, has_signed, &mut sources.findings);
         let Some((path, key)) = keys.first() else {
             return Err(Failure::internal("--from-crl without a key"));
         };
-        // The one that --from-crl names is the first.
-        let issuers = sources.published[0].issuer(key.public_key())?;
+        let issuers = from.issuer(key.public_key())?;
         if keys.len() != 1 {
             let text = format!("{} signed the CRL; one key is enough", path.display());
             return Err(Failure::usage(text, "give the one key that signed it"));
@@ -181,7 +184,8 @@ fn plan(
         Found::Ours(recovered) => Records::of_ours(recovered.connection(), now, sources.asked()?)?,
     };
     let issuers = Issuers::of(&records)?;
-    for (path, key) in keys {
+    keys::keep_those_of_the_ca(keys, |key| issuers.has_key(key.public_key()), &mut sources.findings);
+    for (path, key) in &*keys {
         issuers.place_of_key(key.public_key(), &path.display().to_string())?;
     }
     Ok((Plan::new(issuers, Some(&records), &sources.published, &options)?, records.maker()))

@@ -9,7 +9,7 @@ use certadm_ese::Database;
 use certadm_ese::overlay::Overlay;
 use certadm_ese::pager::FilePager;
 use certadm_files::IoContext;
-use certadm_recovery::bundle::{MAX_CRL, REVOCATIONS};
+use certadm_recovery::bundle::{MAX_CRL, REPORT, REVOCATIONS};
 use certadm_recovery::{Damage, Origin, PublishedCrl, Revocation, merged, recognised};
 use certadm_rules::finding::{Finding, Kind};
 use certadm_rules::{FileTime, Hresult};
@@ -87,12 +87,13 @@ impl Sources {
         Ok(sources)
     }
 
-    /// The folder of an earlier emergency CRL: its CRLs, and the revocations that the CA still does not know of.
+    /// A folder of CRLs that the CA published, such as `CertEnroll`; or that of an earlier emergency CRL, as the files tell that are
+    /// always in one: then also the revocations that the CA still does not know of.
     fn folder(&mut self, folder: &Path, now: FileTime) -> Result<Vec<Revocation>, Failure> {
         let mut crls = Vec::new();
         for entry in std::fs::read_dir(folder).during("list", folder)? {
             let path = entry.during("list", folder)?.path();
-            let is_crl = path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(".crl"));
+            let is_crl = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("crl"));
             if is_crl && path.is_file() {
                 crls.push(path);
             }
@@ -102,8 +103,10 @@ impl Sources {
             return Err(Failure::usage(text, "name a CRL, or the folder of an earlier emergency CRL"));
         }
         crls.sort();
+        let is_of_emergency =
+            [REPORT, REVOCATIONS].iter().any(|name| folder.join(name).symlink_metadata().is_ok());
         for path in crls {
-            self.crl(&path, true)?;
+            self.crl(&path, is_of_emergency)?;
         }
         let list = folder.join(REVOCATIONS);
         if !list.is_file() {
@@ -117,16 +120,16 @@ impl Sources {
         Ok(revocations)
     }
 
-    fn crl(&mut self, path: &Path, is_in_folder: bool) -> Result<(), Failure> {
+    fn crl(&mut self, path: &Path, is_of_emergency: bool) -> Result<(), Failure> {
         let content = read_input(path, MAX_CRL)?;
         self.listed(path, "published CRL", &content);
         let mut crl = PublishedCrl::parse(&path.display().to_string(), &content)?;
         let name = path.file_name().unwrap_or_default();
-        let report = certadm_files::Found::below(path.parent().unwrap_or(Path::new("")), "report.json");
+        let report = certadm_files::Found::below(path.parent().unwrap_or(Path::new("")), REPORT);
         if report.is_there() {
             crl = recognised(crl, &name.to_string_lossy(), BufReader::new(report.open_up_to(None)?));
         }
-        if is_in_folder && crl.emergency().is_none() {
+        if is_of_emergency && crl.emergency().is_none() {
             // Nothing says with what it was compared.
             crl = crl.of_emergency(None);
         }

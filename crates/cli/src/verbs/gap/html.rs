@@ -93,6 +93,7 @@ fn numbers(page: &mut String, gap: &Gap) {
         ("Of", rpo.last_when.map(FileTime::to_rfc3339).unwrap_or_default()),
         ("Requests after it", rpo.requests.to_string()),
         ("Certificates", rpo.certificates.to_string()),
+        ("Of them without a request number", rpo.unnumbered.to_string()),
         ("Denied", rpo.denied.to_string()),
         ("Pending", rpo.pending.to_string()),
         ("Unknown", rpo.unknown.to_string()),

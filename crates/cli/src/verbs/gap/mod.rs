@@ -1,11 +1,12 @@
 //! `certadm gap`: what a lost CA issued and revoked after its last backup, by what other sources tell.
 
 mod args;
+mod files;
 mod html;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use certadm_files::{Found, IoContext, cancel};
+use certadm_files::{Found, cancel};
 use certadm_recovery::gap::{Collector, Folder, Gap, Limits};
 use certadm_recovery::{Damage, Known};
 use certadm_rules::FileTime;
@@ -21,10 +22,6 @@ use crate::output::{Done, Output, path_text};
 use crate::verbs::files::refuse_home_sign;
 use crate::verbs::places::Places;
 use crate::{findings, interrupt};
-
-/// Folders within each other, and files in them, that are looked through for certificates.
-const DEEPEST: usize = 16;
-const MOST_FILES: usize = 1_000_000;
 
 pub(crate) fn run(args: &GapArgs, output: Output) -> Result<Done, Failure> {
     args.to.as_deref().map_or(Ok(()), refuse_home_sign)?;
@@ -49,7 +46,7 @@ pub(crate) fn run(args: &GapArgs, output: Output) -> Result<Done, Failure> {
         );
         found.push(Finding::warning(Kind::DatabaseUnreadable, text));
     }
-    let gap = collect(args, &known, folder.as_ref())?;
+    let gap = collect(args, &known, folder.as_ref(), &mut found)?;
     found.extend(gap.findings());
     finding::sort(&mut found);
     let mut result = Value::Null;
@@ -77,7 +74,12 @@ pub(crate) fn run(args: &GapArgs, output: Output) -> Result<Done, Failure> {
 }
 
 /// Reads the sources. CRLs come last: what they list is often known by then.
-fn collect(args: &GapArgs, known: &Known, folder: Option<&Folder>) -> Result<Gap, Failure> {
+fn collect(
+    args: &GapArgs,
+    known: &Known,
+    folder: Option<&Folder>,
+    found: &mut Vec<Finding>,
+) -> Result<Gap, Failure> {
     let import = folder.map(|folder| folder.import().to_owned());
     let keep = Box::new(move |serial: &_, der: &[u8]| match &import {
         Some(import) => Folder::keep(import, serial, der),
@@ -90,7 +92,7 @@ fn collect(args: &GapArgs, known: &Known, folder: Option<&Folder>) -> Result<Gap
         collector.events(&Found::named(path))?;
     }
     for path in &args.certificates {
-        for file in files(path)? {
+        for file in files::named(path, found)? {
             cancel::check()?;
             collector.certificates(&file)?;
         }
@@ -102,35 +104,6 @@ fn collect(args: &GapArgs, known: &Known, folder: Option<&Folder>) -> Result<Gap
         collector.crl(&Found::named(path))?;
     }
     Ok(collector.finish())
-}
-
-/// A file itself, or the files in a folder and in the folders below it. No link is followed below what was named.
-fn files(path: &Path) -> Result<Vec<Found>, Failure> {
-    if !std::fs::metadata(path).during("look at", path)?.is_dir() {
-        return Ok(vec![Found::named(path)]);
-    }
-    let mut files = Vec::new();
-    let mut folders = vec![PathBuf::new()];
-    while let Some(inside) = folders.pop() {
-        let folder = path.join(&inside);
-        for entry in std::fs::read_dir(&folder).during("list", &folder)? {
-            cancel::check()?;
-            let entry = entry.during("list", &folder)?;
-            let kind = entry.file_type().during("look at", &entry.path())?;
-            let inside = inside.join(entry.file_name());
-            if kind.is_dir() && inside.components().count() < DEEPEST {
-                folders.push(inside);
-            } else if kind.is_file() {
-                files.push(Found::below(path, inside));
-            }
-            if MOST_FILES < files.len() + folders.len() {
-                let text = format!("{} holds more than {MOST_FILES} files", path.display());
-                return Err(Failure::usage(text, "name a folder with fewer files"));
-            }
-        }
-    }
-    files.sort();
-    Ok(files)
 }
 
 /// So many lines of a kind are shown to a person; the folder and JSON have all.
@@ -146,9 +119,13 @@ fn tell(gap: &Gap, to: Option<&Path>, output: Output) {
         when(rpo.last_when)
     ));
     output.result(format!(
-        "RPO: {} after it: {}, {} denied, {} pending, {} unknown{}.",
+        "RPO: {} after it: {}{}, {} denied, {} pending, {} unknown{}.",
         counted(rpo.requests, "request"),
         counted(rpo.certificates, "certificate"),
+        match rpo.unnumbered {
+            0 => String::new(),
+            count => format!(" ({count} of an unknown request number)"),
+        },
         rpo.denied,
         rpo.pending,
         rpo.unknown,
