@@ -3,12 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use certadm_ca::{Reason, Serial, dates};
+use certadm_ca::{Reason, Serial, dates, named};
 use certadm_rules::FileTime;
 use certadm_rules::finding::{Finding, Kind};
 
 use crate::crl_entry::is_reason_of_entry;
-use crate::named::named;
 use crate::order::Revocation;
 use crate::origin::Origin;
 use crate::published::View;

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use certadm_ca::health::keys_without_crl;
-use certadm_ca::{Reason, RevocationOrder, Serial, revoke};
+use certadm_ca::{CrlOptions, Reason, RevocationOrder, Serial, revoke};
 use certadm_files::IoContext;
 use certadm_recovery::{Revocation, merged};
 use certadm_rules::FileTime;
@@ -110,19 +110,22 @@ pub(crate) struct CrlArgs {
     /// Publish although the last CRL is dated later than now: the clock was wrong then, and is right now
     #[arg(long)]
     after_wrong_clock: bool,
+    /// Leave out what the published CRL lists and the database does not have as revoked, which otherwise is revoked in the database again,
+    /// or listed as it is: certificates that it lists may then be valid again
+    #[arg(long)]
+    drop_published: bool,
 }
 
 pub(crate) fn publish(args: &CrlArgs, output: Output) -> Result<Done, Failure> {
     let folder = Folder::new(&args.dir);
     let authority = authority::open(&folder, &args.passphrase)?;
     let (mut writer, recovered) = live::open_writer(&folder, output)?;
-    let found = keys_without_crl(writer.connection(), &folder, None)?;
-    let published = if args.after_wrong_clock {
-        authority.publish_crl_after_wrong_clock(&mut writer, certadm_store::now())?
-    } else {
-        authority.publish_crl(&mut writer, certadm_store::now())?
-    };
+    let mut found = keys_without_crl(writer.connection(), &folder, None)?;
+    let options =
+        CrlOptions { after_wrong_clock: args.after_wrong_clock, drop_published: args.drop_published };
+    let published = authority.publish_crl_with(&mut writer, certadm_store::now(), options)?;
     drop(writer);
+    found.extend(published.findings);
     let next_update = published.next_update.to_rfc3339();
     output.line(format!(
         "CRL {} with {} is in {}, valid until {next_update}.",
