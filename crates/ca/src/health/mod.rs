@@ -12,6 +12,7 @@
 //! ```
 
 mod ages;
+mod clock;
 mod content;
 mod keys;
 mod last_check;
@@ -33,6 +34,7 @@ use certadm_store::{Folder, Writer, locks, record};
 use crate::authority::request_path;
 
 pub use crate::unrecorded::unrecorded;
+pub use clock::clock_doubts;
 pub use content::{Content, Crl};
 pub use keys::keys_without_crl;
 pub use last_check::LastCheck;
