@@ -29,6 +29,7 @@ pub mod event_file;
 pub mod event_text;
 pub mod found;
 pub mod offset_io;
+mod own_names;
 mod owner;
 pub mod pace;
 pub mod read;
@@ -36,6 +37,7 @@ pub mod scratch;
 pub mod second_name;
 pub mod space;
 pub mod system;
+mod temporary;
 pub mod unfinished;
 
 pub use absolute::absolute;
