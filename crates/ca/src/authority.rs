@@ -17,7 +17,7 @@ use x509_cert::ext::{Extension, ToExtension};
 
 use crate::certificate::{MAX_CERTIFICATE_FILE, OwnCertificate};
 use crate::config::{Config, PublishConfig};
-use crate::crl::{self, Publication, Signer};
+use crate::crl::{self, CrlOptions, Publication, Signer};
 use crate::dates;
 use crate::denial::Denial;
 use crate::error::{Error, Result};
@@ -126,8 +126,7 @@ impl Authority {
 
     /// Where the CRL is published: `crl/<sanitized CA name>.crl`.
     pub fn crl_path(&self) -> PathBuf {
-        let name = format!("{}.crl", self.config.name.sanitized());
-        self.folder.crl_dir().join(name)
+        crl::crl_path(&self.folder, &self.config)
     }
 
     /// Decides on a request and signs the certificate, without the database. The validity starts
@@ -294,18 +293,34 @@ impl Authority {
         }
     }
 
-    /// Publishes a new base CRL: file and row in one commit.
+    /// Publishes a new base CRL: file and row in one commit. It lists what the one before it listed, too, unless that was taken back or
+    /// has expired: [`Publication::findings`] says what the database lacked of it.
     ///
     /// # Errors
     /// [`Error::CaNotValid`], [`Error::ClockBehindCrl`] when the clock is wrong, [`Error::AnotherCa`],
     /// [`Error::Encoding`], [`Error::DamagedRow`], [`Error::CrlNumbersExhausted`],
     /// [`Error::Store`], [`Error::File`].
     pub fn publish_crl(&self, writer: &mut Writer, now: FileTime) -> Result<Publication> {
+        self.publish_crl_with(writer, now, CrlOptions::default())
+    }
+
+    /// As [`Authority::publish_crl`], with what is unusual about it.
+    ///
+    /// # Errors
+    /// As [`Authority::publish_crl`].
+    pub fn publish_crl_with(
+        &self,
+        writer: &mut Writer,
+        now: FileTime,
+        options: CrlOptions,
+    ) -> Result<Publication> {
         self.check_clock(dates::whole_seconds(now))?;
         let skew = i64::from(self.config.validity.clock_skew_minutes);
         writer.commit(|transaction| {
-            crl::refuse_clock_behind_last(transaction, now, skew)?;
-            self.publish_crl_in(transaction, now)
+            if !options.after_wrong_clock {
+                crl::refuse_clock_behind_last(transaction, now, skew)?;
+            }
+            self.publish(transaction, now, options)
         })
     }
 
@@ -314,8 +329,8 @@ impl Authority {
     /// # Errors
     /// As [`Authority::publish_crl`], but for [`Error::ClockBehindCrl`].
     pub fn publish_crl_after_wrong_clock(&self, writer: &mut Writer, now: FileTime) -> Result<Publication> {
-        self.check_clock(dates::whole_seconds(now))?;
-        writer.commit(|transaction| self.publish_crl_in(transaction, now))
+        let options = CrlOptions { after_wrong_clock: true, ..CrlOptions::default() };
+        self.publish_crl_with(writer, now, options)
     }
 
     /// As [`Authority::publish_crl`], inside of a transaction of the caller, and without a look at the clock.
@@ -323,6 +338,10 @@ impl Authority {
     /// # Errors
     /// As [`Authority::publish_crl`].
     pub fn publish_crl_in(&self, connection: &Connection, now: FileTime) -> Result<Publication> {
+        self.publish(connection, now, CrlOptions::default())
+    }
+
+    fn publish(&self, connection: &Connection, now: FileTime, options: CrlOptions) -> Result<Publication> {
         self.guard.check(connection)?;
         let signer = Signer {
             key: &self.key,
@@ -330,7 +349,7 @@ impl Authority {
             key_identifier: &self.own.key_identifier,
             config: &self.config,
         };
-        signer.publish(connection, &self.crl_path(), now)
+        signer.publish(connection, &self.crl_path(), now, options.drop_published)
     }
 }
 

@@ -2,15 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use certadm_files::{Found, durable};
+use certadm_files::durable;
 use certadm_rules::FileTime;
+use certadm_rules::finding::Finding;
+use certadm_store::Folder;
+use der::Encode;
 use der::asn1::OctetString;
-use der::{Decode, Encode};
 use rusqlite::{Connection, OptionalExtension};
 use x509_cert::Version;
 use x509_cert::crl::{CertificateList, RevokedCert, TbsCertList};
+use x509_cert::ext::ToExtension;
 use x509_cert::ext::pkix::{AuthorityKeyIdentifier, CrlNumber};
-use x509_cert::ext::{Extension, ToExtension};
 use x509_cert::name::Name;
 
 use crate::config::Config;
@@ -21,6 +23,7 @@ use crate::public_key::PublicKey;
 use crate::reason::Reason;
 use crate::rows::Disposition;
 use crate::serial::Serial;
+use crate::unrecorded::Kept;
 
 /// A CRL that was published.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +40,18 @@ pub struct Publication {
     pub path: PathBuf,
     /// The CRL in DER, as it lies there.
     pub der: Vec<u8>,
+    /// What the CRL before it listed and the database lacked, and what was done about it.
+    pub findings: Vec<Finding>,
+}
+
+/// What is unusual about a CRL that is to be published.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CrlOptions {
+    /// Publish although the last CRL is dated later than now: the clock was wrong when that one was made.
+    pub after_wrong_clock: bool,
+    /// Leave out what the published CRL lists and the database does not have as revoked. Otherwise that is revoked in the database
+    /// again, or listed as it is where the database does not know the certificate.
+    pub drop_published: bool,
 }
 
 /// No CRL is longer: the size of the column `RawCRL` (spec/ese.md section 12), 512 MiB. A backup takes no longer file for one.
@@ -89,6 +104,11 @@ pub(crate) fn refuse_clock_behind_last(connection: &Connection, now: FileTime, s
     }
 }
 
+/// Where a CA publishes its CRL: `crl/<sanitized CA name>.crl`.
+pub(crate) fn crl_path(folder: &Folder, config: &Config) -> PathBuf {
+    folder.crl_dir().join(format!("{}.crl", config.name.sanitized()))
+}
+
 /// What a CRL is made with.
 pub(crate) struct Signer<'a> {
     pub(crate) key: &'a CaKey,
@@ -101,16 +121,25 @@ impl Signer<'_> {
     /// Makes the next base CRL, puts it at `path` and records it in the table CRLs. The file is
     /// replaced inside of the transaction, while nobody else can publish. Should the commit fail
     /// after that, then the file is ahead of the table; its number is not used again, since
-    /// [`next_number`] looks at the file as well.
-    pub(crate) fn publish(&self, connection: &Connection, path: &Path, now: FileTime) -> Result<Publication> {
-        let number = next_number(connection, self.published_number(path)?)?;
+    /// [`next_number`] looks at the file as well. What the CRLs before it list is kept ([`Kept`]).
+    pub(crate) fn publish(
+        &self,
+        connection: &Connection,
+        path: &Path,
+        now: FileTime,
+        drop_published: bool,
+    ) -> Result<Publication> {
+        let key = PublicKey::from_info(self.key.public_key_info()).ok();
+        let kept = Kept::of(connection, path, key.as_ref(), now, drop_published)?;
+        let number = next_number(connection, kept.number)?;
         let settings = &self.config.crl;
         let skew = i64::from(self.config.validity.clock_skew_minutes);
         let this_update = dates::whole_seconds(dates::plus_minutes(now, -skew));
         let next_publish = dates::whole_seconds(dates::plus_days(now, settings.days));
         let overlap = i64::from(settings.overlap_hours) * 60;
         let next_update = dates::plus_minutes(next_publish, overlap);
-        let revoked = revoked(connection, now)?;
+        let mut revoked = revoked(connection, now)?;
+        revoked.extend(kept.entries);
         let entries = revoked.len();
         let der = self.sign(number, this_update, next_update, revoked).map_err(Error::encoding("CRL"))?;
         connection
@@ -134,7 +163,15 @@ impl Signer<'_> {
             durable::create_dir_as(folder, 0o755)?;
         }
         durable::replace_published(path, &der)?;
-        Ok(Publication { number, entries, this_update, next_update, path: path.into(), der })
+        Ok(Publication {
+            number,
+            entries,
+            this_update,
+            next_update,
+            path: path.into(),
+            der,
+            findings: kept.findings,
+        })
     }
 
     /// The library's CRL builder is not used: it takes the authority key identifier from the CA
@@ -174,44 +211,6 @@ impl Signer<'_> {
         };
         list.to_der().map_err(text)
     }
-
-    /// The number of the CRL in the folder, if it is one of ours. Anything else there is about to
-    /// be replaced, and says nothing: also what is longer than any CRL of ours, or no file.
-    fn published_number(&self, path: &Path) -> Result<Option<i64>> {
-        let file = Found::named(path);
-        let content = match file
-            .size()
-            .and_then(|size| if size <= MAX_CRL { file.read(MAX_CRL) } else { Ok(Vec::new()) })
-        {
-            Err(error) if error.is_not_found() => return Ok(None),
-            Err(certadm_files::Error::NotAFile { .. } | certadm_files::Error::TooLong { .. }) => {
-                return Ok(None);
-            }
-            other => other?,
-        };
-        let number = || {
-            let list: CertificateList = CertificateList::from_der(&content).ok()?;
-            let signed = list.tbs_cert_list.to_der().ok()?;
-            PublicKey::from_info(self.key.public_key_info())
-                .and_then(|key| key.verify(&list.signature_algorithm, &signed, &list.signature))
-                .ok()?;
-            let extensions = list.tbs_cert_list.crl_extensions?;
-            let number = extensions
-                .iter()
-                .find(|extension| extension.extn_id == const_oid::db::rfc5280::ID_CE_CRL_NUMBER)?;
-            number_of(number)
-        };
-        Ok(number())
-    }
-}
-
-fn number_of(extension: &Extension) -> Option<i64> {
-    let number = CrlNumber::from_der(extension.extn_value.as_bytes()).ok()?;
-    let octets = number.0.as_bytes();
-    let mut padded = [0u8; 8];
-    let start = padded.len().checked_sub(octets.len())?;
-    padded[start..].copy_from_slice(octets);
-    i64::try_from(u64::from_be_bytes(padded)).ok()
 }
 
 /// What the next CRL lists: certificates revoked with effect from now or earlier (or from the moment of the revocation, should
@@ -236,7 +235,8 @@ fn revoked(connection: &Connection, now: FileTime) -> Result<Vec<RevokedCert>> {
         let damaged = |reason: String| Error::DamagedRow { request_id, reason };
         let serial: Serial =
             row.get::<_, String>(1)?.parse().map_err(|error: Error| damaged(error.to_string()))?;
-        let effective = FileTime(row.get(2)?);
+        // A clock was wrong that dated it later. Some of those who check take an entry of a later date for none.
+        let effective = FileTime(row.get(2)?).min(now);
         let reason = row.get::<_, Option<i64>>(3)?.and_then(|code| i32::try_from(code).ok());
         let reason = Reason::from_code(reason.unwrap_or_default());
         let entry = entry(&serial, effective, reason);

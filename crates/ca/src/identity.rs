@@ -77,6 +77,11 @@ impl Identity {
         Self::of_certificate(&certificate_in(folder)?.der, &path.display().to_string()).map(Some)
     }
 
+    /// The public key.
+    pub(crate) fn key(&self) -> &SubjectPublicKeyInfoOwned {
+        &self.key
+    }
+
     /// Whether both have the same public key.
     pub fn has_key_of(&self, other: &Self) -> bool {
         self.key == other.key

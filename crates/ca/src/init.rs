@@ -16,6 +16,7 @@ use x509_cert::request::RequestBuilder;
 use crate::authority::{Authority, request_path};
 use crate::certificate::{OwnCertificate, ca_extensions, chain_text};
 use crate::config::Config;
+use crate::crl::crl_path;
 use crate::dates;
 use crate::error::{Error, Result};
 use crate::keys::{CaKey, RawSignature};
@@ -64,11 +65,11 @@ impl Authority {
         let name = config.name.distinguished_name(config.subject_suffix.as_deref())?;
         config.check().map_err(|reason| Error::Config { path: folder.config_path(), reason })?;
         refuse_path(folder)?;
-        refuse_existing(folder)?;
+        refuse_existing(folder, config)?;
         make_private(folder)?;
         let key = CaKey::generate(config.key)?;
         // That took a while, in which somebody else may have put a CA there.
-        refuse_existing(folder)?;
+        refuse_existing(folder, config)?;
         let before = files_of(folder)?;
         // Of two who make a CA there at a time the other one fails here.
         key.save(&folder.key_path(), passphrase)?;
@@ -151,9 +152,12 @@ fn make_private(folder: &Folder) -> Result<()> {
     Ok(())
 }
 
-fn refuse_existing(folder: &Folder) -> Result<()> {
+fn refuse_existing(folder: &Folder, config: &Config) -> Result<()> {
     let files = [folder.config_path(), folder.certificate_path(), folder.key_path(), request_path(folder)];
-    match files.into_iter().find(|path| path.exists()) {
+    let is_there = |path: &PathBuf| path.symlink_metadata().is_ok();
+    // The last CRL of a CA that is lost: what it lists may be nowhere else.
+    let crl = Some(crl_path(folder, config)).filter(|path| is_there(path) && !path.is_dir());
+    match files.into_iter().find(is_there).or(crl) {
         Some(path) => Err(Error::WouldOverwrite { path }),
         // The store refuses this as well, but a key would have been made by then.
         None => match folder.database_path() {

@@ -90,6 +90,18 @@ impl FromSql for Serial {
     }
 }
 
+/// Some serial numbers for a sentence; the first of many.
+#[must_use]
+pub fn named(serials: &[Serial]) -> String {
+    const SHOWN: usize = 5;
+    let shown: Vec<_> = serials.iter().take(SHOWN).map(Serial::as_str).collect();
+    let word = if serials.len() == 1 { "certificate" } else { "certificates" };
+    match serials.len().checked_sub(SHOWN) {
+        None | Some(0) => format!("{} {word} ({})", serials.len(), shown.join(", ")),
+        Some(more) => format!("{} {word} ({} and {more} more)", serials.len(), shown.join(", ")),
+    }
+}
+
 /// Lower-case hex pairs with a space between them: how a Windows CA stores hashes.
 pub(crate) fn spaced_hex(octets: &[u8]) -> String {
     let pairs: Vec<String> = octets.iter().map(|octet| hex::encode(&[*octet])).collect();

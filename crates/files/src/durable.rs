@@ -2,10 +2,11 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Error, IoContext, Result};
 use crate::owner;
+use crate::temporary::Temporary;
 
 /// Who may read a new file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,37 +122,23 @@ pub fn write_new(path: &Path, content: &[u8]) -> Result<()> {
 }
 
 /// Writes a new file that is there completely or not at all: temporary file, flush, name, flush of the folder. An existing
-/// file is never replaced.
+/// file is never replaced: of several who create one at a time, one does.
 ///
 /// # Errors
 /// [`Error::Exists`], [`Error::Io`].
 pub fn create(path: &Path, content: &[u8], access: Access) -> Result<()> {
-    let temporary = hidden_beside(path);
-    // Removed first, not emptied: the mode of an old file would stay.
-    remove_if_there(&temporary)?;
-    let mut file = open_new(&temporary, access)?;
-    file.write_all(content).during("write", &temporary)?;
-    flush(&file, &temporary)?;
+    let (temporary, file) = Temporary::open(path, |temporary| open_new(temporary, access))?;
+    write_flushed(file, temporary.path(), content)?;
     // A hard link, unlike a rename, fails when the name is taken.
-    let linked = fs::hard_link(&temporary, path);
-    let removed = fs::remove_file(&temporary);
-    match linked {
+    match fs::hard_link(temporary.path(), path) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             return Err(Error::Exists { path: path.to_owned() });
         }
         Err(error) => return Err(error).during("create", path),
     }
-    removed.during("remove", &temporary)?;
+    temporary.remove()?;
     sync_parent(path)
-}
-
-/// The fixed name means that what an interrupted run left behind is used up by the next one.
-fn hidden_beside(path: &Path) -> std::path::PathBuf {
-    let mut name = std::ffi::OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(".new");
-    path.with_file_name(name)
 }
 
 fn remove_if_there(path: &Path) -> Result<()> {
@@ -201,9 +188,9 @@ pub fn sync_dir(dir: &Path) -> Result<()> {
 /// Puts `bytes` at `path` so that a reader sees the old file or the whole new one, whatever happens in between.
 ///
 /// # Errors
-/// [`Error::Io`], [`Error::Exists`] as [`open_emptied`]; the old file is then untouched.
+/// [`Error::Io`]; the old file is then untouched.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
-    replace_with(path, bytes, open_emptied)
+    replace_with(path, bytes, |temporary| open_new(temporary, Access::Public))
 }
 
 /// As [`replace`], for what nobody but the owner may read: the new file has mode 0600 from its first byte on, and is never
@@ -212,7 +199,6 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
 /// # Errors
 /// [`Error::Io`]; the old file is then untouched.
 pub fn replace_private(path: &Path, bytes: &[u8]) -> Result<()> {
-    remove_if_there(&temporary_beside(path))?;
     replace_with(path, bytes, |temporary| open_new(temporary, Access::Owner))
 }
 
@@ -223,7 +209,7 @@ pub fn replace_private(path: &Path, bytes: &[u8]) -> Result<()> {
 /// As [`replace`].
 pub fn replace_readable(path: &Path, bytes: &[u8]) -> Result<()> {
     replace_with(path, bytes, |temporary| {
-        let file = open_emptied(temporary)?;
+        let file = open_new(temporary, Access::Public)?;
         owner::set_mode(&file, 0o644, temporary)?;
         Ok(file)
     })
@@ -236,7 +222,7 @@ pub fn replace_readable(path: &Path, bytes: &[u8]) -> Result<()> {
 /// As [`replace`].
 pub fn replace_published(path: &Path, bytes: &[u8]) -> Result<()> {
     replace_with(path, bytes, |temporary| {
-        let file = open_emptied(temporary)?;
+        let file = open_new(temporary, Access::Public)?;
         owner::set_mode(&file, owner::published_mode(path), temporary)?;
         Ok(file)
     })
@@ -256,14 +242,9 @@ pub fn rename_published(from: &Path, to: &Path) -> Result<()> {
 
 /// Writes the file that `open` gives beside `path`, and renames it.
 fn replace_with(path: &Path, bytes: &[u8], open: impl FnOnce(&Path) -> Result<File>) -> Result<()> {
-    let temporary = temporary_beside(path);
-    let placed = open(&temporary)
-        .and_then(|file| write_flushed(file, &temporary, bytes))
-        .and_then(|()| rename(&temporary, path));
-    if placed.is_err() {
-        fs::remove_file(&temporary).ok(); // best effort: the first error is the one to report
-        return placed;
-    }
+    let (temporary, file) = Temporary::open(path, open)?;
+    write_flushed(file, temporary.path(), bytes)?;
+    temporary.place(path)?;
     sync_parent(path)
 }
 
@@ -410,8 +391,8 @@ pub fn make_private(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The name under which a file is written before it is renamed to `path`.
-pub fn temporary_beside(path: &Path) -> std::path::PathBuf {
+/// The name under which a file is written before it is renamed to `path`, by one process at a time: that of the owner of a CA's logs.
+pub fn temporary_beside(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
     name.into()
@@ -434,11 +415,9 @@ mod tests {
         let path = dir.path().join("secret");
         let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
         for content in ["old", "new"] {
-            // What somebody put in the way, and what is replaced, are readable by all.
-            for name in ["secret", "secret.new"] {
-                fs::write(dir.path().join(name), "x").unwrap();
-                fs::set_permissions(dir.path().join(name), fs::Permissions::from_mode(0o644)).unwrap();
-            }
+            // What is replaced is readable by all.
+            fs::write(&path, "x").unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
             replace_private(&path, content.as_bytes()).unwrap();
             assert_eq!((fs::read_to_string(&path).unwrap().as_str(), mode()), (content, 0o600));
             assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
@@ -506,6 +485,7 @@ mod tests {
                 replace(&path, b"new").unwrap();
                 assert_eq!(fs::read(&path).unwrap(), b"new");
                 assert!(path.symlink_metadata().unwrap().is_file());
+                fs::remove_file(&planted).unwrap();
             }
             plant();
             open_emptied(&planted).unwrap().write_all(b"log").unwrap();
@@ -539,12 +519,69 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_for_its_owner_alone_even_over_an_old_leftover() {
+    fn a_secret_is_for_its_owner_alone() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
-        fs::write(folder.path().join(".key.new"), b"left over, readable").unwrap();
         create(&path, b"secret", Access::Owner).unwrap();
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    /// With one temporary name for all, who was first gave its file the content of another, and told that it was its own.
+    #[test]
+    fn of_several_at_a_time_one_creates_and_each_replaces_as_a_whole() {
+        const AT_ONCE: u8 = 8;
+        let folder = tempfile::tempdir().unwrap();
+        let content = |number: u8| vec![number; 100_000];
+        for round in 0..20 {
+            let path = folder.path().join(format!("file-{round}"));
+            let begin = std::sync::Barrier::new(AT_ONCE.into());
+            let at_once = |work: &(dyn Fn(u8) -> bool + Sync)| -> Vec<u8> {
+                std::thread::scope(|scope| {
+                    let works = (0..AT_ONCE).map(|number| {
+                        let begin = &begin;
+                        scope.spawn(move || {
+                            begin.wait();
+                            work(number).then_some(number)
+                        })
+                    });
+                    let works: Vec<_> = works.collect();
+                    works.into_iter().filter_map(|work| work.join().unwrap()).collect()
+                })
+            };
+            let created = at_once(&|number| match create(&path, &content(number), Access::Owner) {
+                Err(Error::Exists { path: taken }) => {
+                    assert_eq!(taken, path);
+                    false
+                }
+                other => other.map(|()| true).unwrap(),
+            });
+            assert_eq!(created.len(), 1, "{created:?}");
+            assert!(fs::read(&path).unwrap() == content(created[0]), "it is that of another");
+            let replaced = at_once(&|number| {
+                replace(&path, &content(number)).unwrap();
+                let whole = fs::read(&path).unwrap();
+                whole == content(whole[0])
+            });
+            assert_eq!(replaced.len(), AT_ONCE.into(), "a file was there in part");
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 20);
+    }
+
+    #[test]
+    fn what_a_killed_process_has_left_goes_with_the_next_try() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        let other = folder.path().join(".key.pem.0123abcd.unfinished-4194999");
+        for write in [|path: &Path| create(path, b"x", Access::Owner), |path: &Path| replace(path, b"y")] {
+            // No process has a number so high.
+            fs::write(folder.path().join(".key.0123abcd.unfinished-4194999"), "left").unwrap();
+            fs::write(&other, "of another name").unwrap();
+            write(&path).unwrap();
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+            assert!(other.exists());
+        }
+        crate::unfinished::remove_abandoned(folder.path()).unwrap();
+        assert!(!other.exists());
     }
 }

@@ -31,6 +31,7 @@ pub mod event_text;
 pub mod found;
 pub mod lock;
 pub mod offset_io;
+mod own_names;
 mod owner;
 pub mod pace;
 pub mod read;
@@ -38,6 +39,7 @@ pub mod scratch;
 pub mod second_name;
 pub mod space;
 pub mod system;
+mod temporary;
 pub mod unfinished;
 
 pub use absolute::absolute;

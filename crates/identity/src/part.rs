@@ -218,8 +218,6 @@ pub(crate) fn write_file(dir: &Path, file: &NewFile) -> Result<()> {
 pub(crate) fn write_list(dir: &Path, manifest: &mut Manifest) -> Result<()> {
     let path = dir.join(FILE_NAME);
     let bytes = manifest.complete().map_err(|reason| Error::Manifest { path: path.clone(), reason })?;
-    // What somebody has put there, such as a link, is not written through.
-    durable::remove_if_present(&durable::temporary_beside(&path))?;
     Ok(durable::replace(&path, &bytes)?)
 }
 

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use certadm_ca::Serial;
+use certadm_ca::{Serial, named};
 use certadm_rules::finding::{Finding, Kind};
 
 use crate::issuer::Issuers;
-use crate::named::named;
 use crate::order::Revocation;
 use crate::published::View;
 use crate::records::{Maker, Records, Signer};

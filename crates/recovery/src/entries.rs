@@ -3,12 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use certadm_ca::{Reason, Serial, dates};
+use certadm_ca::{Reason, Serial, dates, named};
 use certadm_rules::FileTime;
 use certadm_rules::finding::{Finding, Kind};
 
 use crate::crl_entry::is_reason_of_entry;
-use crate::named::named;
 use crate::order::Revocation;
 use crate::origin::Origin;
 use crate::published::View;
@@ -145,7 +144,8 @@ pub(crate) fn gather<'r>(
         let of_row = |when, reason, origin| Entry {
             serial: row.serial.clone(),
             request_id: Some(row.request_id),
-            when,
+            // What a clock that was ahead has written is no date for a CRL.
+            when: FileTime::min(when, situation.now),
             reason,
             origin,
             is_negative: row.is_negative,
@@ -223,7 +223,7 @@ fn only_published(
         list.push(Entry {
             serial,
             request_id: issued.map(|issued| issued.request_id),
-            when: listed.when,
+            when: listed.when.min(situation.now),
             reason: listed.reason,
             origin: Origin::Published,
             is_negative: listed.is_negative,

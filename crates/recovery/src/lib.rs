@@ -26,7 +26,6 @@ mod inventory;
 mod issuer;
 mod key_file;
 mod moments;
-mod named;
 mod order;
 mod origin;
 mod ours;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use certadm_ca::{Reason, Serial};
+use certadm_ca::{Reason, Serial, named};
 use certadm_rules::FileTime;
 use certadm_rules::finding::{Finding, Kind};
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,6 @@ use time::macros::format_description;
 use time::{Date, OffsetDateTime};
 
 use crate::error::{Error, Result};
-use crate::named::named;
 use crate::origin::Origin;
 
 /// A revocation that the CA may not know of yet.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use certadm_ca::{Reason, Serial};
+use certadm_ca::{Reason, Serial, named};
 use certadm_rules::FileTime;
 use certadm_rules::finding::{self, Finding, Kind};
 use certadm_rules::words::counted;
@@ -14,7 +14,6 @@ use crate::content::{Content, CrlKind, Template};
 use crate::entries::{Entries, Entry, Situation, gather};
 use crate::error::{Error, Result};
 use crate::issuer::{Issuer, Issuers};
-use crate::named::named;
 use crate::order::{Revocation, merged};
 use crate::origin::Origin;
 use crate::published::{Compared, PublishedCrl, View, check_bases, check_scopes};

@@ -46,6 +46,19 @@ pub struct Crl {
     pub next_update: FileTime,
 }
 
+/// The last CRL in the table.
+pub(super) fn last_crl(connection: &Connection) -> Result<Option<Crl>, Error> {
+    let crl = connection.query_row(
+        "SELECT Number, ThisUpdate, NextUpdate FROM CRLs ORDER BY RowId DESC LIMIT 1",
+        [],
+        |row| {
+            let (this_update, next_update) = (FileTime(row.get(1)?), FileTime(row.get(2)?));
+            Ok(Crl { number: row.get(0)?, this_update, next_update })
+        },
+    );
+    Ok(crl.optional()?)
+}
+
 impl Content {
     /// Requests that became no certificate: pending, denied and failed ones.
     #[must_use]
@@ -70,14 +83,6 @@ impl Content {
             [],
             |row| Ok(FileTime(row.get(0)?)),
         );
-        let crl = connection.query_row(
-            "SELECT Number, ThisUpdate, NextUpdate FROM CRLs ORDER BY RowId DESC LIMIT 1",
-            [],
-            |row| {
-                let (this_update, next_update) = (FileTime(row.get(1)?), FileTime(row.get(2)?));
-                Ok(Crl { number: row.get(0)?, this_update, next_update })
-            },
-        );
         Ok(Self {
             generation,
             database_signature,
@@ -91,7 +96,7 @@ impl Content {
             issued: requests - others,
             revoked: count("SELECT count(*) FROM Requests WHERE Disposition <> 20 AND Disposition = 21")?,
             valid_until: valid_until.optional()?,
-            crl: crl.optional()?,
+            crl: last_crl(connection)?,
         })
     }
 

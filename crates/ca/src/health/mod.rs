@@ -12,6 +12,7 @@
 //! ```
 
 mod ages;
+mod clock;
 mod content;
 mod keys;
 mod last_check;
@@ -33,6 +34,8 @@ use certadm_store::{Folder, Writer, locks, record};
 
 use crate::authority::request_path;
 
+pub use crate::unrecorded::unrecorded;
+pub use clock::clock_doubts;
 pub use content::{Content, Crl};
 pub use keys::keys_without_crl;
 pub use last_check::LastCheck;
@@ -391,6 +394,7 @@ fn database(
     }
     // Rows that cannot be read have been told.
     findings.extend(keys_without_crl(writer.connection(), folder, None).unwrap_or_default());
+    findings.extend(unrecorded(writer.connection(), folder, &path).unwrap_or_default());
     let bytes = fs::metadata(&path).map_or(0, |metadata| metadata.len());
     Ok(Some(Database { bytes, wal_bytes: wal_len(&path), path, content }))
 }

@@ -1,7 +1,9 @@
 //! Revocation and the CRL, as `openssl` sees them.
 
+use certadm_ca::health::clock_doubts;
 use certadm_ca::{Error, Issued, Reason, RevocationOrder, Terms, revoke};
 use certadm_rules::FileTime;
+use der::Decode;
 
 use crate::support::{TestCa, openssl, run_openssl, server_request, text};
 
@@ -232,6 +234,26 @@ fn a_date_that_is_missing_leaves_no_certificate_out() {
         publish(&mut ca);
         assert!(listed(&ca, &issued), "without {missing:?}");
     }
+}
+
+/// Some of those who check certificates take an entry of a later date for none.
+#[test]
+fn no_entry_is_dated_later_than_the_crl() {
+    let mut ca = TestCa::new();
+    let issued = issue(&mut ca);
+    let now = certadm_store::now();
+    let ahead = FileTime::from_unix_seconds(now.unix_seconds() + 365 * 86_400);
+    let doubts = |ca: &TestCa, now| clock_doubts(ca.writer.connection(), &ca.folder, now).unwrap().len();
+    assert_eq!(doubts(&ca, now), 0);
+    // The last CRL ended long ago, by that clock.
+    assert_eq!(doubts(&ca, ahead), 1);
+    assert_eq!(doubts(&ca, FileTime::from_unix_seconds(now.unix_seconds() - 86_400)), 2);
+    let order = RevocationOrder { now: ahead, ..order(&issued, Reason::KEY_COMPROMISE) };
+    ca.writer.commit(|transaction| revoke(transaction, &order)).unwrap();
+    let published = publish(&mut ca);
+    let entry = x509_cert::crl::CertificateList::<x509_cert::certificate::Rfc5280>::from_der(&published.der);
+    let entry = entry.unwrap().tbs_cert_list.revoked_certificates.unwrap().remove(0);
+    assert!(certadm_ca::dates::from_x509(entry.revocation_date) <= certadm_store::now());
 }
 
 #[test]

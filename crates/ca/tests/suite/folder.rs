@@ -41,6 +41,26 @@ fn a_ca_is_never_made_over_another() {
     assert!(!ca.folder.key_path().exists());
 }
 
+/// What a lost CA has left: the database is gone, and what its last CRL lists is nowhere else.
+#[test]
+fn a_ca_is_not_made_over_the_last_crl_of_another() {
+    let lost = TestCa::new();
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = Folder::new(scratch.path().join("ca"));
+    folder.create_parts().unwrap();
+    let crl = folder.crl_dir().join("Test CA.crl");
+    let init = |name: &str| {
+        let config = Config::new(name.parse().unwrap(), KeyType::P256);
+        Authority::init(&folder, &config, Role::Root, &passphrase(), certadm_store::now()).err()
+    };
+    std::fs::copy(lost.authority.crl_path(), &crl).unwrap();
+    let error = init("Test CA").unwrap();
+    assert!(matches!(&error, Error::WouldOverwrite { path } if *path == crl), "{error}");
+    assert_eq!(std::fs::read(&crl).unwrap(), std::fs::read(lost.authority.crl_path()).unwrap());
+    assert!(!folder.key_path().exists());
+    assert!(init("Other CA").is_none(), "it publishes under another name");
+}
+
 /// Such as on a full disk: here a folder lies where the first CRL goes.
 #[test]
 fn what_could_not_be_made_whole_stands_in_the_way_of_no_other_try() {

@@ -7,6 +7,7 @@ mod denial;
 mod folder;
 mod issue;
 mod keys;
+mod lost_revocations;
 mod public_keys;
 mod rows;
 mod subject;

@@ -3,6 +3,7 @@
 use std::io::BufReader;
 use std::path::PathBuf;
 
+use certadm_ca::health::clock_doubts;
 use certadm_ca::{Error as CaError, Reason, RevocationOrder, number_above, revoke};
 use certadm_client::{Error as RemoteError, RemoteCa};
 use certadm_files::Found;
@@ -16,7 +17,6 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::failure::{Exit, Failure};
-use crate::findings;
 use crate::output::{Done, Output, path_text};
 use crate::verbs::account::account;
 use crate::verbs::files::read_input;
@@ -73,11 +73,10 @@ impl Outcome {
 pub(crate) fn run(args: &ApplyArgs, output: Output) -> Result<Done, Failure> {
     let mut found = Vec::new();
     let revocations = read(&args.lists, &mut found)?;
-    findings::print(&found, output);
     let (name, applied) = match &args.dir {
         Some(dir) => {
             let above = number(&args.lists)?;
-            (path_text(dir), to_folder(&Folder::new(dir), &revocations, above, output)?)
+            (path_text(dir), to_folder(&Folder::new(dir), &revocations, above, &mut found, output)?)
         }
         None => {
             let Some(dial) = args.remote.dial()? else {
@@ -90,7 +89,7 @@ pub(crate) fn run(args: &ApplyArgs, output: Output) -> Result<Done, Failure> {
             (name, to_server(&mut dial.connect()?, &revocations)?)
         }
     };
-    let done = told(name, &applied, output);
+    let done = live::tell_found(&found, told(name, &applied, output), output);
     Ok(match &args.dir {
         Some(dir) => live::finish(&Folder::new(dir), done, output),
         None => done,
@@ -183,15 +182,17 @@ fn number(lists: &[PathBuf]) -> Result<Option<i64>, Failure> {
 }
 
 /// All of it in one transaction: what the CA refuses changes nothing, and what fails leaves nothing. The next CRL gets a number above
-/// `above`.
+/// `above`. `found` gets the reasons to doubt the clock.
 pub(crate) fn to_folder<'r>(
     folder: &Folder,
     revocations: &'r [Revocation],
     above: Option<i64>,
+    found: &mut Vec<Finding>,
     output: Output,
 ) -> Result<Vec<Applied<'r>>, Failure> {
     let (mut writer, _) = live::open_writer(folder, output)?;
     let (by, now) = (account(), certadm_store::now());
+    found.extend(clock_doubts(writer.connection(), folder, now)?);
     let applied = writer.commit(|transaction| {
         if let Some(number) = above {
             number_above(transaction, number)?;

@@ -1,7 +1,7 @@
 //! Working on a CA's database whether or not a service owns it.
 
 use certadm_ca::{Config, identity, modes};
-use certadm_rules::finding::Finding;
+use certadm_rules::finding::{Finding, Severity};
 use certadm_rules::flags::AUDIT_BACKUP;
 use certadm_session::restore;
 use certadm_store::folder::wal_len;
@@ -117,10 +117,12 @@ pub(crate) fn finish(folder: &Folder, mut done: Done, output: Output) -> Done {
     done
 }
 
-/// Tells what was found beside what a command has done, such as keys that get no CRL ([`certadm_ca::health::keys_without_crl`]).
+/// Tells what was found beside what a command has done, such as keys that get no CRL ([`certadm_ca::health::keys_without_crl`]). A note
+/// leaves the exit code as it is.
 pub(crate) fn tell_found(found: &[Finding], mut done: Done, output: Output) -> Done {
     findings::print(found, output);
-    if !found.is_empty() && done.exit == Exit::Good {
+    let is_something = found.iter().any(|finding| finding.severity != Severity::Note);
+    if is_something && done.exit == Exit::Good {
         done.exit = Exit::Finding;
     }
     done.result["findings"] = findings::list(found);

@@ -286,7 +286,15 @@ fn a_restore_over_a_database_says_what_the_restored_one_lacks() {
     work.result(&format!("ca revoke --dir {{ca}} --serial {one} --reason superseded"));
     // What is lacking with its revocation is both.
     work.result(&format!("ca revoke --dir {{ca}} --serial {three} --reason keyCompromise"));
-    let restored = work.result("restore --from {set2} --dir {ca} --force");
+    // Lost revocations are a warning, in a dry run, too.
+    let run = work.run("--json restore --from {set2} --dir {ca} --force --dry-run");
+    let would_be = run.json()["result"]["lacks"].clone();
+    assert_eq!(run.code, 1, "{run:?}");
+    let run = work.run("--json restore --from {set2} --dir {ca} --force");
+    let restored = run.json()["result"].clone();
+    assert_eq!(run.code, 1, "{run:?}");
+    assert!(restored["warnings"][0].as_str().unwrap().contains("lacks 2 revocations"), "{restored}");
+    assert_eq!(would_be, restored["lacks"]);
     let lacks = &restored["lacks"];
     assert_eq!((&lacks["certificates"], &lacks["revocations"]), (&2.into(), &2.into()), "{lacks}");
     let named: Vec<_> = lacks["first"].as_array().unwrap().iter().map(|one| &one["serial_number"]).collect();

@@ -387,3 +387,48 @@ fn many_certificates_are_revoked_in_one_commit() {
     assert_eq!(revoked(&work).len(), 2);
     assert_eq!(work.run("ca revoke --dir {ca}").code, 2, "one or many has to be said");
 }
+
+/// Restored from before a revocation, with or without its database in place: the CRL that the CA published knows better.
+#[test]
+fn what_the_published_crl_lists_stays_revoked_after_a_restore() {
+    let work = Work::with_ca();
+    let (one, good) = (work.issue("ca", "one"), work.issue("ca", "good"));
+    work.result("backup --dir {ca} --to {set}");
+    work.result(&format!("ca revoke --dir {{ca}} --serial {one} --reason keyCompromise"));
+    let two = work.issue("ca", "two");
+    work.result(&format!("ca revoke --dir {{ca}} --serial {two} --reason superseded"));
+    work.result(&format!("ca crl --dir {{ca}} {PASS}"));
+    // The folder without its database: crl/ is kept.
+    work.copy_key_and_configuration("ca", "bare");
+    certadm_tests::plain_set::copy_folder(&work.path("ca/crl"), &work.path("bare/crl"));
+    let listed = |ca: &str| {
+        let crl = work.path(&format!("{ca}/crl/Test-CA.crl"));
+        let shown = openssl(&["crl", "-inform", "DER", "-in", text(&crl), "-noout", "-text"]).to_lowercase();
+        [&one, &two, &good].map(|serial| shown.contains(serial.as_str()))
+    };
+    let kinds = |result: &Value| -> Vec<String> {
+        let findings = result["findings"].as_array().unwrap();
+        findings.iter().map(|finding| finding["kind"].as_str().unwrap().to_owned()).collect()
+    };
+    for (ca, force) in [("ca", "--force"), ("bare", "")] {
+        let line = format!("--json restore --from {{set}} --dir {{{ca}}} {force}");
+        for line in [format!("{line} --dry-run"), line] {
+            let run = work.run(&line);
+            let result = run.json()["result"].clone();
+            assert_eq!(run.code, 1, "{line}: {result}");
+            assert_eq!(kinds(&result), ["crl-contradiction", "crl-unknown-certificate"], "{line}: {result}");
+        }
+        let shown = work.run(&format!("--json show --dir {{{ca}}}")).json()["result"].clone();
+        assert!(kinds(&shown["health"]).contains(&"crl-contradiction".to_owned()), "{shown}");
+        let published = work.run(&format!("--json ca crl --dir {{{ca}}} {PASS}"));
+        let result = published.json()["result"].clone();
+        assert_eq!((published.code, &result["entries"]), (1, &2.into()), "{result}");
+        assert_eq!(listed(ca), [true, true, false]);
+        // The nightly CRL goes on, and nothing is left to be done by hand but to look.
+        let next = work.result(&format!("ca crl --dir {{{ca}}} {PASS}"));
+        assert_eq!((&next["entries"], kinds(&next)), (&2.into(), vec!["crl-unknown-certificate".to_owned()]));
+        let dropped = work.result(&format!("ca crl --dir {{{ca}}} {PASS} --drop-published"));
+        assert_eq!(dropped["entries"], 1, "{dropped}");
+        assert_eq!(listed(ca), [true, false, false]);
+    }
+}

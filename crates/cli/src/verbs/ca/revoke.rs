@@ -3,8 +3,8 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use certadm_ca::health::keys_without_crl;
-use certadm_ca::{Reason, RevocationOrder, Serial, revoke};
+use certadm_ca::health::{clock_doubts, keys_without_crl};
+use certadm_ca::{CrlOptions, Reason, RevocationOrder, Serial, revoke};
 use certadm_files::IoContext;
 use certadm_recovery::{Revocation, merged};
 use certadm_rules::FileTime;
@@ -15,7 +15,6 @@ use serde_json::json;
 
 use super::authority;
 use crate::failure::Failure;
-use crate::findings;
 use crate::output::{Done, Output, path_text};
 use crate::secrets::PassphraseArgs;
 use crate::verbs::account::account;
@@ -53,10 +52,10 @@ pub(crate) fn run(args: &RevokeArgs, output: Output) -> Result<Done, Failure> {
         (serial, None) => serial.as_deref().unwrap_or_default().parse()?,
     };
     let (mut writer, recovered) = live::open_writer(&folder, output)?;
-    let by = account();
-    let order =
-        RevocationOrder { serial: &serial, reason, by: &by, now: certadm_store::now(), effective: None };
-    let found = keys_without_crl(writer.connection(), &folder, Some(&serial))?;
+    let (by, now) = (account(), certadm_store::now());
+    let order = RevocationOrder { serial: &serial, reason, by: &by, now, effective: None };
+    let mut found = keys_without_crl(writer.connection(), &folder, Some(&serial))?;
+    found.extend(clock_doubts(writer.connection(), &folder, now)?);
     let revocation = writer.commit(|transaction| revoke(transaction, &order))?;
     drop(writer);
     match &revocation {
@@ -80,9 +79,9 @@ fn many(folder: &Folder, dir: &Path, list: &Path, reason: Reason, output: Output
         .map_err(|_| Failure::usage("the list is no text in UTF-8", "write it as UTF-8 text"))?;
     let mut found = Vec::new();
     let list = merged(Revocation::parse_csv_with(&text, reason, certadm_store::now(), &mut found)?);
-    findings::print(&found, output);
-    let applied = to_folder(folder, &list, None, output)?;
-    Ok(live::finish(folder, told(path_text(dir), &applied, output), output))
+    let applied = to_folder(folder, &list, None, &mut found, output)?;
+    let done = told(path_text(dir), &applied, output);
+    Ok(live::finish(folder, live::tell_found(&found, done, output), output))
 }
 
 fn standard_input() -> Result<Vec<u8>, Failure> {
@@ -110,19 +109,22 @@ pub(crate) struct CrlArgs {
     /// Publish although the last CRL is dated later than now: the clock was wrong then, and is right now
     #[arg(long)]
     after_wrong_clock: bool,
+    /// Leave out what the published CRL lists and the database does not have as revoked, which otherwise is revoked in the database again,
+    /// or listed as it is: certificates that it lists may then be valid again
+    #[arg(long)]
+    drop_published: bool,
 }
 
 pub(crate) fn publish(args: &CrlArgs, output: Output) -> Result<Done, Failure> {
     let folder = Folder::new(&args.dir);
     let authority = authority::open(&folder, &args.passphrase)?;
     let (mut writer, recovered) = live::open_writer(&folder, output)?;
-    let found = keys_without_crl(writer.connection(), &folder, None)?;
-    let published = if args.after_wrong_clock {
-        authority.publish_crl_after_wrong_clock(&mut writer, certadm_store::now())?
-    } else {
-        authority.publish_crl(&mut writer, certadm_store::now())?
-    };
+    let mut found = keys_without_crl(writer.connection(), &folder, None)?;
+    let options =
+        CrlOptions { after_wrong_clock: args.after_wrong_clock, drop_published: args.drop_published };
+    let published = authority.publish_crl_with(&mut writer, certadm_store::now(), options)?;
     drop(writer);
+    found.extend(published.findings);
     let next_update = published.next_update.to_rfc3339();
     output.line(format!(
         "CRL {} with {} is in {}, valid until {next_update}.",

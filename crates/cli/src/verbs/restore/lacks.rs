@@ -9,6 +9,7 @@ use certadm_rules::words::counted;
 use certadm_set::restore::Plan;
 use certadm_set::scratch::Recovered;
 use certadm_store::{Folder, Writer};
+use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
@@ -18,6 +19,7 @@ use crate::output::Output;
 const NAMED: usize = 20;
 
 /// What was compared.
+#[derive(Default)]
 pub(super) struct Lacks {
     certificates: u64,
     revocations: u64,
@@ -29,45 +31,52 @@ pub(super) struct Lacks {
 }
 
 impl Lacks {
-    /// Compares the database that was moved aside with the restored one: that of the folder where it was recovered, else
-    /// what the sets give. A database that was replaced because it is damaged is no failure of the restore.
+    /// Compares the database that was moved aside with the restored one. A database that was replaced because it is damaged is no
+    /// failure of the restore.
     pub(super) fn of(plan: &Plan, aside: &Path, is_recovered: bool) -> Self {
-        let mut lacks =
-            Self { certificates: 0, revocations: 0, differences: 0, first: Vec::new(), problem: None };
-        if let Err(failure) = lacks.compare(plan, aside, is_recovered) {
-            lacks.problem = Some(failure.message);
-        }
-        lacks
+        Self::between(|| {
+            let database = Folder::new(aside).database_path()?;
+            let replaced = Recovered::left(&Found::named(database))?;
+            with_restored(plan, is_recovered, |restored| Self::compare(replaced.connection(), restored))
+        })
     }
 
-    fn compare(&mut self, plan: &Plan, aside: &Path, is_recovered: bool) -> Result<(), Failure> {
-        let database = Folder::new(aside).database_path()?;
-        let replaced = Recovered::left(&Found::named(database))?;
-        let mut visit = |difference: Difference| {
+    /// The same before a restore, for a dry run: compares the database that is there with what the sets give. `None` where there is
+    /// nothing to be replaced.
+    pub(super) fn would_be(plan: &Plan) -> Option<Self> {
+        let database = || plan.folder.database_path().is_ok_and(|path| plan.in_the_way.contains(&path));
+        database().then(|| {
+            Self::between(|| {
+                let present = Writer::open(&plan.folder)?;
+                with_restored(plan, false, |restored| Self::compare(present.connection(), restored))
+            })
+        })
+    }
+
+    fn between(compare: impl FnOnce() -> Result<Self, Failure>) -> Self {
+        compare().unwrap_or_else(|failure| Self { problem: Some(failure.message), ..Self::default() })
+    }
+
+    fn compare(replaced: &Connection, restored: &Connection) -> Result<Self, Failure> {
+        let mut lacks = Self::default();
+        diff(replaced, restored, None, &mut |difference: Difference| {
             match difference.change {
                 Change::Missing => {
-                    self.certificates += 1;
-                    self.revocations += u64::from(is_revoked(&difference));
+                    lacks.certificates += 1;
+                    lacks.revocations += u64::from(is_revoked(&difference));
                 }
                 // The earlier state has them revoked.
-                Change::Unrevoked => self.revocations += 1,
-                Change::Reason if difference.falls_back_to_hold() => self.revocations += 1,
+                Change::Unrevoked => lacks.revocations += 1,
+                Change::Reason if difference.falls_back_to_hold() => lacks.revocations += 1,
                 _ => return Ok(()),
             }
-            self.differences += 1;
-            if self.first.len() < NAMED {
-                self.first.push(difference);
+            lacks.differences += 1;
+            if lacks.first.len() < NAMED {
+                lacks.first.push(difference);
             }
             Ok(())
-        };
-        if is_recovered {
-            let restored = Writer::open(&plan.folder)?;
-            diff(replaced.connection(), restored.connection(), None, &mut visit)?;
-        } else {
-            let restored = Recovered::of(&plan.sets)?;
-            diff(replaced.connection(), restored.connection(), None, &mut visit)?;
-        }
-        Ok(())
+        })?;
+        Ok(lacks)
     }
 
     /// Whether anything is lacking.
@@ -75,7 +84,19 @@ impl Lacks {
         self.differences != 0
     }
 
-    pub(super) fn tell(&self, aside: &Path, output: Output) {
+    /// A warning where revocations are lacking: certificates that were revoked are valid again.
+    pub(super) fn warning(&self) -> Option<String> {
+        (self.revocations != 0).then(|| {
+            format!(
+                "the restored database lacks {} of the one that it replaces; `certadm ca crl` enters those again that the published CRL \
+                 lists, and `certadm ca revoke --list` the others",
+                counted(self.revocations, "revocation")
+            )
+        })
+    }
+
+    /// `replaced` says where the replaced database is.
+    pub(super) fn tell(&self, replaced: &Path, output: Output) {
         if let Some(problem) = &self.problem {
             output.line(format!("What the replaced database knew cannot be told: {problem}."));
             return;
@@ -88,7 +109,7 @@ impl Lacks {
             "The restored database lacks {} and {} of the replaced one, which is in {}:",
             counted(self.certificates, "certificate"),
             counted(self.revocations, "revocation"),
-            aside.display()
+            replaced.display()
         ));
         for difference in &self.first {
             let (what, reason) = match (difference.change, difference.reason) {
@@ -107,8 +128,8 @@ impl Lacks {
             output.result(format!("  and {more} more"));
         }
         output.result(
-            "Until they are revoked or have expired, these certificates stay valid: `certadm emergency-crl --revoke` \
-             lists them in a CRL.",
+            "Until they are revoked or have expired, these certificates stay valid: `certadm ca revoke` revokes those that the restored \
+             database knows, and `certadm emergency-crl --revoke` lists the others in a CRL.",
         );
     }
 
@@ -119,6 +140,19 @@ impl Lacks {
             "first": self.first,
             "problem": self.problem,
         })
+    }
+}
+
+/// What `look` gives of the restored database: that of the folder where it was recovered, else what the sets give.
+pub(super) fn with_restored<T>(
+    plan: &Plan,
+    is_recovered: bool,
+    look: impl FnOnce(&Connection) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    if is_recovered {
+        look(Writer::open(&plan.folder)?.connection())
+    } else {
+        look(Recovered::of(&plan.sets)?.connection())
     }
 }
 

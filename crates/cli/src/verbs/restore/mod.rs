@@ -5,7 +5,7 @@ mod elsewhere;
 mod kept;
 mod lacks;
 
-use certadm_ca::health::keys_without_crl;
+use certadm_ca::health::{keys_without_crl, unrecorded};
 use certadm_ca::identity::DatabaseIdentity;
 use certadm_ca::record_certificate_of;
 use certadm_client::own_host_name;
@@ -14,6 +14,7 @@ use certadm_rules::words::counted;
 use certadm_set::restore::{Checked, Options, Plan, abandon, check_target, plan};
 use certadm_set::signing::Standing;
 use certadm_store::Folder;
+use rusqlite::Connection;
 use serde_json::{Value, json};
 
 pub(crate) use args::RestoreArgs;
@@ -25,7 +26,7 @@ use crate::output::{Done, Output, human_bytes, path_text};
 use crate::verbs::files::refuse_home_sign;
 use crate::verbs::places::Places;
 use crate::verbs::{live, signing, until};
-use lacks::Lacks;
+use lacks::{Lacks, with_restored};
 
 pub(crate) fn run(args: &RestoreArgs, output: Output) -> Result<Done, Failure> {
     let Some(dir) = &args.dir else {
@@ -76,9 +77,6 @@ pub(crate) fn run(args: &RestoreArgs, output: Output) -> Result<Done, Failure> {
     let mut result = plan_json(&plan, false, &restored.checked);
     result["written"] = json!(written);
     result["moved_aside"] = json!(restored.moved_aside.as_deref().map(path_text));
-    let warnings = [chosen.warnings, restored.warnings, beside.warnings, not_written].concat();
-    let exit = Exit::of_warnings(&warnings);
-    result["warnings"] = json!(warnings);
     let mut found = Vec::new();
     if args.no_recover {
         output.line("The restore is registered; the CA's next start carries it out.");
@@ -90,10 +88,17 @@ pub(crate) fn run(args: &RestoreArgs, output: Output) -> Result<Done, Failure> {
     }
     let lacks =
         restored.moved_aside.as_deref().map(|aside| (aside, Lacks::of(&plan, aside, !args.no_recover)));
+    let mut lacking = Vec::new();
     if let Some((aside, lacks)) = &lacks {
         lacks.tell(aside, output);
         result["lacks"] = lacks.to_json();
+        lacking.extend(lacks.warning());
     }
+    warn(&lacking, output);
+    found.extend(published_alone(&plan, !args.no_recover));
+    let warnings = [chosen.warnings, restored.warnings, beside.warnings, not_written, lacking].concat();
+    let exit = Exit::of_warnings(&warnings);
+    result["warnings"] = json!(warnings);
     note_missing_parts(&plan.folder, &[], output);
     output.line("Take a new full backup now: sets made before and after a restore do not go together.");
     Ok(live::tell_found(&found, Done { exit, result }, output))
@@ -166,9 +171,27 @@ fn dry_run(
     note_missing_parts(&plan.folder, &beside.files, output);
     let mut result = plan_json(plan, true, &checked);
     result["written"] = beside.files.iter().map(Kept::name).collect();
-    let warnings = [warnings, checked.warnings, beside.warnings].concat();
+    let mut lacking = Vec::new();
+    if let Some(lacks) = Lacks::would_be(plan) {
+        lacks.tell(&plan.folder.database_dir(), output);
+        result["lacks"] = lacks.to_json();
+        lacking.extend(lacks.warning());
+    }
+    warn(&lacking, output);
+    let warnings = [warnings, checked.warnings, beside.warnings, lacking].concat();
     result["warnings"] = json!(warnings);
-    Ok(Done { exit: Exit::of_warnings(&warnings), result })
+    let done = Done { exit: Exit::of_warnings(&warnings), result };
+    Ok(live::tell_found(&published_alone(plan, false), done, output))
+}
+
+/// What the published CRL in the folder lists and the restored database does not have as revoked. What keeps that from being told is no
+/// failure of the restore: the next CRL is compared all the same.
+fn published_alone(plan: &Plan, is_recovered: bool) -> Vec<Finding> {
+    if !plan.folder.crl_dir().is_dir() {
+        return Vec::new();
+    }
+    let look = |restored: &Connection| Ok(unrecorded(restored, &plan.folder, &plan.database)?);
+    with_restored(plan, is_recovered, look).unwrap_or_default()
 }
 
 /// Tells what the exit code tells, too ([`Exit::of_warnings`]).
