@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod activation;
+mod answered;
 mod ca;
 pub mod config;
 mod connection;
