@@ -26,7 +26,7 @@ use certadm_rules::settings::mistake;
 use serde::Deserialize;
 
 use crate::error::Error;
-use crate::kerberos::KerberosTarget;
+use crate::kerberos::{KdcAddress, KerberosTarget};
 use crate::mechanism::Mechanism;
 use crate::name::{OtherEntries, ServerName, own_host_name};
 use crate::socket;
@@ -59,7 +59,7 @@ struct ServerEntry {
     ticket_cache: Option<PathBuf>,
     mechanism: Mechanism,
     realm: Option<String>,
-    kdc: Vec<String>,
+    kdc: Vec<KdcAddress>,
     krb5_conf: Option<PathBuf>,
     connect_seconds: Option<u32>,
     call_seconds: Option<u32>,
@@ -349,7 +349,8 @@ mod tests {
             matches!(found, Some(crate::Credentials::Keytab { account: None, path }) if path == Path::new("/k"))
         );
         assert_eq!(target.mechanism, Mechanism::Kerberos);
-        let kerberos = KerberosTarget { realm: Some("R".into()), kdc: vec!["dc1".into()], krb5_conf: None };
+        let kerberos =
+            KerberosTarget { realm: Some("R".into()), kdc: vec!["dc1".parse().unwrap()], krb5_conf: None };
         assert_eq!(target.kerberos, kerberos);
         assert!(matches!(credentials("tickets").0, Some(crate::Credentials::Cache { path: None })));
         for (text, word) in [
@@ -357,6 +358,8 @@ mod tests {
             ("keytab = '/k'\nticket_cache = '/c'\n", "keytab and ticket_cache"),
             ("ticket_cache = '/c'\nmechanism = 'ntlm'\n", "\"ntlm\" takes a password"),
             ("mechanism = 'kerb'\n", "mechanism"),
+            ("kdc = ['dc1', 'dc2:70000']\n", "\"dc2:70000\" does not name a KDC: its port"),
+            ("kdc = ['']\n", "\"\" does not name a KDC: it is empty"),
         ] {
             let error = Config::parse(&format!("[server.x]\n{text}")).unwrap_err();
             assert!(error.contains(word), "{error}");

@@ -173,6 +173,11 @@ impl Walk<'_> {
         let book = match logon.book() {
             Ok(Some(book)) => book,
             Ok(None) => return self.skip_all(&GATES, "NTLM was asked for"),
+            Err(error) if !logon.may_take_ntlm_after(error) => {
+                let error = Error::Kerberos(error.clone());
+                self.shut(Gate::Kdc, &error);
+                return None;
+            }
             Err(error) => return self.skip_all(&GATES, &format!("NTLM is used: {error}")),
         };
         let mut steps = || -> Result<(), (Gate, KerberosError)> {

@@ -89,7 +89,7 @@ impl Book {
     /// For the server that the user calls `host`. No answer of a KDC is waited for longer than `patience`.
     ///
     /// # Errors
-    /// [`KerberosError::Address`].
+    /// [`KerberosError::Address`], [`KerberosError::Conf`].
     pub(crate) fn new(
         host: &str,
         target: KerberosTarget,
@@ -101,6 +101,7 @@ impl Book {
         if host.parse::<std::net::IpAddr>().is_ok() {
             return Err(KerberosError::Address { host });
         }
+        target.check()?;
         Ok(Self { host, target, proof, patience, pages: Mutex::default() })
     }
 

@@ -79,6 +79,14 @@ pub enum KerberosError {
         /// The etypes of the session keys for which tickets were left out.
         left_out: Vec<i32>,
     },
+    /// The krb5.conf that client.toml names cannot be read.
+    #[error("{path}, which `krb5_conf` in client.toml names, cannot be read: {detail}")]
+    Conf {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        detail: String,
+    },
     /// The mechanism that was asked for cannot do it with what there is.
     #[error("{mechanism} logs on with a password, and there is {given} instead")]
     NeedsPassword {
@@ -142,7 +150,9 @@ impl KerberosError {
 impl Diagnosis for KerberosError {
     fn hresult(&self) -> Hresult {
         match self {
-            Self::Address { .. } | Self::NoRealm { .. } | Self::NeedsPassword { .. } => Hresult::E_INVALIDARG,
+            Self::Address { .. } | Self::NoRealm { .. } | Self::Conf { .. } | Self::NeedsPassword { .. } => {
+                Hresult::E_INVALIDARG
+            }
             Self::NoKdc { .. } => Hresult::ERROR_BAD_NETPATH,
             Self::Unreachable { .. } => Hresult::RPC_S_SERVER_UNAVAILABLE,
             Self::Kdc(error) => error.hresult(),
@@ -155,7 +165,9 @@ impl Diagnosis for KerberosError {
     fn class(&self) -> Class {
         match self {
             Self::Kdc(error) => error.class(),
-            Self::Address { .. } | Self::NoRealm { .. } | Self::NeedsPassword { .. } => Class::Usage,
+            Self::Address { .. } | Self::NoRealm { .. } | Self::Conf { .. } | Self::NeedsPassword { .. } => {
+                Class::Usage
+            }
             _ => self.hresult().class(),
         }
     }
@@ -198,6 +210,7 @@ impl Diagnosis for KerberosError {
             Self::Ended { path, .. } => {
                 return Cow::Owned(format!("log on again: `kinit -c FILE:{} user@REALM`", path.display()));
             }
+            Self::Conf { .. } => "correct `krb5_conf` in client.toml, or leave it out",
             Self::NeedsPassword { .. } => {
                 "leave the mechanism out or give --mechanism kerberos; or give a password instead"
             }

@@ -6,6 +6,7 @@ mod ask;
 mod book;
 pub(crate) mod dns;
 mod error;
+mod kdc_address;
 pub(crate) mod krb5_conf;
 mod locate;
 mod stores;
@@ -14,6 +15,7 @@ mod timed;
 
 pub(crate) use book::{Book, LoggedOn, Proof};
 pub use error::KerberosError;
+pub use kdc_address::{KdcAddress, KdcAddressError};
 pub use locate::KerberosTarget;
 pub(crate) use stores::keytab as keytab_of;
 pub(crate) use system::System;
