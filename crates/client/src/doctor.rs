@@ -18,7 +18,7 @@ use crate::credentials::Credentials;
 use crate::denial::{Attempt, LOGON, is_denial};
 use crate::dial::{Activated, Login, resolver_call, server_alive};
 use crate::error::Error;
-use crate::kerberos::{Book, KerberosError, LoggedOn};
+use crate::kerberos::{Book, KerberosError, LoggedOn, SERVICES};
 use crate::logon::{Logon, Taken};
 use crate::refusal::{Cause, RoleNames};
 use crate::target::{Endpoint, Target};
@@ -364,7 +364,7 @@ impl Walk<'_> {
 /// Gets the tickets for the server, and says what they are.
 fn service_tickets(book: &Book) -> Result<String, KerberosError> {
     let mut names = Vec::new();
-    for class in ["RPCSS", "HOST"] {
+    for class in SERVICES {
         let ticket = book.ticket(class)?;
         let etype = ticket.credential.session_key.etype();
         names.push(format!("{} (etype {etype})", ticket.credential.service));

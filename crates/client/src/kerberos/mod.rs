@@ -13,7 +13,7 @@ mod stores;
 mod system;
 mod timed;
 
-pub(crate) use book::{Book, LoggedOn, Proof};
+pub(crate) use book::{Book, LoggedOn, Proof, SERVICES};
 pub use error::KerberosError;
 pub use kdc_address::{KdcAddress, KdcAddressError};
 pub use locate::KerberosTarget;
