@@ -248,6 +248,18 @@ fn only_ca(parent: &Path) -> Option<PathBuf> {
     folders.next().filter(|_| folders.next().is_none())
 }
 
+/// The common name of the CA whose folder this is, as its `ca.toml` has it; nothing where that cannot be read.
+#[must_use]
+pub fn ca_name_in(folder: &Path) -> Option<String> {
+    /// The one key of `ca.toml` that counts here.
+    #[derive(Deserialize)]
+    struct Named {
+        name: String,
+    }
+    let bytes = certadm_files::read::bounded(&folder.join("ca.toml"), MAX_FILE).ok()?;
+    toml::from_str::<Named>(&String::from_utf8(bytes).ok()?).ok().map(|named| named.name)
+}
+
 /// The user's file, then the machine's.
 fn standard_files() -> Vec<PathBuf> {
     let variable = if cfg!(windows) { "APPDATA" } else { "HOME" };
