@@ -61,7 +61,7 @@ static void bad_arguments(register_function *function)
     expect("RestoreEnd", p_CertSrvRestoreEnd(handle), 0);
 }
 
-static WCHAR *joined(const WCHAR *machine, const char *ca)
+static WCHAR *with_ca(const WCHAR *machine, const char *ca)
 {
     size_t length = 0, place = 0;
     WCHAR *name;
@@ -83,14 +83,14 @@ static void of_another_ca(register_function *function)
 {
     WCHAR *here = server;
     HCSBC handle;
-    server = joined(here, "\\Nope");
+    server = with_ca(here, "\\Nope");
     handle = context(CSRESTORE_TYPE_FULL);
     expect("Register for a CA that is not here", full(function, handle, 1, 9), E_INVALIDARG_);
     expect("Register again", full(function, handle, 1, 9), E_INVALIDARG_);
     expect("Complete for a CA that is not here", p_CertSrvRestoreRegisterComplete(handle, 0), E_INVALIDARG_);
     expect("RestoreEnd", p_CertSrvRestoreEnd(handle), 0);
     free(server);
-    server = joined(here, "\\test-ca");
+    server = with_ca(here, "\\test-ca");
     handle = context(CSRESTORE_TYPE_FULL);
     expect("Complete for this CA, nothing pending", p_CertSrvRestoreRegisterComplete(handle, 0), E_UNEXPECTED_);
     expect("RestoreEnd", p_CertSrvRestoreEnd(handle), 0);
