@@ -26,7 +26,7 @@ use certadm_rules::settings::mistake;
 use serde::Deserialize;
 
 use crate::error::Error;
-use crate::kerberos::KerberosTarget;
+use crate::kerberos::{KdcAddress, KerberosTarget};
 use crate::mechanism::Mechanism;
 use crate::name::{OtherEntries, ServerName, own_host_name};
 use crate::socket;
@@ -59,7 +59,7 @@ struct ServerEntry {
     ticket_cache: Option<PathBuf>,
     mechanism: Mechanism,
     realm: Option<String>,
-    kdc: Vec<String>,
+    kdc: Vec<KdcAddress>,
     krb5_conf: Option<PathBuf>,
     connect_seconds: Option<u32>,
     call_seconds: Option<u32>,
@@ -248,6 +248,18 @@ fn only_ca(parent: &Path) -> Option<PathBuf> {
     folders.next().filter(|_| folders.next().is_none())
 }
 
+/// The common name of the CA whose folder this is, as its `ca.toml` has it; nothing where that cannot be read.
+#[must_use]
+pub fn ca_name_in(folder: &Path) -> Option<String> {
+    /// The one key of `ca.toml` that counts here.
+    #[derive(Deserialize)]
+    struct Named {
+        name: String,
+    }
+    let bytes = certadm_files::read::bounded(&folder.join("ca.toml"), MAX_FILE).ok()?;
+    toml::from_str::<Named>(&String::from_utf8(bytes).ok()?).ok().map(|named| named.name)
+}
+
 /// The user's file, then the machine's.
 fn standard_files() -> Vec<PathBuf> {
     let variable = if cfg!(windows) { "APPDATA" } else { "HOME" };
@@ -349,7 +361,8 @@ mod tests {
             matches!(found, Some(crate::Credentials::Keytab { account: None, path }) if path == Path::new("/k"))
         );
         assert_eq!(target.mechanism, Mechanism::Kerberos);
-        let kerberos = KerberosTarget { realm: Some("R".into()), kdc: vec!["dc1".into()], krb5_conf: None };
+        let kerberos =
+            KerberosTarget { realm: Some("R".into()), kdc: vec!["dc1".parse().unwrap()], krb5_conf: None };
         assert_eq!(target.kerberos, kerberos);
         assert!(matches!(credentials("tickets").0, Some(crate::Credentials::Cache { path: None })));
         for (text, word) in [
@@ -357,6 +370,8 @@ mod tests {
             ("keytab = '/k'\nticket_cache = '/c'\n", "keytab and ticket_cache"),
             ("ticket_cache = '/c'\nmechanism = 'ntlm'\n", "\"ntlm\" takes a password"),
             ("mechanism = 'kerb'\n", "mechanism"),
+            ("kdc = ['dc1', 'dc2:70000']\n", "\"dc2:70000\" does not name a KDC: its port"),
+            ("kdc = ['']\n", "\"\" does not name a KDC: it is empty"),
         ] {
             let error = Config::parse(&format!("[server.x]\n{text}")).unwrap_err();
             assert!(error.contains(word), "{error}");

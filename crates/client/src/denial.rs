@@ -1,10 +1,12 @@
 //! What it means that a server denies access, which depends on what was tried: every step can be answered by the same
-//! code 5. Codes that mean one thing are explained where they stand (`Hresult::text` and `Hresult::remedy`), whether they
-//! come as the status of a fault or as an HRESULT.
+//! code 5. Codes that mean one thing are explained where they stand ([`answered`]), whether they come as the status of a
+//! fault or as an HRESULT.
 
 use std::borrow::Cow;
 
-use certadm_rules::{Diagnosis, Hresult};
+use certadm_rules::Hresult;
+
+use crate::answered;
 
 /// The steps before the first call, as messages name them.
 pub(crate) const LOGON: &str = "the logon";
@@ -69,7 +71,7 @@ impl Attempt {
     /// What to do about a code that it came back with.
     pub(crate) fn code_remedy(self, code: Hresult) -> Cow<'static, str> {
         let own = self.remedy().filter(|_| is_denial(code));
-        own.map_or_else(|| code.remedy(), Cow::Borrowed)
+        own.map_or_else(|| answered::remedy(code), Cow::Borrowed)
     }
 }
 

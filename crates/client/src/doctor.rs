@@ -18,7 +18,7 @@ use crate::credentials::Credentials;
 use crate::denial::{Attempt, LOGON, is_denial};
 use crate::dial::{Activated, Login, resolver_call, server_alive};
 use crate::error::Error;
-use crate::kerberos::{Book, KerberosError, LoggedOn};
+use crate::kerberos::{Book, KerberosError, LoggedOn, SERVICES};
 use crate::logon::{Logon, Taken};
 use crate::refusal::{Cause, RoleNames};
 use crate::target::{Endpoint, Target};
@@ -69,7 +69,10 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn add(&mut self, gate: Gate, verdict: Verdict, finding: Finding) {
-        let visit = Visit { gate, verdict, finding };
+        self.visit(Visit::new(gate, verdict, finding));
+    }
+
+    fn visit(&mut self, visit: Visit) {
         (self.report)(&visit);
         self.visits.push(visit);
     }
@@ -92,7 +95,7 @@ impl Walk<'_> {
             None => (chain_of(error), error.remedy()),
         };
         let finding = Finding::error(gate.kind(), error.hresult(), detail).remedy(remedy);
-        self.add(gate, Verdict::Shut, finding);
+        self.visit(Visit { class: error.class(), ..Visit::new(gate, Verdict::Shut, finding) });
     }
 
     /// The account or the CA's settings keep the gate shut.
@@ -170,6 +173,11 @@ impl Walk<'_> {
         let book = match logon.book() {
             Ok(Some(book)) => book,
             Ok(None) => return self.skip_all(&GATES, "NTLM was asked for"),
+            Err(error) if !logon.may_take_ntlm_after(error) => {
+                let error = Error::Kerberos(error.clone());
+                self.shut(Gate::Kdc, &error);
+                return None;
+            }
             Err(error) => return self.skip_all(&GATES, &format!("NTLM is used: {}", chain_of(&error))),
         };
         let mut steps = || -> Result<(), (Gate, KerberosError)> {
@@ -206,8 +214,7 @@ impl Walk<'_> {
     }
 
     fn clock(&mut self, book: &Book) {
-        let Visit { gate, verdict, finding } = clock_visit(book.kdc_ahead());
-        self.add(gate, verdict, finding);
+        self.visit(clock_visit(book.kdc_ahead()));
     }
 
     fn skip_all(&mut self, gates: &[Gate], detail: &str) -> Option<()> {
@@ -357,7 +364,7 @@ impl Walk<'_> {
 /// Gets the tickets for the server, and says what they are.
 fn service_tickets(book: &Book) -> Result<String, KerberosError> {
     let mut names = Vec::new();
-    for class in ["RPCSS", "HOST"] {
+    for class in SERVICES {
         let ticket = book.ticket(class)?;
         let etype = ticket.credential.session_key.etype();
         names.push(format!("{} (etype {etype})", ticket.credential.service));
@@ -372,7 +379,7 @@ pub(crate) fn clock_visit(ahead: Option<i64>) -> Visit {
     let gate = Gate::Clock;
     let Some(ahead) = ahead else {
         let finding = Finding::note(gate.kind(), "not asked: no KDC has answered, as the tickets were there");
-        return Visit { gate, verdict: Verdict::Skipped, finding };
+        return Visit::new(gate, Verdict::Skipped, finding);
     };
     let detail = match ahead {
         0 => "the KDC's clock is that of this machine".to_owned(),
@@ -382,7 +389,7 @@ pub(crate) fn clock_visit(ahead: Option<i64>) -> Visit {
     if BORNE < ahead.abs() {
         finding = finding.remedy("set the clock of this machine: Kerberos bears 5 minutes");
     }
-    Visit { gate, verdict: Verdict::Open, finding }
+    Visit::new(gate, Verdict::Open, finding)
 }
 
 /// What a denial at a gate means, and what changes it. The gates before it were open, so less can be the reason than in
@@ -434,6 +441,7 @@ const fn is_refusal(error: &Error) -> bool {
 mod tests {
     use super::*;
     use crate::told::Told;
+    use certadm_rules::diagnosis::Class;
     use certadm_wire::rpc::FaultStatus;
 
     /// What the walk would say of any code at any gate.
@@ -441,6 +449,20 @@ mod tests {
         let mut walk = Walk { visits: Vec::new(), seen: Seen::default(), logon: None, report: &mut |_| {} };
         walk.shut(gate, error);
         walk.visits[0].finding.remedy.as_deref().unwrap().to_owned()
+    }
+
+    /// The class is the error's, which knows more than its code: a code of the CA's is no mistake of the command line.
+    #[test]
+    fn a_shut_gate_is_of_the_class_of_its_error() {
+        let mut walk = Walk { visits: Vec::new(), seen: Seen::default(), logon: None, report: &mut |_| {} };
+        for (code, class) in [
+            (Hresult::E_INVALIDARG, Class::Refused),
+            (Hresult::E_ABORT, Class::Refused),
+            (Hresult::RPC_S_SERVER_TOO_BUSY, Class::Unreachable),
+        ] {
+            walk.shut(Gate::State, &Error::Method { call: "GetServerState", code });
+            assert_eq!(walk.visits.last().map(|visit| visit.class), Some(class), "{code}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use certadm_rules::{Diagnosis, Hresult};
 use certadm_session::OtherBackup;
 use certadm_wire::rpc::{AssemblyError, ClientError, FaultStatus, NakReason, PduError};
 
+use crate::answered;
 use crate::denial::{Attempt, call_remedy, is_denial};
 use crate::kerberos::KerberosError;
 use crate::name::{NameError, OtherEntries};
@@ -234,7 +235,7 @@ pub enum Error {
         code: Hresult,
     },
     /// The method itself refused or failed, and nothing more is known.
-    #[error("{call} failed: {}", .code.text())]
+    #[error("{call} failed: {}", answered::text(*.code))]
     Method {
         /// The call.
         call: &'static str,
@@ -324,6 +325,10 @@ impl Diagnosis for Error {
             Self::Kerberos(error) => error.class(),
             // What the file holds cannot be a password; the command line is right.
             Self::PasswordUnusable { .. } => Class::Refused,
+            // A code that the CA sent blames nobody here.
+            Self::Fault { .. } | Self::Activation { .. } | Self::Method { .. } => {
+                answered::class(self.hresult())
+            }
             _ => self.hresult().class(),
         }
     }
@@ -454,12 +459,12 @@ fn connect_remedy(error: &std::io::Error) -> &'static str {
 
 /// What a code means as the answer to a step or call.
 fn meaning(call: &str, code: Hresult) -> &'static str {
-    if is_denial(code) { Attempt::of(call).meaning() } else { code.text() }
+    if is_denial(code) { Attempt::of(call).meaning() } else { answered::text(code) }
 }
 
 /// An activation is answered only to an account that was accepted.
 fn activation_meaning(code: Hresult) -> &'static str {
-    if is_denial(code) { Attempt::Activation.meaning() } else { code.text() }
+    if is_denial(code) { Attempt::Activation.meaning() } else { answered::text(code) }
 }
 
 fn wrong_ca(given: Option<&str>, has: Option<&str>) -> String {

@@ -54,7 +54,7 @@ impl RemoteCa {
         };
         match (self.authority(), self.name_of_server()) {
             (None, None) => error,
-            (Some(given), Some(has)) if same_ca(&given, &has) => error,
+            (Some(given), Some(has)) if names_ca(&given, &has) => error,
             (given, has) => Error::WrongCa { given, has },
         }
     }
@@ -74,9 +74,11 @@ impl RemoteCa {
     }
 }
 
-/// Whether a name is that of a CA, as it is or sanitized.
-fn same_ca(given: &str, name: &str) -> bool {
-    [name, &names::sanitize(name)].iter().any(|name| names::same_ignoring_case(name, given))
+/// Whether a name that was given means the CA of this common name: as it is, sanitized, or sanitized and short (wire.md 5.1).
+#[must_use]
+pub fn names_ca(given: &str, common_name: &str) -> bool {
+    let forms = [common_name.to_owned(), names::sanitize(common_name), names::short_sanitized(common_name)];
+    forms.iter().any(|name| names::same_ignoring_case(name, given))
 }
 
 impl RemoteCa {

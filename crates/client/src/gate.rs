@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use certadm_rules::diagnosis::Class;
 use certadm_rules::finding::{Finding, Kind};
 
 /// A gate that a backup has to pass, in the order in which they are tried.
@@ -151,4 +152,14 @@ pub struct Visit {
     /// What was seen: an error at a gate that is shut, a note at any other. An open gate has a code and a remedy too
     /// where something is left to do.
     pub finding: Finding,
+    /// Whose fault it is that the gate is shut; of any other gate what the finding's code says.
+    pub class: Class,
+}
+
+impl Visit {
+    /// A gate, and what was found at it, whose code says whose fault it is.
+    pub(crate) fn new(gate: Gate, verdict: Verdict, finding: Finding) -> Self {
+        let class = finding.code.class();
+        Self { gate, verdict, finding, class }
+    }
 }

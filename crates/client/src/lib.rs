@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod activation;
+mod answered;
 mod ca;
 pub mod config;
 mod connection;
@@ -45,7 +46,8 @@ pub use ca::RemoteCa;
 pub use config::Config;
 pub use credentials::Credentials;
 pub use error::Error;
-pub use kerberos::{KerberosError, KerberosTarget};
+pub use explain::names_ca;
+pub use kerberos::{KdcAddress, KdcAddressError, KerberosError, KerberosTarget};
 pub use mechanism::{Mechanism, NoMechanism};
 pub use name::{NameError, OtherEntries, ServerName, is_own_name, own_host_name};
 pub use own_doctor::{OwnService, examine_service};

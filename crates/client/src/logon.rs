@@ -16,7 +16,7 @@ use certadm_wire::rpc::NakReason;
 
 use crate::credentials::Credentials;
 use crate::error::Error;
-use crate::kerberos::{Book, KerberosError, Proof, System};
+use crate::kerberos::{Book, KerberosError, Proof, SERVICES, System};
 use crate::mechanism::Mechanism;
 use crate::name::own_host_name;
 use crate::target::{Endpoint, Target};
@@ -208,8 +208,7 @@ impl Logon {
             Mechanism::Kerberos => Taken::Kerberos,
             Mechanism::Negotiate => {
                 // The two services of DCOM are asked for at once: what cannot be had later would come too late.
-                let both =
-                    |book: &Book| ["RPCSS", "HOST"].iter().try_for_each(|class| book.ticket(class).map(drop));
+                let both = |book: &Book| SERVICES.iter().try_for_each(|class| book.ticket(class).map(drop));
                 match self.book.as_ref().map_err(Clone::clone).and_then(both) {
                     Ok(()) => Taken::Kerberos,
                     Err(error) if self.may_take_ntlm_after(&error) => {

@@ -188,7 +188,7 @@ fn names(keytab: &Keytab) -> Vec<String> {
 }
 
 fn note(gate: Gate, verdict: Verdict, detail: impl Into<String>) -> Visit {
-    Visit { gate, verdict, finding: Finding::note(gate.kind(), detail.into()) }
+    Visit::new(gate, verdict, Finding::note(gate.kind(), detail.into()))
 }
 
 fn shut<E: Diagnosis + std::error::Error>(gate: Gate, error: &E) -> Ended {
@@ -197,7 +197,7 @@ fn shut<E: Diagnosis + std::error::Error>(gate: Gate, error: &E) -> Ended {
         _ => Hresult::E_FAIL,
     };
     let finding = Finding::error(gate.kind(), code, chain_of(error)).remedy(error.remedy());
-    Box::new(Visit { gate, verdict: Verdict::Shut, finding })
+    Box::new(Visit { class: error.class(), ..Visit::new(gate, Verdict::Shut, finding) })
 }
 
 /// This machine's clock, so many seconds later.

@@ -6,6 +6,8 @@ use std::fmt;
 use certadm_rules::Hresult;
 use certadm_wire::rpc::{ErrorRecord, FaultStatus};
 
+use crate::answered;
+
 /// The most of it that a message has room for.
 const MOST_CODES: usize = 6;
 /// The most letters of a machine's name.
@@ -102,7 +104,7 @@ fn meaning(code: u32) -> &'static str {
         0x8009_0331 => "both ends have no algorithm in common",
         0x8009_0341 => "the kind of encryption is not supported",
         0x8009_0367 => "the logon lacks the channel bindings that the server wants",
-        code => Hresult::from_win32(code).text(),
+        code => answered::text(Hresult::from_win32(code)),
     }
 }
 

@@ -28,15 +28,15 @@ impl Restore {
     /// # Errors
     /// `E_INVALIDARG` for the name and for the flags (D15).
     pub(crate) fn prepare(name: &str, restore_flags: u32) -> Result<Self, Hresult> {
-        let is_here = server::names_this_machine(name)?;
-        let registrar = Mutex::new(Registrar::new(RestoreType::from_api(restore_flags)?));
+        let (is_here, ca) = server::on_this_machine(name)?;
+        let registrar = Mutex::new(Registrar::new(RestoreType::from_api(restore_flags)?, ca));
         Ok(Self { name: name.to_owned(), is_here, registrar })
     }
 
     /// RestoreRegister, RestoreRegisterThroughFile.
     ///
     /// # Errors
-    /// 0x80070032 for another machine, and those of D16 in their order.
+    /// 0x80070032 for another machine, `E_INVALIDARG` for another CA of this one, and those of D16 in their order.
     pub(crate) fn register(&self, form: Form, arguments: Registration) -> Result<(), Hresult> {
         let mut registrar = self.registrar()?;
         let _alone = alone()?;
@@ -46,7 +46,7 @@ impl Restore {
     /// RestoreRegisterComplete.
     ///
     /// # Errors
-    /// `E_UNEXPECTED` without a pending registration; 0x80070032 for another machine.
+    /// `E_UNEXPECTED` without a pending registration; 0x80070032 for another machine, `E_INVALIDARG` for another CA of this one.
     pub(crate) fn complete(&self, outcome: Hresult) -> Result<(), Hresult> {
         let registrar = self.registrar()?;
         let _alone = alone()?;
@@ -77,7 +77,7 @@ impl Restore {
 /// As [`Restore::register`].
 pub(crate) fn register_here(form: Form, arguments: Registration) -> Result<(), Hresult> {
     let _alone = alone()?;
-    Registrar::new(RestoreType::Full).record(form, arguments)
+    Registrar::new(RestoreType::Full, None).record(form, arguments)
 }
 
 /// RestoreRegisterComplete without a context.
@@ -86,7 +86,7 @@ pub(crate) fn register_here(form: Form, arguments: Registration) -> Result<(), H
 /// As [`Restore::complete`].
 pub(crate) fn complete_here(outcome: Hresult) -> Result<(), Hresult> {
     let _alone = alone()?;
-    Registrar::new(RestoreType::Full).complete(outcome)
+    Registrar::new(RestoreType::Full, None).complete(outcome)
 }
 
 fn alone() -> Result<MutexGuard<'static, ()>, Hresult> {

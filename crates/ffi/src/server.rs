@@ -18,12 +18,19 @@ pub(crate) fn target(name: &str) -> Result<Target, Hresult> {
     find(name).map_err(|error| code(&error))
 }
 
-/// Whether a name means this machine, whichever of its services: a restore needs none of them.
+/// Whether a name means this machine, whichever of its services: a restore needs none of them. With it, the CA that is named.
 ///
 /// # Errors
 /// As [`target`].
-pub(crate) fn names_this_machine(name: &str) -> Result<bool, Hresult> {
-    is_of_this_machine(&find(name)).map_err(code)
+pub(crate) fn on_this_machine(name: &str) -> Result<(bool, Option<String>), Hresult> {
+    let found = find(name);
+    let is_here = is_of_this_machine(&found).map_err(code)?;
+    let ca = match found {
+        Ok(target) => target.authority,
+        // Several services run here, and the name may say which CA is meant all the same.
+        Err(_) => name.parse::<ServerName>().ok().and_then(|name| name.ca().map(str::to_owned)),
+    };
+    Ok((is_here, ca))
 }
 
 fn find(name: &str) -> Result<Target, Error> {

@@ -1,7 +1,7 @@
 //! Credential caches: the files in which `kinit` leaves tickets.
 
 use crate::credential::Credential;
-use crate::cursor::{Cursor, LengthSize};
+use crate::cursor::{Cursor, FileError, LengthSize};
 use crate::der::Malformed;
 use crate::message::TicketFlags;
 use crate::moment::KerberosTime;
@@ -30,11 +30,12 @@ impl CredentialCache {
     /// The most bytes that a cache should have: read no larger file.
     pub const MAX_SIZE: usize = 4 << 20;
 
-    /// Reads a file of version 0x0504 or 0x0503 (kerberos.md 2.4).
+    /// Reads a file of version 0x0504 or 0x0503 (kerberos.md 2.4). A ticket with a name that nobody has here is passed over, and
+    /// one that is cut, as by a writer that was stopped, is the end.
     ///
     /// # Errors
-    /// [`Malformed`].
-    pub fn parse(file: &[u8]) -> Result<Self, Malformed> {
+    /// [`FileError::Version`]; [`FileError::Malformed`] for a file whose header, or whose first entry, does not decode.
+    pub fn parse(file: &[u8]) -> Result<Self, FileError> {
         let mut cursor = Cursor::new(file, LengthSize::Four, "the credential cache");
         let version = cursor.u16()?;
         let clock_offset = match version {
@@ -43,16 +44,19 @@ impl CredentialCache {
                 clock_offset(cursor.part(length.into())?)?
             }
             0x0503 => None,
-            _ => return Err(cursor.malformed()),
+            _ => return Err(cursor.of_version(version, "0x0504 and 0x0503")),
         };
-        let client = principal(&mut cursor)?;
-        let (mut credentials, mut left_out) = (Vec::new(), Vec::new());
+        let client = principal(&mut cursor)?.ok_or(cursor.malformed())?;
+        let (mut credentials, mut left_out, mut is_first) = (Vec::new(), Vec::new(), true);
         while cursor.remaining() != 0 {
-            match credential(&mut cursor, version)? {
-                Entry::Ticket(credential) => credentials.push(*credential),
-                Entry::Foreign(etype) => left_out.push(etype),
-                Entry::Setting => {}
+            match credential(&mut cursor, version) {
+                Ok(Entry::Ticket(credential)) => credentials.push(*credential),
+                Ok(Entry::Foreign(etype)) => left_out.push(etype),
+                Ok(Entry::Other) => {}
+                Err(error) if is_first => return Err(error.into()),
+                Err(_) => break,
             }
+            is_first = false;
         }
         Ok(Self { client, credentials, left_out, clock_offset })
     }
@@ -70,6 +74,28 @@ impl CredentialCache {
         self.best(service, now)
     }
 
+    /// Why [`Self::ticket_granting`] finds nothing.
+    #[must_use]
+    pub fn lack(&self, now: KerberosTime) -> Lack {
+        let realm = self.client.realm();
+        let granting = Principal::ticket_granting(realm, realm);
+        let own = self.credentials.iter().filter(|credential| credential.client == self.client);
+        let (granting, others): (Vec<_>, Vec<_>) =
+            own.partition(|credential| credential.service.is_named_like(&granting));
+        let later = granting.iter().filter(|credential| now < credential.end_time);
+        match (later.map(|credential| credential.start_time).min(), granting.last()) {
+            (Some(begins), _) => Lack::NotYet(begins),
+            (None, Some(last)) => Lack::Ended(
+                granting.iter().map(|credential| credential.end_time).fold(last.end_time, Ord::max),
+            ),
+            (None, None) if others.is_empty() => Lack::Empty,
+            (None, None) => Lack::NoGranting {
+                realm: realm.to_owned(),
+                others: others.into_iter().map(|credential| credential.service.clone()).collect(),
+            },
+        }
+    }
+
     fn best(&self, service: &Principal, now: KerberosTime) -> Option<&Credential> {
         self.credentials
             .iter()
@@ -77,6 +103,24 @@ impl CredentialCache {
             .filter(|credential| credential.service.is_named_like(service) && credential.is_good(now, 0))
             .max_by_key(|credential| credential.end_time)
     }
+}
+
+/// Why a cache has no ticket-granting ticket of its client's realm that is good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lack {
+    /// It has no ticket of its client.
+    Empty,
+    /// It has tickets for these alone.
+    NoGranting {
+        /// The realm of the client.
+        realm: String,
+        /// For what its tickets are.
+        others: Vec<Principal>,
+    },
+    /// It has one that begins later, or that its KDC has to declare valid first.
+    NotYet(KerberosTime),
+    /// The last one has ended.
+    Ended(KerberosTime),
 }
 
 /// The clock offset among the tagged fields of the header.
@@ -93,7 +137,7 @@ fn clock_offset(mut header: Cursor<'_>) -> Result<Option<i64>, Malformed> {
     Ok(found)
 }
 
-fn principal(cursor: &mut Cursor<'_>) -> Result<Principal, Malformed> {
+fn principal(cursor: &mut Cursor<'_>) -> Result<Option<Principal>, Malformed> {
     let name_type = cursor.i32()?;
     let count = cursor.u32()?;
     cursor.principal(|_| Ok(name_type), count)
@@ -104,8 +148,8 @@ enum Entry {
     Ticket(Box<Credential>),
     /// A ticket with a session key of an etype that is not spoken here.
     Foreign(i32),
-    /// Of the writer, for itself.
-    Setting,
+    /// Of the writer, for itself; or a ticket with a name that nobody has here.
+    Other,
 }
 
 fn credential(cursor: &mut Cursor<'_>, version: u16) -> Result<Entry, Malformed> {
@@ -130,8 +174,9 @@ fn credential(cursor: &mut Cursor<'_>, version: u16) -> Result<Entry, Malformed>
     let ticket = cursor.data()?;
     cursor.data()?; // the second ticket, of user to user
     let time = |seconds: u32| KerberosTime::from_unix_seconds(seconds.into());
+    let (Some(client), Some(service)) = (client, service) else { return Ok(Entry::Other) };
     if service.realm() == SETTINGS {
-        return Ok(Entry::Setting);
+        return Ok(Entry::Other);
     }
     let Some(session_key) = key else { return Ok(Entry::Foreign(etype)) };
     Ok(Entry::Ticket(Box::new(Credential {

@@ -4,6 +4,25 @@ use crate::crypto::{Etype, Key};
 use crate::der::Malformed;
 use crate::principal::{NameType, Principal};
 
+/// Why a keytab or a credential cache cannot be used as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FileError {
+    /// Nothing in it can be read.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    /// It is written in another way.
+    #[error("{what} has version {version:#06x}, and only {known} can be read")]
+    Version {
+        /// Which file.
+        what: &'static str,
+        /// Its version.
+        version: u16,
+        /// The versions that can be read.
+        known: &'static str,
+    },
+}
+
 /// How a file writes the length of a text: with two bytes (keytab) or with four (credential cache).
 #[derive(Clone, Copy)]
 pub(crate) enum LengthSize {
@@ -67,24 +86,29 @@ impl<'a> Cursor<'a> {
         self.bytes(length)
     }
 
-    pub(crate) fn text(&mut self) -> Result<&'a str, Malformed> {
-        let text = self.data()?;
-        std::str::from_utf8(text).map_err(|_| self.malformed())
+    /// That the file has another version than those that are known.
+    pub(crate) const fn of_version(&self, version: u16, known: &'static str) -> FileError {
+        FileError::Version { what: self.what, version, known }
     }
 
-    /// A realm and so many components of a name. The type of the name stands elsewhere.
+    /// A realm and so many components of a name. The type of the name stands elsewhere. `None` for a name that nobody has here:
+    /// one that is no UTF-8, or has no component or too many. What follows it can be read all the same.
     pub(crate) fn principal(
         &mut self,
         name_type: impl FnOnce(&mut Self) -> Result<i32, Malformed>,
         count: u32,
-    ) -> Result<Principal, Malformed> {
-        let realm = self.text()?;
+    ) -> Result<Option<Principal>, Malformed> {
+        let realm = self.data()?;
         let mut components = Vec::new();
         for _ in 0..count {
-            components.push(self.text()?); // ends with the file, whatever the count says
+            components.push(self.data()?); // ends with the file, whatever the count says
         }
         let name_type = NameType(name_type(self)?);
-        Principal::new(name_type, components, realm).ok_or(self.malformed())
+        let texts: Result<Vec<_>, _> = components.into_iter().map(std::str::from_utf8).collect();
+        Ok(match (std::str::from_utf8(realm), texts) {
+            (Ok(realm), Ok(components)) => Principal::new(name_type, components, realm),
+            _ => None,
+        })
     }
 
     /// A key behind the number of its etype; `None` for a kind that is not spoken here, and for one of a wrong size.

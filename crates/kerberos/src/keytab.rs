@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::crypto::{Etype, Key};
-use crate::cursor::{Cursor, LengthSize};
+use crate::cursor::{Cursor, FileError, LengthSize};
 use crate::der::Malformed;
 use crate::principal::Principal;
 
@@ -36,26 +36,35 @@ impl Keytab {
         Self { entries }
     }
 
-    /// Reads a file of version 0x0502 (kerberos.md 2.4).
+    /// Reads a file of version 0x0502 (kerberos.md 2.4). As MIT reads it, a record that does not decode keeps nobody from the
+    /// others, and a record of size 0, or one that is cut, is the end.
     ///
     /// # Errors
-    /// [`Malformed`], also for version 0x0501, whose byte order depends on the machine that wrote it.
-    pub fn parse(file: &[u8]) -> Result<Self, Malformed> {
+    /// [`FileError::Version`], also for version 0x0501, whose byte order depends on the machine that wrote it;
+    /// [`FileError::Malformed`] when there are records and none decodes.
+    pub fn parse(file: &[u8]) -> Result<Self, FileError> {
         let mut cursor = Cursor::new(file, LengthSize::Two, "the keytab");
-        if cursor.u16()? != 0x0502 {
-            return Err(cursor.malformed());
+        let version = cursor.u16()?;
+        if version != 0x0502 {
+            return Err(cursor.of_version(version, "0x0502"));
         }
-        let mut entries = Vec::new();
+        let (mut entries, mut first_wrong) = (Vec::new(), None);
         while cursor.remaining() != 0 {
-            let size = cursor.i32()?;
-            let length = usize::try_from(size.unsigned_abs()).map_err(|_| cursor.malformed())?;
-            if size <= 0 {
-                cursor.bytes(length)?; // a deleted entry
-            } else {
-                entries.push(entry(cursor.part(length)?)?);
+            match record(&mut cursor) {
+                Ok(Record::Key(entry)) => entries.push(*entry),
+                Ok(Record::Deleted) => {}
+                Ok(Record::Wrong(error)) => first_wrong = first_wrong.or(Some(error)),
+                Ok(Record::End) => break,
+                Err(error) => {
+                    first_wrong = first_wrong.or(Some(error));
+                    break;
+                }
             }
         }
-        Ok(Self { entries })
+        match first_wrong {
+            Some(error) if entries.is_empty() => Err(error.into()),
+            _ => Ok(Self { entries }),
+        }
     }
 
     /// All entries, in the order of the file.
@@ -89,9 +98,38 @@ impl Keytab {
     }
 }
 
+/// What a record of a keytab is.
+enum Record {
+    Key(Box<KeytabEntry>),
+    /// The room of one that was deleted.
+    Deleted,
+    /// One that does not decode, with others behind it.
+    Wrong(Malformed),
+    /// Behind the last one.
+    End,
+}
+
+/// Reads a record.
+///
+/// # Errors
+/// [`Malformed`] for one that the end of the file cuts.
+fn record(cursor: &mut Cursor<'_>) -> Result<Record, Malformed> {
+    let size = cursor.i32()?;
+    let length = usize::try_from(size.unsigned_abs()).map_err(|_| cursor.malformed())?;
+    if size == 0 {
+        return Ok(Record::End);
+    }
+    let part = cursor.part(length)?;
+    Ok(match entry(part) {
+        _ if size < 0 => Record::Deleted,
+        Ok(entry) => Record::Key(Box::new(entry)),
+        Err(error) => Record::Wrong(error),
+    })
+}
+
 fn entry(mut cursor: Cursor<'_>) -> Result<KeytabEntry, Malformed> {
     let count = cursor.u16()?;
-    let principal = cursor.principal(Cursor::i32, count.into())?;
+    let principal = cursor.principal(Cursor::i32, count.into())?.ok_or(cursor.malformed())?;
     cursor.u32()?; // when it was written
     let short_version = cursor.u8()?;
     let etype = cursor.u16()?.into();

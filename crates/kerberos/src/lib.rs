@@ -22,8 +22,9 @@ mod seal;
 mod sid;
 
 pub use acceptor::{AcceptError, Accepted, Acceptor, Demand, Pending};
-pub use ccache::CredentialCache;
+pub use ccache::{CredentialCache, Lack};
 pub use credential::Credential;
+pub use cursor::FileError;
 pub use environment::{Environment, NoRandomness};
 pub use initiator::{Clocks, InitiateError, Initiated, Initiator};
 pub use keytab::{Keytab, KeytabEntry};

@@ -9,7 +9,8 @@ use std::thread::JoinHandle;
 use certadm_auth::{AccountName, Credentials, NtHash, Password};
 use certadm_ca::Config;
 use certadm_client::{
-    Credentials as Secrets, Endpoint, KerberosTarget, Mechanism, RemoteCa, ServerName, own_host_name,
+    Credentials as Secrets, Endpoint, KdcAddress, KerberosTarget, Mechanism, RemoteCa, ServerName,
+    own_host_name,
 };
 use certadm_rules::flags::{InterfaceFlags, Roles};
 use certadm_rules::hex;
@@ -28,7 +29,7 @@ pub struct Membership {
     /// The realm, in capital letters.
     pub realm: String,
     /// Its KDC, as host:port.
-    pub kdc: String,
+    pub kdc: KdcAddress,
     /// The name of the service's machine there, which has to lead to loopback: `localhost`.
     pub host: String,
     /// The keys of `host/HOST`.

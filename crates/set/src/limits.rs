@@ -108,23 +108,31 @@ pub(crate) fn kept_of(total: u64) -> u64 {
     (total / KEPT_PART).min(KEPT_MOST)
 }
 
-/// A set has one database.
+/// A CA has one database (certbcli.md 5), and a full set has to hold it.
 ///
 /// # Errors
 /// [`Error::BadList`].
 pub(crate) fn check_databases(names: &[String]) -> Result<()> {
     match names.len() {
-        0 | 1 => Ok(()),
+        1 => Ok(()),
+        0 => Err(Error::BadList { detail: "it lists no database, and a CA has one".to_owned() }),
         count => Err(Error::BadList { detail: format!("it lists {count} databases, and a CA has one") }),
     }
 }
 
-/// The logs must be logs, each generation once, and no more of them than `manifest` has room for with all that it holds
-/// already. Each is then a file, so this is asked before the first.
+/// The logs must be logs, at least one, each generation once, and no more of them than `manifest` has room for with all that
+/// it holds already. Each is then a file, so this is asked before the first.
+///
+/// A CA always lists a log, because listing them closes the current one (certbcli.md 8.3). Without a log a set has neither
+/// generations nor the signature of its database, so that no chain could hold it.
 ///
 /// # Errors
 /// [`Error::BadName`], [`Error::BadList`], [`Error::TooManyLogs`].
 pub(crate) fn check_logs(names: &[String], mut manifest: Manifest) -> Result<()> {
+    if names.is_empty() {
+        let detail = "it lists no log, and listing them closes the current one".to_owned();
+        return Err(Error::BadList { detail });
+    }
     let count = names.len() as u64;
     if count > manifest::MAX_LEN / SMALLEST_ENTRY {
         return Err(Error::TooManyLogs { count });
@@ -220,6 +228,10 @@ mod tests {
         let twice = [logs(2, ""), logs(1, "other")].concat();
         assert!(matches!(check_logs(&twice, manifest()), Err(Error::BadList { .. })));
         assert!(matches!(check_logs(&["x.log".to_owned()], manifest()), Err(Error::BadName { .. })));
-        assert!(check_databases(&logs(1, "")).is_ok() && check_databases(&logs(2, "")).is_err());
+        assert!(matches!(check_logs(&[], manifest()), Err(Error::BadList { .. })));
+        assert!(check_databases(&logs(1, "")).is_ok());
+        for count in [0, 2] {
+            assert!(matches!(check_databases(&logs(count, "")), Err(Error::BadList { .. })), "{count}");
+        }
     }
 }

@@ -75,7 +75,7 @@ pub(crate) fn run(args: &DoctorArgs, output: Output) -> Result<Done, Failure> {
     }
     // The first gate that is shut says whose turn it is.
     let exit = match shut.first() {
-        Some(visit) => visit.finding.code.class().into(),
+        Some(visit) => visit.class.into(),
         None if finding::worst(&found) <= Some(Severity::Note) => Exit::Good,
         None => Exit::Finding,
     };
@@ -130,7 +130,7 @@ fn examine_own(dir: &Path, kerberos: &KerberosTarget, output: Output) -> Result<
         output.line(format!("Tickets for host/{} are accepted by this keytab.", service.host));
     }
     let exit = match shut.first() {
-        Some(visit) => visit.finding.code.class().into(),
+        Some(visit) => visit.class.into(),
         None if is_proven => Exit::Good,
         None => Exit::Finding,
     };

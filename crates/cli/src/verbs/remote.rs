@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use certadm_auth::Password;
 use certadm_client::credentials::account;
 use certadm_client::{
-    Config, Credentials, Endpoint, Error, KerberosTarget, Mechanism, RemoteCa, ServerName, Target,
+    Config, Credentials, Endpoint, Error, KdcAddress, KerberosTarget, Mechanism, RemoteCa, ServerName, Target,
 };
 use certadm_files::is_exposed;
 use certadm_rules::finding::{Finding, Kind};
@@ -54,7 +54,7 @@ pub(crate) struct RemoteArgs {
     realm: Option<String>,
     /// A KDC of that realm, as host or host:port; can be repeated [default: client.toml, krb5.conf, DNS]
     #[arg(long, value_name = "HOST")]
-    kdc: Vec<String>,
+    kdc: Vec<KdcAddress>,
 }
 
 /// Who logs on, and the file that the secret came from.

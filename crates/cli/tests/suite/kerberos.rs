@@ -170,6 +170,11 @@ fn the_service_proves_its_own_keytab() {
     {
         assert_eq!(configured(&work, line).code, 2, "{line}");
     }
+    // A mistyped KDC is told, and no other one asked.
+    for kdc in ["vm:8x8", "vm:70000", "vm:0", "https://vm/KdcProxy", "udp/vm"] {
+        let run = configured(&work, &format!("doctor --dir {{ca}} --realm {REALM} --kdc {kdc}"));
+        assert!(run.code == 2 && run.stderr.contains(kdc), "{run:?}");
+    }
     // Stale, as after a change of the machine's password.
     let path = work.path("ca").join("ca.keytab");
     let mut bytes = fs::read(&path).unwrap();

@@ -9,7 +9,7 @@ use std::time::Duration;
 use certadm_auth::{AccountName, Password};
 use certadm_kerberos::client::{ClientError, Logon, Question, Secret, Step, TicketRequest};
 use certadm_kerberos::crypto::Etype;
-use certadm_kerberos::{Credential, Environment, KerberosTime, Moment, Principal};
+use certadm_kerberos::{Credential, Environment, KerberosTime, Lack, Moment, Principal};
 use zeroize::Zeroizing;
 
 use super::ask::ask;
@@ -18,6 +18,8 @@ use super::locate::{Finder, Kdcs, KerberosTarget};
 use super::stores;
 use super::system::System;
 
+/// The classes of the two services of DCOM, which a backup asks for.
+pub(crate) const SERVICES: [&str; 2] = ["RPCSS", "HOST"];
 /// A ticket that ends sooner is not used any more, in seconds.
 const RESERVE: i64 = 300;
 
@@ -89,7 +91,7 @@ impl Book {
     /// For the server that the user calls `host`. No answer of a KDC is waited for longer than `patience`.
     ///
     /// # Errors
-    /// [`KerberosError::Address`].
+    /// [`KerberosError::Address`], [`KerberosError::Conf`].
     pub(crate) fn new(
         host: &str,
         target: KerberosTarget,
@@ -101,6 +103,7 @@ impl Book {
         if host.parse::<std::net::IpAddr>().is_ok() {
             return Err(KerberosError::Address { host });
         }
+        target.check()?;
         Ok(Self { host, target, proof, patience, pages: Mutex::default() })
     }
 
@@ -134,17 +137,29 @@ impl Book {
         Ok(Ticket { credential, clock_offset: pages.for_service() })
     }
 
-    /// Logs on, if that was not done yet, and says what came of it.
+    /// Logs on, if that was not done yet, and says what came of it. Tickets for the server that are there already are enough.
     ///
     /// # Errors
     /// [`KerberosError`].
     pub(crate) fn log_on(&self) -> Result<LoggedOn, KerberosError> {
         let mut pages = self.pages();
-        let granting = self.granting(&mut pages)?;
+        let credential = match self.granting(&mut pages) {
+            Err(error @ KerberosError::NoTicket { .. }) => self.cached_for_server(&mut pages).ok_or(error)?,
+            granting => granting?,
+        };
         Ok(LoggedOn {
-            client: granting.client.clone(),
-            etype: granting.session_key.etype(),
-            until: granting.end_time,
+            client: credential.client.clone(),
+            etype: credential.session_key.etype(),
+            until: credential.end_time,
+        })
+    }
+
+    /// A ticket for the server itself out of a cache that has none to get others with: with those of both services a backup needs
+    /// no other.
+    fn cached_for_server(&self, pages: &mut Pages) -> Option<Credential> {
+        SERVICES.iter().find_map(|class| {
+            let service = Principal::service(class, &self.host, "");
+            self.cached(pages, Some(&service)).ok().flatten()
         })
     }
 
@@ -199,8 +214,8 @@ impl Book {
                 Ok(None)
             }
             None => {
-                let ended = cache.credentials.iter().map(|credential| credential.end_time).max();
-                Err(KerberosError::Ended { path, ended, left_out: cache.left_out })
+                let lack = cache.lack(now);
+                Err(KerberosError::NoTicket { path, lack, left_out: cache.left_out })
             }
         }
     }
@@ -257,7 +272,7 @@ impl Book {
             }
             Proof::Cache(path) => {
                 let path = path.clone().unwrap_or_default();
-                Err(KerberosError::Ended { path, ended: None, left_out: Vec::new() })
+                Err(KerberosError::NoTicket { path, lack: Lack::Empty, left_out: Vec::new() })
             }
         }
     }

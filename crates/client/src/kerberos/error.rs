@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use certadm_kerberos::KerberosTime;
+use certadm_kerberos::Lack;
 use certadm_kerberos::client::ClientError;
 use certadm_kerberos::message::ErrorCode;
 use certadm_rules::diagnosis::Class;
@@ -70,14 +70,22 @@ pub enum KerberosError {
         file: PathBuf,
     },
     /// The cache has no ticket that is good now.
-    #[error("the ticket cache {path} has no ticket that is good now{}{}", since(*.ended), foreign(.left_out))]
-    Ended {
+    #[error("the ticket cache {path} has no ticket that is good now{}{}", reason(.lack), foreign(.left_out))]
+    NoTicket {
         /// The file.
         path: PathBuf,
-        /// When the last one ended, if there was one.
-        ended: Option<KerberosTime>,
+        /// Why it has none to get others with.
+        lack: Lack,
         /// The etypes of the session keys for which tickets were left out.
         left_out: Vec<i32>,
+    },
+    /// The krb5.conf that client.toml names cannot be read.
+    #[error("{path}, which `krb5_conf` in client.toml names, cannot be read: {detail}")]
+    Conf {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        detail: String,
     },
     /// The mechanism that was asked for cannot do it with what there is.
     #[error("{mechanism} logs on with a password, and there is {given} instead")]
@@ -89,8 +97,19 @@ pub enum KerberosError {
     },
 }
 
-fn since(ended: Option<KerberosTime>) -> String {
-    ended.map(|time| format!("; the last one ended at {time}")).unwrap_or_default()
+fn reason(lack: &Lack) -> String {
+    /// No more tickets are named than this.
+    const SHOWN: usize = 4;
+    match lack {
+        Lack::Empty => String::new(),
+        Lack::Ended(time) => format!("; the last one ended at {time}"),
+        Lack::NotYet(time) => format!("; the next one begins at {time}, or has to be validated first"),
+        Lack::NoGranting { realm, others } => {
+            let names: Vec<String> = others.iter().take(SHOWN).map(ToString::to_string).collect();
+            let more = if SHOWN < others.len() { " and others" } else { "" };
+            format!(": it has none to get others with (krbtgt/{realm}), but for {}{more}", names.join(", "))
+        }
+    }
 }
 
 fn foreign(etypes: &[i32]) -> String {
@@ -142,11 +161,13 @@ impl KerberosError {
 impl Diagnosis for KerberosError {
     fn hresult(&self) -> Hresult {
         match self {
-            Self::Address { .. } | Self::NoRealm { .. } | Self::NeedsPassword { .. } => Hresult::E_INVALIDARG,
+            Self::Address { .. } | Self::NoRealm { .. } | Self::Conf { .. } | Self::NeedsPassword { .. } => {
+                Hresult::E_INVALIDARG
+            }
             Self::NoKdc { .. } => Hresult::ERROR_BAD_NETPATH,
             Self::Unreachable { .. } => Hresult::RPC_S_SERVER_UNAVAILABLE,
             Self::Kdc(error) => error.hresult(),
-            Self::Keytab { .. } | Self::Cache { .. } | Self::OtherCache { .. } | Self::Ended { .. } => {
+            Self::Keytab { .. } | Self::Cache { .. } | Self::OtherCache { .. } | Self::NoTicket { .. } => {
                 Hresult::E_ACCESSDENIED
             }
         }
@@ -155,7 +176,9 @@ impl Diagnosis for KerberosError {
     fn class(&self) -> Class {
         match self {
             Self::Kdc(error) => error.class(),
-            Self::Address { .. } | Self::NoRealm { .. } | Self::NeedsPassword { .. } => Class::Usage,
+            Self::Address { .. } | Self::NoRealm { .. } | Self::Conf { .. } | Self::NeedsPassword { .. } => {
+                Class::Usage
+            }
             _ => self.hresult().class(),
         }
     }
@@ -192,12 +215,19 @@ impl Diagnosis for KerberosError {
                     file.display()
                 ));
             }
-            Self::Ended { ended: None, left_out, .. } if !left_out.is_empty() => {
+            Self::NoTicket { lack: Lack::Empty, left_out, .. } if !left_out.is_empty() => {
                 "let the KDC give AES session keys: msDS-SupportedEncryptionTypes of the account, and the enctypes in krb5.conf"
             }
-            Self::Ended { path, .. } => {
+            Self::NoTicket { path, lack: Lack::NotYet(_), .. } => {
+                return Cow::Owned(format!(
+                    "wait until then, and compare the clock of this machine; or log on again: `kinit -c FILE:{} user@REALM`",
+                    path.display()
+                ));
+            }
+            Self::NoTicket { path, .. } => {
                 return Cow::Owned(format!("log on again: `kinit -c FILE:{} user@REALM`", path.display()));
             }
+            Self::Conf { .. } => "correct `krb5_conf` in client.toml, or leave it out",
             Self::NeedsPassword { .. } => {
                 "leave the mechanism out or give --mechanism kerberos; or give a password instead"
             }
@@ -211,7 +241,7 @@ mod tests {
 
     #[test]
     fn a_cache_says_which_of_its_tickets_cannot_be_used() {
-        let ended = |left_out| KerberosError::Ended { path: "cc".into(), ended: None, left_out };
+        let ended = |left_out| KerberosError::NoTicket { path: "cc".into(), lack: Lack::Empty, left_out };
         assert!(!ended(vec![]).to_string().contains("etype"));
         assert!(ended(vec![]).remedy().contains("kinit"));
         let foreign = ended(vec![23, 23, 17]);

@@ -29,14 +29,29 @@ pub(crate) struct Krb5Conf {
 }
 
 impl Krb5Conf {
-    /// Reads files, and those that they include, each where it is included: of two values the first counts. What cannot be read is passed
+    /// Reads files, those of folders, and those that they include, each where it is included: of two values the first counts. What cannot be read is passed
     /// over, as it may say nothing of interest.
     pub(crate) fn read(paths: impl IntoIterator<Item = PathBuf>) -> Self {
         let (mut conf, mut left) = (Self::default(), MAX_FILES);
         for path in paths {
-            conf.file(&path, &mut left);
+            // As MIT has it, a folder stands for the files in it.
+            let files = if path.is_dir() { files_in(&path) } else { vec![path] };
+            for file in files {
+                conf.file(&file, &mut left);
+            }
         }
         conf
+    }
+
+    /// Whether a file or folder that somebody has named can be read.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    pub(crate) fn can_read(path: &Path) -> Result<(), certadm_files::Error> {
+        if path.is_dir() {
+            return Ok(());
+        }
+        Found::named(path).read(MAX_FILE).map(drop)
     }
 
     /// Reads one file; `left` more may be read, this one among them. One that includes itself so comes to an end.
@@ -96,7 +111,8 @@ impl Krb5Conf {
                 let (key, value) = (key.trim().trim_end_matches('*'), value.trim());
                 if value.is_empty() {
                     pending = Some(key);
-                } else if value.starts_with('{') {
+                } else if value == "{" {
+                    // With anything behind the brace it is a value, as MIT has it: `{ }`, `{RULE:...}`.
                     depth += 1;
                     if depth == 1 {
                         group = key;
@@ -120,9 +136,11 @@ impl Krb5Conf {
                 self.domain_realm.entry(host.to_ascii_lowercase()).or_insert_with(|| value.to_owned());
             }
             ("realms", 1, "kdc") => {
+                // What follows a blank is no part of the name, as MIT has it: a comment, or a second name.
+                let Some(name) = value.split_whitespace().next() else { return };
                 let kdcs = self.kdcs.entry(group.to_owned()).or_default();
                 if kdcs.len() < MAX_KDCS {
-                    kdcs.push(value.to_owned());
+                    kdcs.push(name.to_owned());
                 }
             }
             _ => {}
@@ -261,6 +279,30 @@ mod tests {
         assert_eq!(conf.kdcs("OTHER.TEST"), ["dc3.other.test"]);
     }
 
+    /// As MIT reads them: `kdc = vm  # first` names vm.
+    #[test]
+    fn what_follows_the_name_of_a_kdc_is_no_part_of_it() {
+        let mut conf = Krb5Conf::default();
+        conf.take(
+            "[realms]\nTOY.TEST = {\n kdc = a  # first\n kdc = b:1088 ; old\n kdc = c 127.0.0.1\n kdc = d\t# tab\n kdc = \"e\"\n \
+             kdc = \" \"\n}\n",
+        );
+        assert_eq!(conf.kdcs("TOY.TEST"), ["a", "b:1088", "c", "d", "e"]);
+    }
+
+    /// A brace with something behind it opens no group, so that nothing closes the one around it too early or too late.
+    #[test]
+    fn a_group_on_one_line_is_a_value() {
+        let mut conf = Krb5Conf::default();
+        conf.take(
+            "[realms]\nOLD.TEST = { }\nEMPTY.TEST = {}\nTOY.TEST = {\n auth_to_local = {RULE:[1:$1]}\n kdc = dc1.toy.test\n}\n\
+             OTHER.TEST = {  \n kdc = dc2.other.test\n}\n[libdefaults]\nappdefaults = { a = b }\ndefault_realm = TOY.TEST\n",
+        );
+        assert_eq!(conf.kdcs("TOY.TEST"), ["dc1.toy.test"]);
+        assert_eq!(conf.kdcs("OTHER.TEST"), ["dc2.other.test"]);
+        assert_eq!(conf.default_realm.as_deref(), Some("TOY.TEST"));
+    }
+
     #[test]
     fn files_are_included_and_their_number_is_bounded() {
         let dir = tempfile::tempdir().unwrap();
@@ -287,6 +329,10 @@ mod tests {
         );
         std::fs::write(&main, own.to_owned() + &include("includedir", &parts)).unwrap();
         assert_eq!(Krb5Conf::read([main.clone()]).default_realm.as_deref(), Some("ME"));
+        // A folder stands for its files, whoever names it.
+        assert_eq!(Krb5Conf::read([parts.clone()]).default_realm.as_deref(), Some("A"));
+        assert!(Krb5Conf::can_read(&parts).is_ok() && Krb5Conf::can_read(&main).is_ok());
+        assert!(Krb5Conf::can_read(&dir.path().join("none")).is_err());
         // One that includes itself comes to an end.
         std::fs::write(&main, include("include", &main) + "[libdefaults]\ndefault_realm = ME\n").unwrap();
         assert_eq!(Krb5Conf::read([main]).default_realm.as_deref(), Some("ME"));

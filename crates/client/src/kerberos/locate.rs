@@ -12,10 +12,9 @@ use certadm_kerberos::Principal;
 
 use super::dns::{self, KdcPlace, MAX_KDCS};
 use super::error::KerberosError;
+use super::kdc_address::KdcAddress;
 use super::krb5_conf::Krb5Conf;
 
-/// The port of a KDC.
-const PORT: u16 = 88;
 /// Most of them that are shown.
 const SHOWN: usize = 8;
 
@@ -24,8 +23,8 @@ const SHOWN: usize = 8;
 pub struct KerberosTarget {
     /// The realm of the account.
     pub realm: Option<String>,
-    /// The KDCs of that realm, as host or host:port.
-    pub kdc: Vec<String>,
+    /// The KDCs of that realm.
+    pub kdc: Vec<KdcAddress>,
     /// The krb5.conf to read, in the place of `KRB5_CONFIG` and /etc/krb5.conf.
     pub krb5_conf: Option<PathBuf>,
 }
@@ -34,6 +33,17 @@ impl KerberosTarget {
     /// Whether it names realm or KDC: then Kerberos is meant, whatever the server is called.
     pub(crate) const fn is_explicit(&self) -> bool {
         self.realm.is_some() || !self.kdc.is_empty()
+    }
+
+    /// That the krb5.conf which is named here can be read: passed over, it would let another realm or KDC be found than the one
+    /// that is meant. Of the usual files each may be missing.
+    ///
+    /// # Errors
+    /// [`KerberosError::Conf`].
+    pub(crate) fn check(&self) -> Result<(), KerberosError> {
+        let Some(path) = &self.krb5_conf else { return Ok(()) };
+        let conf = |detail| KerberosError::Conf { path: path.clone(), detail };
+        Krb5Conf::can_read(path).map_err(|error| conf(error.to_string()))
     }
 
     /// What krb5.conf says.
@@ -162,19 +172,16 @@ impl Finder {
     }
 
     fn find(&self, realm: &str) -> Result<Kdcs, KerberosError> {
-        let places = |texts: &[String]| -> Vec<KdcPlace> {
-            texts.iter().filter_map(|text| place(text)).take(MAX_KDCS).collect()
-        };
         // Those of client.toml are for the account's realm, which is asked first.
         let is_own =
             self.target.realm.as_ref().map_or(self.known.is_empty(), |own| own.eq_ignore_ascii_case(realm));
-        let configured = places(&self.target.kdc);
-        if is_own && !configured.is_empty() {
-            return Ok(Kdcs { places: configured, named_by: "the configuration of the server".to_owned() });
+        if is_own && !self.target.kdc.is_empty() {
+            let places = self.target.kdc.iter().map(KdcAddress::place).take(MAX_KDCS).collect();
+            return Ok(Kdcs { places, named_by: "the configuration of the server".to_owned() });
         }
-        let configured = places(self.conf.kdcs(realm));
-        if !configured.is_empty() {
-            return Ok(Kdcs { places: configured, named_by: "krb5.conf".to_owned() });
+        let places = self.configured(realm);
+        if !places.is_empty() {
+            return Ok(Kdcs { places, named_by: "krb5.conf".to_owned() });
         }
         let none = |tried: String| Err(KerberosError::NoKdc { realm: realm.to_owned(), tried });
         // A short name of a domain is no name of DNS.
@@ -190,6 +197,19 @@ impl Finder {
         }
     }
 
+    /// What krb5.conf names for a realm. Programs that ask over HTTPS or UDP have places there that this one cannot ask.
+    fn configured(&self, realm: &str) -> Vec<KdcPlace> {
+        let texts = self.conf.kdcs(realm).iter();
+        let known = texts.filter_map(|text| match text.parse::<KdcAddress>() {
+            Ok(address) => Some(address.place()),
+            Err(error) => {
+                tracing::warn!(realm, "passed over in krb5.conf: {error}");
+                None
+            }
+        });
+        known.take(MAX_KDCS).collect()
+    }
+
     /// From now on these are asked after all others: they had no answer.
     pub(super) fn put_last(&mut self, failed: &[KdcPlace]) {
         for kdcs in self.known.values_mut() {
@@ -203,27 +223,6 @@ impl Finder {
         if let Some(kdcs) = self.known.get(&realm.to_ascii_lowercase()).cloned() {
             self.known.entry(other.to_ascii_lowercase()).or_insert(kdcs);
         }
-    }
-}
-
-/// Host and port of a KDC as files write them; none of what is not asked over TCP.
-fn place(text: &str) -> Option<KdcPlace> {
-    let text = text.strip_prefix("tcp/").unwrap_or(text).trim();
-    if text.is_empty() || text.contains('/') {
-        return None;
-    }
-    if let Some(rest) = text.strip_prefix('[') {
-        let (host, rest) = rest.split_once(']')?;
-        let port = match rest.strip_prefix(':') {
-            Some(port) => port.parse().ok()?,
-            None => PORT,
-        };
-        return Some((host.to_owned(), port));
-    }
-    match text.split_once(':') {
-        // Several colons are an IPv6 address.
-        Some((host, port)) if !port.contains(':') => Some((host.to_owned(), port.parse().ok()?)),
-        _ => Some((text.to_owned(), PORT)),
     }
 }
 
@@ -287,7 +286,8 @@ mod tests {
 
     #[test]
     fn what_the_server_has_goes_before_krb5_conf_and_not_for_other_realms() {
-        let target = KerberosTarget { kdc: vec!["127.0.0.1:1".into()], ..KerberosTarget::default() };
+        let target =
+            KerberosTarget { kdc: vec!["127.0.0.1:1".parse().unwrap()], ..KerberosTarget::default() };
         let mut finder = finder(target, "ca1.toy.test", CONF);
         finder.principal(&crate::credentials::account("TOY\\alice").unwrap()).unwrap();
         let places = |kdcs: Kdcs| kdcs.places;
@@ -299,7 +299,7 @@ mod tests {
 
     #[test]
     fn a_kdc_without_an_answer_is_asked_last_whatever_its_realm_is_called() {
-        let kdc = ["a:1", "b:2", "c:3"].map(str::to_owned).to_vec();
+        let kdc = ["a:1", "b:2", "c:3"].map(|text| text.parse().unwrap()).to_vec();
         let target = KerberosTarget { kdc, ..KerberosTarget::default() };
         let mut finder = finder(target, "ca1.toy.test", CONF);
         finder.kdcs("TOY").unwrap();
@@ -308,22 +308,6 @@ mod tests {
         for realm in ["TOY", "TOY.TEST"] {
             let kdcs = finder.kdcs(realm).unwrap();
             assert_eq!(kdcs.to_string(), "b:2, c:3, a:1, by the configuration of the server");
-        }
-    }
-
-    #[test]
-    fn places_in_every_form() {
-        for (text, host, port) in [
-            ("dc1", "dc1", 88),
-            ("dc1:1088", "dc1", 1088),
-            ("[::1]:1088", "::1", 1088),
-            ("[::1]", "::1", 88),
-            ("::1", "::1", 88),
-        ] {
-            assert_eq!(place(text), Some((host.to_owned(), port)), "{text}");
-        }
-        for text in ["", "https://x/KdcProxy", "dc1:port", "[::1"] {
-            assert_eq!(place(text), None, "{text}");
         }
     }
 }

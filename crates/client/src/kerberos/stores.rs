@@ -92,11 +92,40 @@ fn usual_file() -> PathBuf {
     folder.join(format!("krb5cc_{}", own_uid()))
 }
 
-/// What MIT puts in the place of names in krb5.conf.
+/// What MIT puts in the place of names in krb5.conf. A name of a user that is not known stays as it is, for the error to show.
 fn expanded(name: &str) -> String {
     let uid = own_uid().to_string();
-    let temporary = std::env::temp_dir().display().to_string();
-    name.replace("%{uid}", &uid).replace("%{euid}", &uid).replace("%{TEMP}", &temporary)
+    let mut text = name.replace("%{null}", "");
+    for same in ["%{uid}", "%{euid}", "%{USERID}"] {
+        text = text.replace(same, &uid);
+    }
+    if text.contains("%{TEMP}") {
+        text = text.replace("%{TEMP}", &std::env::temp_dir().display().to_string());
+    }
+    match own_name(&uid).filter(|_| text.contains(USER_NAME)) {
+        Some(user) => text.replace(USER_NAME, &user),
+        None => text,
+    }
+}
+
+/// What stands for the name of this user.
+const USER_NAME: &str = "%{username}";
+
+/// The name of this process's user: by the system's list of users, else as the session has it, which may come from a directory.
+fn own_name(uid: &str) -> Option<String> {
+    /// A list of users is not longer than this, in bytes.
+    const MAX_LIST: u64 = 1 << 20;
+    let listed = || {
+        let bytes = Found::named(Path::new("/etc/passwd")).read(MAX_LIST).ok()?;
+        let text = String::from_utf8_lossy(&bytes);
+        text.lines().find_map(|line| match line.split(':').collect::<Vec<_>>()[..] {
+            [name, _, id, ..] if id == uid => Some(name.to_owned()),
+            _ => None,
+        })
+    };
+    let of_session = || ["USER", "LOGNAME", "USERNAME"].iter().find_map(|name| std::env::var(name).ok());
+    let known = if cfg!(unix) { listed() } else { None };
+    known.or_else(of_session).filter(|name| !name.is_empty() && !name.contains(['/', '\\']))
 }
 
 /// The file that the name of a cache means.
@@ -166,6 +195,10 @@ mod tests {
         if std::env::var_os("KRB5CCNAME").is_none() {
             assert!(conf("KEYRING:persistent:%{uid}").is_err());
             assert_eq!(conf("FILE:/tmp/x_%{uid}").unwrap(), Path::new(&format!("/tmp/x_{}", own_uid())));
+            let same = "FILE:/tmp/y_%{USERID}%{null}_%{euid}";
+            assert_eq!(conf(same).unwrap(), Path::new(&format!("/tmp/y_{0}_{0}", own_uid())));
+            let user = own_name(&own_uid().to_string()).unwrap();
+            assert_eq!(conf("FILE:/tmp/%{username}.cc").unwrap(), Path::new(&format!("/tmp/{user}.cc")));
             assert_eq!(default_cache(&Krb5Conf::default()).unwrap(), usual_file());
         }
     }

@@ -103,6 +103,8 @@ impl Ca {
         let dir = TempDir::new().unwrap();
         let keytab = dir.path().join("service.keytab");
         write_keytab(&keytab, keys);
+        // What a target names has to be there.
+        std::fs::write(dir.path().join("krb5.conf"), "").unwrap();
         let folder = Folder::new(dir.path().join("ca"));
         let store = Store::create(&folder, "Toy CA", Options::default()).unwrap();
         // An account of the service that has the name of one of the realm, and no role.
@@ -148,7 +150,7 @@ impl Ca {
             mechanism: Mechanism::Kerberos,
             kerberos: KerberosTarget {
                 realm: Some(self.realm.into()),
-                kdc: vec![self.kdc.clone()],
+                kdc: vec![self.kdc.parse().unwrap()],
                 krb5_conf: Some(self.path("krb5.conf")),
             },
             timeouts: Timeouts {

@@ -48,7 +48,7 @@ fn other_kdc(answer: Option<Vec<u8>>) -> (String, Arc<AtomicUsize>) {
 /// The KDCs of the domain, this one before its own.
 fn behind(world: &Domain, first: &str) -> Target {
     let target = world.target();
-    let kdc = vec![first.to_owned(), world.kdc.address().to_string()];
+    let kdc = vec![first.parse().unwrap(), world.kdc.address().into()];
     Target { kerberos: KerberosTarget { kdc, ..target.kerberos.clone() }, ..target }
 }
 
@@ -167,8 +167,8 @@ fn ntlm_in_the_place_of_kerberos_is_told() {
     };
     // A KDC that does not know the account, and one that is not there.
     let own = world.target().kerberos;
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let dead = KerberosTarget { kdc: vec![closed], ..own.clone() };
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let dead = KerberosTarget { kdc: vec![closed.into()], ..own.clone() };
     for (kerberos, word) in [(&own, "C_PRINCIPAL_UNKNOWN"), (&dead, "no KDC of TOY.TEST answers")] {
         let findings = by(Mechanism::Negotiate, kerberos);
         let [finding] = &findings[..] else { panic!("{findings:?}") };

@@ -137,7 +137,7 @@ fn negotiate_takes_ntlm_where_kerberos_cannot_be_had_and_kerberos_alone_does_not
     assert!(told.contains("6 (C_PRINCIPAL_UNKNOWN)"), "{told}");
     // No KDC there.
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let kerberos = KerberosTarget { kdc: vec![closed.to_string()], ..negotiated.kerberos.clone() };
+    let kerberos = KerberosTarget { kdc: vec![closed.into()], ..negotiated.kerberos.clone() };
     let without = Target { kerberos, ..negotiated.clone() };
     assert_eq!(RemoteCa::connect(without.clone(), Some(local())).unwrap().mechanism(), Some("NTLM"));
     let (code, told, _) = world.refusal(Target { mechanism: Mechanism::Kerberos, ..without }, local());

@@ -61,6 +61,43 @@ static void bad_arguments(register_function *function)
     expect("RestoreEnd", p_CertSrvRestoreEnd(handle), 0);
 }
 
+static WCHAR *with_ca(const WCHAR *machine, const char *ca)
+{
+    size_t length = 0, place = 0;
+    WCHAR *name;
+    while (machine[length])
+        length++;
+    while (ca[place])
+        place++;
+    if (!(name = malloc((length + place + 1) * sizeof *name)))
+        exit(2);
+    memcpy(name, machine, length * sizeof *name);
+    for (place = 0; ca[place]; place++)
+        name[length + place] = (WCHAR)(unsigned char)ca[place];
+    name[length + place] = 0;
+    return name;
+}
+
+/* A restore for another CA than the one of this machine must not keep that one from starting. */
+static void of_another_ca(register_function *function)
+{
+    WCHAR *here = server;
+    HCSBC handle;
+    server = with_ca(here, "\\Nope");
+    handle = context(CSRESTORE_TYPE_FULL);
+    expect("Register for a CA that is not here", full(function, handle, 1, 9), E_INVALIDARG_);
+    expect("Register again", full(function, handle, 1, 9), E_INVALIDARG_);
+    expect("Complete for a CA that is not here", p_CertSrvRestoreRegisterComplete(handle, 0), E_INVALIDARG_);
+    expect("RestoreEnd", p_CertSrvRestoreEnd(handle), 0);
+    free(server);
+    server = with_ca(here, "\\test-ca");
+    handle = context(CSRESTORE_TYPE_FULL);
+    expect("Complete for this CA, nothing pending", p_CertSrvRestoreRegisterComplete(handle, 0), E_UNEXPECTED_);
+    expect("RestoreEnd", p_CertSrvRestoreEnd(handle), 0);
+    free(server);
+    server = here;
+}
+
 static void life(const char *form, register_function *function)
 {
     HCSBC one = context(CSRESTORE_TYPE_FULL), other = context(0);
@@ -97,6 +134,8 @@ int main(int count, char **arguments)
         return 2;
     bad_arguments(p_CertSrvRestoreRegisterW);
     bad_arguments(p_CertSrvRestoreRegisterThroughFile);
+    of_another_ca(p_CertSrvRestoreRegisterW);
+    of_another_ca(p_CertSrvRestoreRegisterThroughFile);
     life("RestoreRegister", p_CertSrvRestoreRegisterW);
     life("RestoreRegisterThroughFile", p_CertSrvRestoreRegisterThroughFile);
     expect("Register here", full(p_CertSrvRestoreRegisterW, NULL, 1, 9), 0);

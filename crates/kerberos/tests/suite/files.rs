@@ -1,7 +1,7 @@
 //! Keytabs and credential caches, laid out by hand as kerberos.md 2.4 says.
 
 use certadm_kerberos::crypto::Etype;
-use certadm_kerberos::{CredentialCache, KerberosTime, Keytab, Principal};
+use certadm_kerberos::{CredentialCache, FileError, KerberosTime, Keytab, Lack, Principal};
 
 fn short(text: &str) -> Vec<u8> {
     [&u16::try_from(text.len()).unwrap().to_be_bytes()[..], text.as_bytes()].concat()
@@ -67,6 +67,7 @@ fn principal(names: &[&str], realm: &str) -> Vec<u8> {
     bytes
 }
 
+#[derive(Clone, Copy)]
 struct Entry<'a> {
     service: &'a [&'a str],
     realm: &'a str,
@@ -137,17 +138,99 @@ fn a_cache_gives_the_tickets_that_are_good() {
     }
 }
 
+/// Whoever was stopped while he wrote has written what stands before.
 #[test]
-fn what_is_cut_or_of_another_version_is_refused() {
+fn a_cut_end_keeps_nobody_from_what_is_whole() {
     let keytab = keytab();
-    assert!(Keytab::parse(&[&[5, 1], &keytab[2..]].concat()).is_err());
-    let whole: Vec<_> = (0..keytab.len()).filter(|end| Keytab::parse(&keytab[..*end]).is_ok()).collect();
-    assert_eq!(whole.len(), 7, "only between records: {whole:?}");
+    let counts: Vec<_> = (0..=keytab.len())
+        .map(|end| Keytab::parse(&keytab[..end]).map_or(0, |keytab| keytab.entries().len()))
+        .collect();
+    assert!(counts.is_sorted() && counts.last() == Some(&6), "{counts:?}");
+    assert!((3..10).all(|end| Keytab::parse(&keytab[..end]).is_err()), "nothing of it is whole");
     let cache = cache(4);
-    assert!(CredentialCache::parse(&[&[5, 2], &cache[2..]].concat()).is_err());
-    let whole: Vec<_> =
-        (0..cache.len()).filter(|end| CredentialCache::parse(&cache[..*end]).is_ok()).collect();
-    assert_eq!(whole.len(), 5, "only between entries: {whole:?}");
+    let counts: Vec<_> = (0..=cache.len())
+        .map(|end| CredentialCache::parse(&cache[..end]).map_or(0, |cache| cache.credentials.len()))
+        .collect();
+    assert!(counts.is_sorted() && counts.last() == Some(&3), "{counts:?}");
+}
+
+#[test]
+fn another_version_is_named() {
+    let keytab = [&[5, 1], &keytab()[2..]].concat();
+    let error = Keytab::parse(&keytab).unwrap_err();
+    assert!(matches!(error, FileError::Version { version: 0x0501, .. }), "{error}");
+    assert_eq!(error.to_string(), "the keytab has version 0x0501, and only 0x0502 can be read");
+    let error = CredentialCache::parse(&[&[5, 2], &cache(4)[2..]].concat()).unwrap_err();
+    assert!(error.to_string().contains("0x0502, and only 0x0504 and 0x0503"), "{error}");
+    assert!(matches!(Keytab::parse(&[5]), Err(FileError::Malformed(_))));
+}
+
+/// A record that nobody can use keeps nobody from the others, as with MIT.
+#[test]
+fn odd_records_of_a_keytab_are_passed_over() {
+    let good = || record(&["backup"], 1, 18, &[6; 32], &[]);
+    let mut latin = record(&["cafe"], 1, 18, &[7; 32], &[]);
+    let name = latin.windows(4).position(|part| part == b"cafe").unwrap();
+    latin[name + 3] = 0xe9;
+    let nameless = record(&[], 1, 18, &[7; 32], &[]);
+    let short = long(&[0, 1, 0]);
+    for odd in [&latin, &nameless, &short] {
+        let keytab = Keytab::parse(&[&[5, 2][..], odd, &good()].concat()).unwrap();
+        let names: Vec<_> = keytab.entries().iter().map(|entry| entry.principal.to_string()).collect();
+        assert_eq!(names, ["backup@TOY.TEST"]);
+        assert!(Keytab::parse(&[&[5, 2][..], odd].concat()).is_err(), "it has nothing else");
+    }
+    // Behind a record of size 0 is nothing that counts; nor in the room of one that was deleted.
+    let ends: [&[u8]; 6] = [
+        &[0, 0],
+        &[0; 4],
+        &[0, 0, 0, 0, 1, 2, 3, 4, 5],
+        &[0xff, 0xff, 0, 0, 0],
+        &[0x80, 0, 0, 0],
+        &[0, 0, 0, 9, 1],
+    ];
+    for end in ends {
+        let keytab = Keytab::parse(&[&[5, 2][..], &good(), end].concat()).unwrap();
+        assert_eq!(keytab.entries().len(), 1, "{end:?}");
+    }
+    assert!(Keytab::parse(&[5, 2]).unwrap().entries().is_empty());
+}
+
+#[test]
+fn odd_tickets_of_a_cache_are_passed_over() {
+    let granting = Entry { service: &["krbtgt", "TOY.TEST"], realm: "TOY.TEST", etype: 18, end: 1000 };
+    let file = |entries: &[&[u8]]| {
+        let header = [&[5, 4, 0, 0][..], &principal(&["alice"], "TOY.TEST")].concat();
+        CredentialCache::parse(&[header, entries.concat()].concat())
+    };
+    let good = credential(&granting, 4);
+    let mut latin = credential(&Entry { service: &["cafe", "x"], ..granting }, 4);
+    let name = latin.windows(4).position(|part| part == b"cafe").unwrap();
+    latin[name + 3] = 0xe9;
+    let nameless = credential(&Entry { service: &[], ..granting }, 4);
+    for odd in [&latin, &nameless] {
+        for order in [[odd, &good], [&good, odd]] {
+            let cache = file(&order.map(Vec::as_slice)).unwrap();
+            assert_eq!(cache.credentials.len(), 1);
+            assert!(cache.ticket_granting(KerberosTime::from_unix_seconds(500)).is_some());
+        }
+    }
+    assert_eq!(file(&[&good, &good[..50]]).unwrap().credentials.len(), 1);
+    assert_eq!(file(&[&good, &[0, 0]]).unwrap().credentials.len(), 1);
+    assert!(file(&[&good[..50]]).is_err(), "nothing of it is whole");
+}
+
+#[test]
+fn a_cache_says_what_it_lacks() {
+    let at = KerberosTime::from_unix_seconds;
+    let mut cache = CredentialCache::parse(&cache(4)).unwrap();
+    assert_eq!(cache.lack(at(2000)), Lack::Ended(at(2000)));
+    assert_eq!(cache.lack(at(-1000)), Lack::NotYet(at(100)));
+    let host = Principal::service("HOST", "ca1.toy.test", "TOY.TEST");
+    cache.credentials.retain(|credential| credential.service == host);
+    assert_eq!(cache.lack(at(500)), Lack::NoGranting { realm: "TOY.TEST".into(), others: vec![host] });
+    cache.client = Principal::account("bob", "TOY.TEST");
+    assert_eq!(cache.lack(at(500)), Lack::Empty, "it has tickets of others alone");
 }
 
 /// Counts that the file cannot hold end with the file, and nothing is allocated for them.

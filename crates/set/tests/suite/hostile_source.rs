@@ -11,6 +11,9 @@ use certadm_store::Folder;
 /// Answers every call, with whatever it was told to.
 struct Hostile {
     database: String,
+    /// Whether it lists the database.
+    has_database: bool,
+    /// The log that it lists; empty for none.
     log: String,
     /// Further names in both lists.
     more_databases: Vec<String>,
@@ -33,6 +36,7 @@ impl Hostile {
     fn honest() -> Self {
         Self {
             database: r"\\h\root$\ca\database\CA.xyz".to_owned(),
+            has_database: true,
             log: r"\\h\root$\ca\log\edb00001.log".to_owned(),
             more_databases: Vec::new(),
             more_logs: Vec::new(),
@@ -67,6 +71,9 @@ impl Source for Hostile {
         self.database_names()
     }
     fn database_names(&mut self) -> CallResult<TaggedList> {
+        if !self.has_database {
+            return Ok(TaggedList::new(Vec::new()));
+        }
         list(Tag::Database, &self.database, &self.more_databases)
     }
     fn open_file(&mut self, _name: &str, _read_hint: u32) -> CallResult<u64> {
@@ -317,14 +324,26 @@ fn a_dynamic_file_that_is_not_there_is_named_as_missing() {
     assert!(missing.iter().any(|what| what.contains("the dynamic files, ")), "{missing:?}");
 }
 
+/// A CA has one database, and listing its logs closes one: an empty list is no state of a CA that is well, and a set of it could
+/// not be restored.
 #[test]
-fn a_log_set_without_logs_says_whose_it_is_not() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut ca = Hostile { log: String::new(), database: r"\\h\root$\ca\..".to_owned(), ..Hostile::honest() };
-    let options = TakeOptions { kind: BackupType::LogsOnly, ..OPTIONS };
-    let taken = take(&mut ca, &dir.path().join("set"), &options, &mut Silent).unwrap();
-    assert_eq!(taken.manifest.logs().count(), 0);
-    assert_eq!(taken.manifest.ca.database_signature, "");
+fn empty_lists_make_no_set() {
+    let honest = Hostile::honest;
+    let no_logs = || Hostile { log: String::new(), ..honest() };
+    let no_database = Hostile { has_database: false, ..honest() };
+    for (mut ca, kind, missing) in [
+        (no_database, BackupType::Full, "no database"),
+        (no_logs(), BackupType::Full, "no log"),
+        (no_logs(), BackupType::LogsOnly, "no log"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let options = TakeOptions { kind, ..OPTIONS };
+        let error = take(&mut ca, &dir.path().join("set"), &options, &mut Silent).unwrap_err();
+        assert!(matches!(error, Error::BadList { .. }), "{error}");
+        assert!(error.to_string().contains(missing), "{error}");
+        assert_eq!(error.hresult(), Hresult::ERROR_INVALID_DATA);
+        assert_nothing(&ca, dir.path());
+    }
 }
 
 /// Told before the CA is asked, and not once all the work is done.

@@ -99,18 +99,18 @@ impl RequestError {
     pub const fn fault(self) -> Option<FaultStatus> {
         match self {
             Self::Opnum { .. } => Some(FaultStatus::OPNUM_OUT_OF_RANGE),
-            Self::NotBackup { .. } | Self::Stub(NdrError::TooLong { .. }) => None,
+            Self::NotBackup { .. } | Self::Stub(NdrError::TooLong { .. } | NdrError::BadUtf16 { .. }) => None,
             Self::Stub(_) => Some(FaultStatus::BAD_STUB_DATA),
         }
     }
 
     /// The HRESULT of the method that answers it, by [`Method::write_failure`]; none when a fault does. The stub of a
-    /// string that is too long is right, its value is not.
+    /// string that is too long, or has half of a surrogate pair, is right; its value is not (certbcli.md D32).
     #[must_use]
     pub const fn code(self) -> Option<Hresult> {
         match self {
             Self::NotBackup { .. } => Some(Hresult::E_NOTIMPL),
-            Self::Stub(NdrError::TooLong { .. }) => Some(Hresult::E_INVALIDARG),
+            Self::Stub(NdrError::TooLong { .. } | NdrError::BadUtf16 { .. }) => Some(Hresult::E_INVALIDARG),
             Self::Opnum { .. } | Self::Stub(_) => None,
         }
     }

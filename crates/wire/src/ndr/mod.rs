@@ -31,7 +31,7 @@ pub enum ByteOrder {
 }
 
 /// Why a stub does not decode. The sender's fault, always; a server answers fault 0x6F7, RPC_X_BAD_STUB_DATA
-/// (wire.md 3.1), to all but [`NdrError::TooLong`].
+/// (wire.md 3.1), to all but [`NdrError::TooLong`] and [`NdrError::BadUtf16`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NdrError {
@@ -95,7 +95,7 @@ pub enum NdrError {
         /// Where its maximum count stands.
         offset: usize,
     },
-    /// A string is not UTF-16.
+    /// A string is there as a whole, and is not UTF-16. The encoding is right.
     #[error("the string at byte {offset} has an unpaired surrogate; it is not UTF-16")]
     BadUtf16 {
         /// Where its maximum count stands.

@@ -3,7 +3,7 @@
 use certadm_rules::wide::MAX_PATH_UNITS;
 use certadm_rules::{FileTime, Hresult};
 use certadm_wire::csra::{
-    Interface, MAX_BLOB, Method, OtherCall, OtherOut, OtherRequest, OtherResponse, OutParameters,
+    Interface, MAX_BLOB, Method, OtherCall, OtherOut, OtherRequest, OtherResponse, OutParameters, Request,
     RequestError, Variant, ViewRestriction,
 };
 use certadm_wire::ndr::{ByteOrder, NdrError, Reader, Writer};
@@ -156,6 +156,44 @@ fn strings_that_are_too_long_are_for_the_method_to_refuse() {
     let call = OtherCall::SetConfigEntry { node: None, entry: String::new(), value };
     let bytes = written(|writer| OtherRequest { authority: None, call }.write(writer));
     assert_eq!(read(45, &bytes).unwrap_err().code(), Some(Hresult::E_INVALIDARG));
+}
+
+/// Every string of every method with half of a surrogate pair in it: the stub is right, and the method says no.
+#[test]
+fn half_a_surrogate_is_for_the_method_to_refuse() {
+    const MARK: [u8; 4] = [b'q', 0, b'z', 0];
+    let text = || Some("aqzb".to_owned());
+    let mut stubs: Vec<(u16, Vec<u8>)> = calls(text(), 0, b"", &Variant::Text(text()))
+        .into_iter()
+        .map(|call| (call.opnum(), written(|writer| OtherRequest { authority: None, call }.write(writer))))
+        .collect();
+    for request in [
+        Request::Ping { authority: text() },
+        Request::Ping2 { authority: text() },
+        Request::GetServerState { authority: text() },
+        Request::ServerControl { authority: text(), flags: 1 },
+        Request::BackupPrepare { authority: text(), grbit_jet: 0, backup_flags: 0 },
+        Request::BackupOpenFile { path: text() },
+    ] {
+        stubs.push((request.opnum(), written(|writer| request.write(writer))));
+    }
+    let mut found = 0;
+    for (opnum, stub) in stubs {
+        for place in (0..stub.len()).filter(|place| stub[*place..].starts_with(&MARK)) {
+            for half in [0xD800_u16, 0xDFFF] {
+                let mut stub = stub.clone();
+                stub[place..place + 2].copy_from_slice(&half.to_le_bytes());
+                let mut reader = Reader::new(&stub, ByteOrder::Little);
+                let error = match Request::read(Interface::CertAdmin2, opnum, &mut reader) {
+                    Err(RequestError::NotBackup { .. }) => read(opnum, &stub).unwrap_err(),
+                    other => other.map(drop).unwrap_err(),
+                };
+                assert_eq!((error.fault(), error.code()), (None, Some(Hresult::E_INVALIDARG)), "{opnum}");
+                found += 1;
+            }
+        }
+    }
+    assert_eq!(found, 2 * (6 + 11), "strings of all methods");
 }
 
 #[test]

@@ -69,7 +69,7 @@ impl Domain {
         };
         let membership = Membership {
             realm: REALM.to_owned(),
-            kdc: SocketAddr::from((address, KDC_PORT)).to_string(),
+            kdc: SocketAddr::from((address, KDC_PORT)).into(),
             host: HOST.to_owned(),
             service_keytab: keytab(&format!("host/{HOST}"), "service.keytab")?,
             account: ACCOUNT.to_owned(),
