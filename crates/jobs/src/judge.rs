@@ -297,7 +297,7 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::held::tests::set;
-    use crate::record::StepRecord;
+    use crate::record::{OfSet, StepRecord};
     use crate::record::tests::record;
 
     #[test]
@@ -359,6 +359,7 @@ mod tests {
             kind: "step".to_owned(),
             message: message.to_owned(),
             remedy: Some("r".to_owned()),
+            set: OfSet::NoSet,
         };
         let mut attempts = Attempts::default();
         let found = vec![finding("step:key", "no key was given"), finding("a", "1"), finding("a", "2")];
@@ -400,6 +401,7 @@ mod tests {
                 kind: "stranger".to_owned(),
                 message: "it is none of the set".to_owned(),
                 remedy: None,
+                set: OfSet::NoSet,
             });
             let trouble = trouble.collect();
             attempts.note(&StepRecord { trouble, ..record(Step::Verify, Outcome::Finding, 900) });

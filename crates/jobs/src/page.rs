@@ -276,6 +276,7 @@ mod tests {
             kind: String::new(),
             message: "<img src=x>".to_owned(),
             remedy: Some("run `a<b`".to_owned()),
+            set: crate::record::OfSet::NoSet,
         };
         let story = Story {
             orphans: vec![(NOW, "<b>".to_owned())],

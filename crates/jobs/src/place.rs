@@ -14,7 +14,7 @@ use jiff::Timestamp;
 
 use crate::config::{Ca, Config, Target};
 use crate::held::{Held, HeldSet, is_past};
-use crate::record::{Attempts, Trouble};
+use crate::record::{Attempts, OfSet, Trouble};
 use crate::step::Step;
 
 /// A place could not be looked at.
@@ -36,6 +36,7 @@ impl<E: Diagnosis> From<E> for Unseen {
             kind: class.to_string(),
             message: chain_of(&error),
             remedy: Some(error.remedy().into_owned()),
+            set: OfSet::NoSet,
         };
         Self { trouble: Box::new(trouble), class }
     }

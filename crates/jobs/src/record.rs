@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::config::{Ca, Config, Job};
 use crate::step::Step;
-pub use crate::trouble::Trouble;
+pub use crate::trouble::{OfSet, Trouble};
 
 /// No file of attempts is longer than this, in bytes.
 const MAX_FILE: u64 = 1 << 20;
@@ -141,6 +141,7 @@ impl Attempt {
                 "see what stops it, such as `time-limit`, or a service that is stopped while it runs"
                     .to_owned(),
             ),
+            set: OfSet::NoSet,
         }];
     }
 
