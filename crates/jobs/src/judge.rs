@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use certadm_rules::span::{exact, rounded};
 use certadm_rules::words::human_bytes;
 
 use crate::alarm::{About, Alarm};
@@ -10,7 +11,6 @@ use crate::held::{Held, is_past};
 use crate::perform::MOST_TROUBLES;
 use crate::record::{Attempt, Attempts, Outcome, Trouble};
 use crate::schedule::Schedule;
-use crate::span::span_text;
 use crate::status::CaStatus;
 use crate::step::Step;
 
@@ -80,7 +80,7 @@ impl Case<'_> {
             None if !self.status.place_seen => {
                 let age = backed_up(self.attempts, self.now).map(|last| self.now - last);
                 let age = age.filter(|age| limit < *age)?;
-                let (age, limit) = (about(age), span_text(limit));
+                let (age, limit) = (rounded(age), exact(limit));
                 let text = format!("the last backup into {place} is {age} old, and {limit} may be lost");
                 Some(late(OLD, text, format!("see why {place} cannot be looked at, then: {full}")))
             }
@@ -89,7 +89,7 @@ impl Case<'_> {
                 Some(late("nothing", text, format!("take a full backup: {full}")))
             }
             Some(rpo) if limit < rpo => {
-                let text = format!("{} would be lost now, and {} may be", about(rpo), span_text(limit));
+                let text = format!("{} would be lost now, and {} may be", rounded(rpo), exact(limit));
                 Some(late(OLD, text, format!("find out why no backup runs: {full}")))
             }
             Some(_) => None,
@@ -149,7 +149,7 @@ impl Case<'_> {
     /// Of how long ago a state was proven.
     fn proof(&self) -> Option<Alarm> {
         let age = self.overdue(self.job.verify, self.status.verified)?;
-        let text = format!("no state was proven for {}", about(age));
+        let text = format!("no state was proven for {}", rounded(age));
         let remedy = format!("read everything back: {}", self.by_hand(Step::Verify));
         Some(self.alarm(About::Unverified, "", text, remedy))
     }
@@ -163,7 +163,7 @@ impl Case<'_> {
             return Some(self.alarm(About::NotProven, "shown", text, remedy));
         }
         let age = self.overdue(self.job.rehearse, self.status.rehearsed)?;
-        let text = format!("there was no rehearsal for {}", about(age));
+        let text = format!("there was no rehearsal for {}", rounded(age));
         Some(self.alarm(About::NotProven, OLD, text, format!("rehearse: {again}")))
     }
 
@@ -211,7 +211,7 @@ impl Case<'_> {
             let left = ends? - self.now;
             let text = match left {
                 ..=0 => format!("the {what} has ended"),
-                _ if left <= limit => format!("the {what} ends in {}", about(left)),
+                _ if left <= limit => format!("the {what} ends in {}", rounded(left)),
                 _ => return None,
             };
             Some(self.alarm(kind, "", text, remedy.to_owned()))
@@ -280,16 +280,6 @@ fn backed_up(attempts: &Attempts, now: i64) -> Option<i64> {
     taken.filter(|time| is_past(*time, now)).max()
 }
 
-/// A span for a person, in one unit.
-fn about(seconds: i64) -> String {
-    match seconds {
-        172_800.. => format!("{} days", seconds / 86_400),
-        7_200.. => format!("{} hours", seconds / 3_600),
-        120.. => format!("{} minutes", seconds / 60),
-        _ => format!("{seconds} seconds"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use certadm_set::manifest::SetKind::{Full, Logs};
@@ -297,8 +287,8 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::held::tests::set;
-    use crate::record::{OfSet, StepRecord};
     use crate::record::tests::record;
+    use crate::record::{OfSet, StepRecord};
 
     #[test]
     fn the_alarm_about_a_set_from_the_future_ends_with_the_backup_that_its_remedy_asks_for() {
