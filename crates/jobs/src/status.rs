@@ -120,7 +120,6 @@ impl CaStatus {
     }
 
     pub(crate) fn add_health(&mut self, dir: &Path, now: i64) {
-        let seconds = |time: FileTime| place::seconds_of(&time.to_rfc3339());
         match health::examine(dir, &Thresholds::default()) {
             Ok(health) => {
                 self.logs_waiting = Some(health.logs.bytes);
@@ -128,12 +127,14 @@ impl CaStatus {
                 if content.is_none() {
                     self.unjudged.extend([About::Crl, About::Certificate]);
                 }
-                self.crl_ends = content.and_then(|content| content.crl).and_then(|crl| {
-                    let is_ahead = seconds(crl.this_update).is_some_and(|begins| !is_past(begins, now));
-                    // Nobody takes a CRL of the future: there is none from now on.
-                    if is_ahead { Some(now) } else { seconds(crl.next_update) }
+                let crl = content.and_then(|content| content.crl);
+                // Nobody takes a CRL of the future: there is none from now on.
+                self.crl_ends = crl.map(|crl| match is_past(crl.this_update.unix_seconds(), now) {
+                    true => crl.next_update.unix_seconds(),
+                    false => now,
                 });
-                self.certificate_ends = content.and_then(|content| content.valid_until).and_then(seconds);
+                self.certificate_ends =
+                    content.and_then(|content| content.valid_until).map(FileTime::unix_seconds);
             }
             Err(error) => {
                 self.unjudged.extend([About::Crl, About::Certificate]);

@@ -5,8 +5,6 @@ use std::fmt::Write;
 use certadm_rules::FileTime;
 use certadm_rules::span::brief;
 use serde_json::Value;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use certadm_rules::markup::escaped;
 
@@ -60,8 +58,8 @@ pub(super) fn backups(results: &[Value], now: FileTime) -> String {
 fn age_of(taken: &str, now: FileTime) -> String {
     let text = taken.replace(' ', "T");
     let text = if text.ends_with('Z') { text } else { format!("{text}Z") };
-    let Ok(moment) = OffsetDateTime::parse(&text, &Rfc3339) else { return String::new() };
-    let seconds = now.unix_seconds() - moment.unix_timestamp();
+    let Some(moment) = FileTime::from_rfc3339(&text) else { return String::new() };
+    let seconds = now.unix_seconds() - moment.unix_seconds();
     if seconds < 0 {
         return "in the future".to_owned();
     }
