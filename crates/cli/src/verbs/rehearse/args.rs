@@ -135,3 +135,27 @@ fn sample(text: &str) -> Result<Sample, String> {
 fn duration(text: &str) -> Result<Duration, String> {
     span(text).map(|seconds| Duration::from_secs(seconds.unsigned_abs()))
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::verbs::keep::KeepArgs;
+
+    #[derive(Parser)]
+    struct Both {
+        #[command(flatten)]
+        rehearse: RehearseArgs,
+        #[command(flatten)]
+        keep: KeepArgs,
+    }
+
+    /// The configuration took both, and the command line neither.
+    #[test]
+    fn spans_of_time_are_written_alike_everywhere() {
+        let both = Both::try_parse_from(["x", "set", "--rpo", "1w2d", "--keep-within", "30min"]).unwrap();
+        assert_eq!(both.rehearse.rpo, Some(Duration::from_secs(9 * 86_400)));
+        assert_eq!(both.keep.get().map(|keep| keep.within), Some(1_800));
+    }
+}
