@@ -100,7 +100,7 @@ impl Failure {
     /// The failure as the JSON contract has it (docs/json.md, "An error").
     pub(crate) fn to_json(&self) -> Value {
         json!({
-            "code": format!("0x{:08x}", self.code.to_bits()),
+            "code": self.code.hex(),
             "name": self.code.name(),
             "message": self.message,
             "remedy": self.remedy,

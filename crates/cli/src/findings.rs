@@ -39,7 +39,7 @@ pub(crate) fn to_json(finding: &Finding) -> Value {
     json!({
         "severity": finding.severity.key(),
         "kind": finding.kind.key(),
-        "code": format!("0x{:08x}", finding.code.to_bits()),
+        "code": finding.code.hex(),
         "name": finding.code.name(),
         "path": finding.place.file.as_deref().map(path_text),
         "page": page,

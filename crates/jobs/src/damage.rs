@@ -57,7 +57,7 @@ pub(crate) fn found(state: &[&HeldSet], record: &StepRecord, are_copies: bool) -
     if findings.is_empty() {
         wrong.extend(record.trouble.iter().map(Wrong::of_trouble));
     }
-    let disk = format!("0x{:08x}", Hresult::DISK_IO.to_bits());
+    let disk = Hresult::DISK_IO.hex();
     let is_of_a_set = |wrong: &Wrong| state.iter().any(|set| wrong.is_of(&set.id));
     let is_aside = |wrong: &Wrong| {
         wrong.kind == Kind::Internal.key() || wrong.code == disk && (are_copies || !is_of_a_set(wrong))
@@ -209,7 +209,7 @@ mod tests {
         let failed = StepRecord { exit_code: 5, ..record(Step::Verify, Outcome::Failed, 1) };
         let of = |are_copies, wrong: &[(&str, Hresult, &str)]| {
             let at = |(kind, code, path): &(&str, Hresult, &str)| {
-                let code = format!("0x{:08x}", code.to_bits());
+                let code = code.hex();
                 json!({ "severity": "error", "kind": kind, "code": code, "path": path })
             };
             let findings: Vec<Value> = wrong.iter().map(at).collect();

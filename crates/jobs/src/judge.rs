@@ -11,7 +11,7 @@ use crate::held::{Held, is_past};
 use crate::perform::MOST_TROUBLES;
 use crate::record::{Attempt, Attempts, Outcome, Trouble};
 use crate::schedule::Schedule;
-use crate::status::CaStatus;
+use crate::status::{CaStatus, Completeness};
 use crate::step::Step;
 
 /// A step may take this long beyond its slot, in seconds.
@@ -178,14 +178,14 @@ impl Case<'_> {
     /// Of what the CA needs and nobody has.
     fn completeness(&self) -> Option<Alarm> {
         let again = self.by_hand(Step::Complete);
-        match self.status.complete.as_deref().filter(|_| self.job.complete.is_some()) {
-            Some("incomplete") => {
+        match self.status.complete.filter(|_| self.job.complete.is_some()) {
+            Some(Completeness::Incomplete) => {
                 let missing = listed(&self.status.missing);
                 let text = format!("not everything is there that the CA needs: {missing}");
                 let remedy = format!("see what is missing and attach it: {again}");
                 Some(self.alarm(About::Incomplete, &format!("missing:{missing}"), text, remedy))
             }
-            Some("cannot-tell") => {
+            Some(Completeness::CannotTell) => {
                 let (untold, remedy) = self.attempts.of(Step::Complete).untold();
                 let untold = listed(&untold);
                 let text = format!("nothing tells whether all is there that the CA needs: {untold}");
@@ -194,7 +194,7 @@ impl Case<'_> {
                 let remedy = format!("{remedy}; then: {again}");
                 Some(self.alarm(About::Incomplete, &format!("untold:{untold}"), text, remedy))
             }
-            _ => None,
+            Some(Completeness::Complete) | None => None,
         }
     }
 
@@ -429,7 +429,8 @@ mod tests {
         let text = "[ca]\nweb = { dir = '/a' }\n[job.j]\nca = 'web'\nto = ['/b']\nfull = 'daily 02:30'\ncomplete = 'weekly sun 06:00'";
         let config = Config::parse(text, "/etc/certadm/certadm.toml".as_ref()).unwrap();
         let alarms = |attempts: &Attempts, verdict: &str| {
-            let status = CaStatus { rpo: Some(0), complete: Some(verdict.to_owned()), ..CaStatus::default() };
+            let status =
+                CaStatus { rpo: Some(0), complete: Some(Completeness::of(verdict)), ..CaStatus::default() };
             judge(config.job("j").unwrap(), &status, &Held::default(), attempts, 1_000)
         };
         let mut attempts = Attempts::default();

@@ -95,7 +95,7 @@ impl Performed {
         // `backup` says so beside a set that is whole.
         let unconfirmed = text(&result["end_error"]).map(|error| Trouble {
             id: "end-not-confirmed".to_owned(),
-            code: format!("0x{:08x}", Hresult::E_FAIL.to_bits()),
+            code: Hresult::E_FAIL.hex(),
             kind: "end-not-confirmed".to_owned(),
             message: format!("the set is whole, but the CA did not confirm its end: {error}"),
             remedy: Some("take another full backup".to_owned()),
@@ -121,8 +121,7 @@ impl Performed {
     }
 
     fn has_code(&self, code: Hresult) -> bool {
-        let code = format!("0x{:08x}", code.to_bits());
-        self.trouble.iter().any(|trouble| trouble.code == code)
+        self.trouble.iter().any(|trouble| trouble.has_code(code))
     }
 }
 

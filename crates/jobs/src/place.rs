@@ -28,7 +28,7 @@ pub struct Unseen {
 impl<E: Diagnosis> From<E> for Unseen {
     fn from(error: E) -> Self {
         let class = error.class();
-        let code = format!("0x{:08x}", error.hresult().to_bits());
+        let code = error.hresult().hex();
         let trouble = Trouble {
             id: Trouble::id_of(class, &code),
             code,

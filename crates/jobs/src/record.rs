@@ -78,8 +78,8 @@ impl StepRecord {
     /// Whether it failed for want of a full backup that the CA knows of.
     #[must_use]
     pub fn lacks_full(&self) -> bool {
-        let code = format!("0x{:08x}", Hresult::MISSING_FULL_BACKUP.to_bits());
-        self.outcome == Outcome::Failed && self.trouble.iter().any(|trouble| trouble.code == code)
+        let is_it = |trouble: &Trouble| trouble.has_code(Hresult::MISSING_FULL_BACKUP);
+        self.outcome == Outcome::Failed && self.trouble.iter().any(is_it)
     }
 }
 
@@ -134,7 +134,7 @@ impl Attempt {
         self.outcome = Some(Outcome::Failed);
         self.trouble = vec![Trouble {
             id: "stopped".to_owned(),
-            code: format!("0x{:08x}", Hresult::E_ABORT.to_bits()),
+            code: Hresult::E_ABORT.hex(),
             kind: "stopped".to_owned(),
             message: format!("it was stopped {MOST_STOPS} times before it ended"),
             remedy: Some(

@@ -71,6 +71,12 @@ impl Trouble {
         }
     }
 
+    /// Whether its code is this one.
+    #[must_use]
+    pub fn has_code(&self, code: Hresult) -> bool {
+        self.code == code.hex()
+    }
+
     /// The same, met with when this was looked at.
     #[must_use]
     pub fn met_at(self, what: &str) -> Self {
@@ -80,7 +86,7 @@ impl Trouble {
     /// A failure with a code, which tells its class.
     #[must_use]
     pub fn of_code(code: Hresult, message: String, remedy: &str) -> Self {
-        let text = format!("0x{:08x}", code.to_bits());
+        let text = code.hex();
         Self {
             id: Self::id_of(code.class(), &text),
             code: text,

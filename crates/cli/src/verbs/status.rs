@@ -11,7 +11,7 @@ use certadm_jobs::notify::Teller;
 use certadm_jobs::page::status_page;
 use certadm_jobs::place::moment;
 use certadm_jobs::run::system_clock;
-use certadm_jobs::status::CaStatus;
+use certadm_jobs::status::{CaStatus, Completeness};
 use certadm_jobs::{Ca, Config, Job, Name, Step, span};
 use certadm_rules::span::brief;
 use certadm_rules::words::human_bytes;
@@ -131,7 +131,7 @@ fn table(stand: &[CaStatus], now: i64, output: Output) {
             status.rpo.map_or_else(|| "ALL".to_owned(), brief),
             ago(status.verified),
             ago(status.rehearsal_proven),
-            status.complete.as_deref().unwrap_or("-"),
+            status.complete.map_or("-", Completeness::key),
         );
         let (word, tone) = state_of(status);
         output.toned(&line, &word, Some(tone), "");
