@@ -61,6 +61,8 @@ pub(crate) struct Failure {
     pub(crate) exit: Exit,
     /// What was done before it failed, in the form of the command's result: JSON has it beside the error.
     pub(crate) done: Option<Box<Value>>,
+    /// The set that it is about, where it is known to be about one.
+    pub(crate) set: Option<String>,
 }
 
 impl Failure {
@@ -72,6 +74,7 @@ impl Failure {
             remedy: remedy.into(),
             exit: Exit::Usage,
             done: None,
+            set: None,
         }
     }
 
@@ -90,16 +93,18 @@ impl Failure {
             remedy: code.remedy().into_owned(),
             exit: Exit::Internal,
             done: None,
+            set: None,
         }
     }
 
     /// The failure as the JSON contract has it (docs/json.md, "An error").
     pub(crate) fn to_json(&self) -> Value {
         json!({
-            "code": format!("0x{:08x}", self.code.to_bits()),
+            "code": self.code.hex(),
             "name": self.code.name(),
             "message": self.message,
             "remedy": self.remedy,
+            "set": self.set,
         })
     }
 }
@@ -118,6 +123,7 @@ impl<E: Diagnosis> From<E> for Failure {
             remedy: error.remedy().into_owned(),
             exit: error.class().into(),
             done: None,
+            set: None,
         }
     }
 }

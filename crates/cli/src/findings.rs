@@ -1,5 +1,7 @@
 //! What checks found, for a person or as JSON: the one place that prints findings, whatever the command.
 
+use std::path::PathBuf;
+
 use certadm_rules::finding::{Finding, Severity, Spot, sum_up};
 use certadm_rules::printable::printable;
 use serde_json::{Value, json};
@@ -37,7 +39,7 @@ pub(crate) fn to_json(finding: &Finding) -> Value {
     json!({
         "severity": finding.severity.key(),
         "kind": finding.kind.key(),
-        "code": format!("0x{:08x}", finding.code.to_bits()),
+        "code": finding.code.hex(),
         "name": finding.code.name(),
         "path": finding.place.file.as_deref().map(path_text),
         "page": page,
@@ -49,7 +51,43 @@ pub(crate) fn to_json(finding: &Finding) -> Value {
     })
 }
 
+/// All of them, one by one, each with the set that it is about: that in which its file lies.
+pub(crate) fn list_of_sets(findings: &[Finding], sets: &[PathBuf]) -> Value {
+    let with_set = |finding: &Finding| {
+        let mut value = to_json(finding);
+        let file = finding.place.file.as_deref();
+        let around = sets.iter().filter(|set| file.is_some_and(|file| file.starts_with(set)));
+        // A set may lie in the folder of another one.
+        let set = around.max_by_key(|set| set.components().count());
+        value["set"] = json!(set.map(|set| path_text(set)));
+        value
+    };
+    findings.iter().map(with_set).collect()
+}
+
 /// All of them, one by one.
 pub(crate) fn list(findings: &[Finding]) -> Value {
     findings.iter().map(to_json).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use certadm_rules::finding::Kind;
+
+    use super::*;
+
+    #[test]
+    fn a_finding_says_the_set_in_which_its_file_lies() {
+        let sets = ["/b/full", "/b/full/inner", "/b/fu", "one.edb"].map(PathBuf::from);
+        let found = |file: &str| {
+            let finding = Finding::warning(Kind::FileChanged, "full").in_file(file);
+            list_of_sets(&[finding], &sets)[0]["set"].clone()
+        };
+        assert_eq!(found("/b/full/DataBase/x"), "/b/full");
+        assert_eq!(found("/b/full/inner/x"), "/b/full/inner");
+        assert_eq!(found("/b/fu"), "/b/fu");
+        assert_eq!(found("one.edb"), "one.edb");
+        assert_eq!(found("/b/full-2/x"), Value::Null);
+        assert_eq!(list_of_sets(&[Finding::note(Kind::More, "/b/full")], &sets)[0]["set"], Value::Null);
+    }
 }

@@ -125,7 +125,7 @@ impl From<Code> for Hresult {
 
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "0x{:08x} (ESE: {})", self.hresult().to_bits(), self.engine_error())
+        write!(f, "{} (ESE: {})", self.hresult().hex(), self.engine_error())
     }
 }
 

@@ -1,7 +1,8 @@
 //! Addresses of sets in repositories, the list of vaults, spans of time, and parts of a check.
 
-use certadm_repository::{Address, Part, Place, Profiles, span};
+use certadm_repository::{Address, Part, Place, Profiles};
 use certadm_rules::names::is_safe_component;
+use certadm_rules::span::{any_span, exact, span};
 
 /// The first octet says what the rest is: 0 an address, 1 the list of vaults, 2 a span, 3 a part.
 pub(crate) fn run(data: &[u8]) {
@@ -10,8 +11,17 @@ pub(crate) fn run(data: &[u8]) {
     match kind % 4 {
         0 => address(text),
         1 => vaults(text),
-        2 => drop(span(text).map(|seconds| assert!(0 <= seconds, "{text:?}"))),
+        2 => span_of_time(text),
         _ => drop(text.parse::<Part>()),
+    }
+}
+
+fn span_of_time(text: &str) {
+    let any = any_span(text);
+    assert!(span(text).is_err() || span(text) == any, "{text:?}");
+    if let Ok(seconds) = any {
+        assert!(0 <= seconds, "{text:?}");
+        assert_eq!(any_span(&exact(seconds)), any, "{text:?}");
     }
 }
 

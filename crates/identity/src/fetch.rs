@@ -442,7 +442,7 @@ impl Asking<'_> {
                 self.unexpected.entry(refusal.code.to_bits()).or_insert_with(|| (refusal.text, Vec::new()));
             all.push(what.clone());
         }
-        let code = format!("0x{:08x}", refusal.code.to_bits());
+        let code = refusal.code.hex();
         self.fetched.refused.push(Refused { what, code, expected });
     }
 

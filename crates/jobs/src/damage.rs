@@ -8,7 +8,7 @@ use certadm_rules::finding::Kind;
 use serde_json::Value;
 
 use crate::held::{Held, HeldSet};
-use crate::record::{Attempts, Damage, Outcome, StepRecord};
+use crate::record::{Attempts, Damage, OfSet, Outcome, StepRecord, Trouble};
 
 /// The exit code of a command that has found damage.
 const DAMAGED: i32 = 5;
@@ -44,7 +44,7 @@ impl Attempts {
     }
 }
 
-/// Which sets of a state a verification has found damaged, by their ids: those that it names. Where it names none, it is the full set
+/// Which sets of a state a verification has found damaged, by their ids: those that it says are. Where it says none, it is the full set
 /// with which the state begins, and with that all of the state. What only tells that the verification itself could not go on damages none:
 /// that a part of it broke down, or that a disk has failed which holds no set. Those of a vault are read from copies (`are_copies`).
 pub(crate) fn found(state: &[&HeldSet], record: &StepRecord, are_copies: bool) -> Vec<String> {
@@ -52,40 +52,66 @@ pub(crate) fn found(state: &[&HeldSet], record: &StepRecord, are_copies: bool) -
         return Vec::new();
     }
     let findings = record.result["findings"].as_array().map_or(&[] as &[Value], Vec::as_slice);
-    let text = |finding: &'_ Value, key: &str| finding[key].as_str().unwrap_or_default().to_owned();
-    // The kind, the code and the text that names a set of whatever is wrong.
-    let mut wrong: Vec<[String; 3]> = findings
-        .iter()
-        .filter(|finding| finding["severity"] == "error")
-        .map(|finding| ["kind", "code", "path"].map(|key| text(finding, key)))
-        .collect();
+    let errors = findings.iter().filter(|finding| finding["severity"] == "error");
+    let mut wrong: Vec<Wrong> = errors.map(Wrong::of_finding).collect();
     if findings.is_empty() {
-        let told = record.trouble.iter();
-        wrong.extend(told.map(|trouble| [&trouble.kind, &trouble.code, &trouble.message].map(Clone::clone)));
+        wrong.extend(record.trouble.iter().map(Wrong::of_trouble));
     }
-    let disk = format!("0x{:08x}", Hresult::DISK_IO.to_bits());
-    let is_of = |text: &str| state.iter().any(|set| names(text, &set.id));
-    let is_aside = |[kind, code, text]: &[String; 3]| {
-        *kind == Kind::Internal.key() || *code == disk && (are_copies || !is_of(text))
+    let disk = Hresult::DISK_IO.hex();
+    let is_of_a_set = |wrong: &Wrong| state.iter().any(|set| wrong.is_of(&set.id));
+    let is_aside = |wrong: &Wrong| {
+        wrong.kind == Kind::Internal.key() || wrong.code == disk && (are_copies || !is_of_a_set(wrong))
     };
     if !wrong.is_empty() && wrong.iter().all(is_aside) {
         return Vec::new();
     }
     wrong.retain(|wrong| !is_aside(wrong));
-    let named: Vec<String> = state
-        .iter()
-        .filter(|set| wrong.iter().any(|[.., text]| names(text, &set.id)))
-        .map(|set| set.id.clone())
-        .collect();
+    let named = state.iter().filter(|set| wrong.iter().any(|wrong| wrong.is_of(&set.id)));
+    let named: Vec<String> = named.map(|set| set.id.clone()).collect();
     let first = state.first().filter(|_| named.is_empty()).map(|set| set.id.clone());
     named.into_iter().chain(first).collect()
 }
 
-/// Whether a path or a message names a set.
-fn names(text: &str, id: &str) -> bool {
+/// Something that a verification has found wrong.
+struct Wrong {
+    kind: String,
+    code: String,
+    set: OfSet,
+    /// The path or the message. Of a program of before it alone tells the set.
+    text: String,
+}
+
+impl Wrong {
+    fn of_finding(finding: &Value) -> Self {
+        let text = |key: &str| finding[key].as_str().unwrap_or_default().to_owned();
+        Self { kind: text("kind"), code: text("code"), set: OfSet::of(finding), text: text("path") }
+    }
+
+    fn of_trouble(trouble: &Trouble) -> Self {
+        let Trouble { kind, code, set, message, .. } = trouble.clone();
+        Self { kind, code, set, text: message }
+    }
+
+    /// Whether it is about the set with this id.
+    fn is_of(&self, id: &str) -> bool {
+        match &self.set {
+            OfSet::Named(set) => set.rsplit(['/', '\\']).next().is_some_and(|name| is_called(name, id)),
+            OfSet::NoSet => false,
+            OfSet::Untold => names(&self.text, id),
+        }
+    }
+}
+
+/// Whether a folder, or the last part of an address, is that of a set.
+fn is_called(name: &str, id: &str) -> bool {
     let short = id.get(..SHORT_ID).filter(|_| id.bytes().all(|byte| byte.is_ascii_hexdigit()));
-    let is_it = |word: &str| word == id || Some(word) == short;
-    text.split(['/', '\\']).chain(text.split(['/', '\\', ' ', ':', ',', ';'])).any(is_it)
+    name == id || Some(name) == short
+}
+
+/// Whether a path or a message of a program of before names a set.
+fn names(text: &str, id: &str) -> bool {
+    let words = text.split(['/', '\\']).chain(text.split(['/', '\\', ' ', ':', ',', ';']));
+    words.into_iter().any(|word| is_called(word, id))
 }
 
 #[cfg(test)]
@@ -95,9 +121,54 @@ mod tests {
 
     use super::*;
     use crate::held::tests::set;
-    use crate::record::Trouble;
     use crate::record::tests::record;
     use crate::step::Step;
+
+    /// As a program of before has it.
+    fn of_before(trouble: Trouble) -> Trouble {
+        Trouble { set: OfSet::Untold, ..trouble }
+    }
+
+    /// A path beside the sets, or a message with a word in it that is the name of a set, condemned that set.
+    #[test]
+    fn the_set_that_a_verification_says_decides_and_no_word_of_a_path_or_a_message() {
+        let vault = "4f2a91c0".repeat(8);
+        let sets = ["full", &vault, "more"].map(|id| HeldSet { id: id.to_owned(), ..set(1, Logs, (1, 1)) });
+        let state: Vec<&HeldSet> = sets.iter().collect();
+        let failed = StepRecord { exit_code: 5, ..record(Step::Verify, Outcome::Failed, 1) };
+        let of = |path: &str, set: Value| {
+            let finding = json!({ "severity": "error", "kind": "file-changed", "path": path, "set": set });
+            let result = json!({ "findings": [finding] });
+            found(&state, &StepRecord { result, ..failed.clone() }, false)
+        };
+        assert_eq!(of("/b/more/web/full/more", json!("/b/more/web/full")), ["full"]);
+        assert_eq!(of("v:more/4f2a91c0/full", json!("v:more/4f2a91c0")), [vault.as_str()]);
+        // About none: all of the state is in doubt, and not only what lies behind a set whose name is in the path.
+        assert_eq!(of("/tmp/more/database", json!(null)), ["full"]);
+        let said = |set: OfSet| {
+            let text = "v:more is damaged: no more packs".to_owned();
+            let trouble = vec![Trouble { set, ..Trouble::of_code(Hresult::E_FAIL, text, "") }];
+            found(&state, &StepRecord { trouble, ..failed.clone() }, true)
+        };
+        assert_eq!(said(OfSet::Untold), ["more"]);
+        assert_eq!(said(OfSet::NoSet), ["full"]);
+        assert_eq!(said(OfSet::Named("v:more/4f2a91c0".to_owned())), [vault.as_str()]);
+    }
+
+    #[test]
+    fn a_trouble_keeps_what_was_said_of_its_set() {
+        let text = |set: &str| format!(r#"{{"code":"","kind":"","message":"m","remedy":null{set}}}"#);
+        for (set, expected) in [
+            ("", OfSet::Untold),
+            (r#","set":null"#, OfSet::NoSet),
+            (r#","set":"/b/full""#, OfSet::Named("/b/full".to_owned())),
+        ] {
+            let trouble: Trouble = serde_json::from_str(&text(set)).unwrap();
+            assert_eq!(trouble.set, expected);
+            let again: Trouble = serde_json::from_value(json!(trouble)).unwrap();
+            assert_eq!(again, trouble);
+        }
+    }
 
     #[test]
     fn a_verification_tells_which_sets_are_damaged_or_all_of_them_are() {
@@ -107,7 +178,7 @@ mod tests {
         let state: Vec<&HeldSet> = sets.iter().collect();
         let failed = record(Step::Verify, Outcome::Failed, 1);
         let of = |exit_code, findings: &Value, message: &str| {
-            let trouble = Trouble::of_code(Hresult::E_FAIL, message.to_owned(), "");
+            let trouble = of_before(Trouble::of_code(Hresult::E_FAIL, message.to_owned(), ""));
             let result = json!({ "findings": findings });
             found(&state, &StepRecord { exit_code, result, trouble: vec![trouble], ..failed.clone() }, false)
         };
@@ -138,7 +209,7 @@ mod tests {
         let failed = StepRecord { exit_code: 5, ..record(Step::Verify, Outcome::Failed, 1) };
         let of = |are_copies, wrong: &[(&str, Hresult, &str)]| {
             let at = |(kind, code, path): &(&str, Hresult, &str)| {
-                let code = format!("0x{:08x}", code.to_bits());
+                let code = code.hex();
                 json!({ "severity": "error", "kind": kind, "code": code, "path": path })
             };
             let findings: Vec<Value> = wrong.iter().map(at).collect();
@@ -160,7 +231,7 @@ mod tests {
         assert_eq!(of(false, &[in_set]), [sets[0].id.clone()], "the disk of the set itself");
         // While the copy is made, nothing but the message tells of it.
         let text = "cannot write /tmp/certadm-1/4f2a91c0/database: Input/output error";
-        let trouble = vec![Trouble::of_code(Hresult::DISK_IO, text.to_owned(), "")];
+        let trouble = vec![of_before(Trouble::of_code(Hresult::DISK_IO, text.to_owned(), ""))];
         let copying = StepRecord { trouble, ..failed.clone() };
         assert!(found(&state, &copying, true).is_empty());
     }

@@ -2,16 +2,16 @@
 
 use std::collections::BTreeSet;
 
+use certadm_rules::span::{exact, rounded};
 use certadm_rules::words::human_bytes;
 
 use crate::alarm::{About, Alarm};
 use crate::config::Job;
 use crate::held::{Held, is_past};
 use crate::perform::MOST_TROUBLES;
-use crate::record::{Attempts, Outcome};
+use crate::record::{Attempt, Attempts, Outcome, Trouble};
 use crate::schedule::Schedule;
-use crate::span::span_text;
-use crate::status::CaStatus;
+use crate::status::{CaStatus, Completeness};
 use crate::step::Step;
 
 /// A step may take this long beyond its slot, in seconds.
@@ -26,177 +26,241 @@ const OLD: &str = "age";
 /// What there is an alarm about.
 #[must_use]
 pub fn judge(job: &Job, status: &CaStatus, held: &Held, attempts: &Attempts, now: i64) -> Vec<Alarm> {
-    let mut alarms = Vec::new();
-    let mut raise = |about, id: &str, message: String, remedy: String| {
-        let (job, ca) = (status.job.clone(), status.ca.clone());
-        alarms.push(Alarm { about, id: id.to_owned(), job, ca, message, remedy });
-    };
-    let by_hand = |step: Step| format!("certadm run {} --ca {} --now {step}", status.job, status.ca);
-    // What is told as the failure of a step is told once, and until that step was done: whatever it met may be gone before.
-    let has_failed_for = |message: &str| {
-        attempts.all().any(|(step, _, attempt)| {
+    let case = Case { job, status, held, attempts, now };
+    [
+        case.looks(),
+        case.age().into_iter().collect(),
+        case.steps(),
+        case.proof().into_iter().collect(),
+        case.rehearsal().into_iter().collect(),
+        case.completeness().into_iter().collect(),
+        case.ends(),
+        case.disk().into_iter().collect(),
+        case.unreadable(),
+        case.clock().into_iter().collect(),
+    ]
+    .concat()
+}
+
+/// What is known of a CA of a job.
+struct Case<'a> {
+    job: &'a Job,
+    status: &'a CaStatus,
+    held: &'a Held,
+    attempts: &'a Attempts,
+    now: i64,
+}
+
+impl Case<'_> {
+    /// Of what was met when the CA and its places were looked at.
+    fn looks(&self) -> Vec<Alarm> {
+        let told = self.status.trouble.iter().filter(|trouble| !self.has_failed_for(trouble));
+        let of_trouble = |trouble: &Trouble| {
+            let remedy = trouble.remedy.clone().unwrap_or_default();
+            self.alarm(About::Failed, &trouble.which(), trouble.message.clone(), remedy)
+        };
+        told.map(of_trouble).collect()
+    }
+
+    /// What is told as the failure of a step is told once, and until that step was done: whatever it met may be gone before.
+    fn has_failed_for(&self, met: &Trouble) -> bool {
+        self.attempts.all().any(|(step, _, attempt)| {
             let first = attempt.trouble.first().filter(|_| attempt.outcome == Some(Outcome::Failed));
-            step != Step::Look && first.is_some_and(|trouble| trouble.message == message)
+            step != Step::Look && first.is_some_and(|trouble| trouble.message == met.message)
         })
-    };
-    for trouble in status.trouble.iter().filter(|trouble| !has_failed_for(&trouble.message)) {
-        let remedy = trouble.remedy.clone().unwrap_or_default();
-        raise(About::Failed, &trouble.which(), trouble.message.clone(), remedy);
     }
-    match status.rpo {
-        // What cannot be looked at is told above. How old it is by now, the records know.
-        None if !status.place_seen => {
-            if let Some(age) =
-                backed_up(attempts, now).map(|last| now - last).filter(|age| job.limits.rpo < *age)
-            {
-                let text = format!(
-                    "the last backup into {} is {} old, and {} may be lost",
-                    status.place,
-                    about(age),
-                    span_text(job.limits.rpo)
-                );
-                let remedy =
-                    format!("see why {} cannot be looked at, then: {}", status.place, by_hand(Step::Full));
-                raise(About::Late, OLD, text, remedy);
+
+    /// Of how much would be lost now.
+    fn age(&self) -> Option<Alarm> {
+        let (place, limit) = (&self.status.place, self.job.limits.rpo);
+        let full = self.by_hand(Step::Full);
+        let late = |id, text, remedy| self.alarm(About::Late, id, text, remedy);
+        match self.status.rpo {
+            // What cannot be looked at is told as such. How old it is by now, the records know.
+            None if !self.status.place_seen => {
+                let age = backed_up(self.attempts, self.now).map(|last| self.now - last);
+                let age = age.filter(|age| limit < *age)?;
+                let (age, limit) = (rounded(age), exact(limit));
+                let text = format!("the last backup into {place} is {age} old, and {limit} may be lost");
+                Some(late(OLD, text, format!("see why {place} cannot be looked at, then: {full}")))
             }
+            None => {
+                let text = format!("no state of the CA can be restored from {place}");
+                Some(late("nothing", text, format!("take a full backup: {full}")))
+            }
+            Some(rpo) if limit < rpo => {
+                let text = format!("{} would be lost now, and {} may be", rounded(rpo), exact(limit));
+                Some(late(OLD, text, format!("find out why no backup runs: {full}")))
+            }
+            Some(_) => None,
         }
-        None => {
-            let text = format!("no state of the CA can be restored from {}", status.place);
-            raise(About::Late, "nothing", text, format!("take a full backup: {}", by_hand(Step::Full)));
-        }
-        Some(rpo) if job.limits.rpo < rpo => {
-            let text = format!("{} would be lost now, and {} may be", about(rpo), span_text(job.limits.rpo));
-            raise(About::Late, OLD, text, format!("find out why no backup runs: {}", by_hand(Step::Full)));
-        }
-        Some(_) => {}
     }
-    for (step, place, attempt) in attempts.all() {
-        // The name of a vault ends as the sentence needs it.
-        let what = step.at(place);
-        let what = what.strip_suffix(':').unwrap_or(&what);
-        match (attempt.outcome, attempt.trouble.first()) {
-            // What is told above is told once.
-            (Some(Outcome::Failed), Some(trouble))
-                if step == Step::Look
-                    && status.trouble.iter().any(|told| told.message == trouble.message) => {}
-            (Some(Outcome::Failed), Some(trouble)) => {
-                let remedy = trouble.remedy.clone().unwrap_or_else(|| format!("run {}", by_hand(step)));
-                let id = format!("{what}/{}", trouble.which());
-                raise(About::Failed, &id, format!("{what}: {}", trouble.message), remedy);
+
+    /// Of what became of each step at each place.
+    fn steps(&self) -> Vec<Alarm> {
+        let of_step = |(step, place, attempt): (Step, &str, &Attempt)| {
+            // The name of a vault ends as the sentence needs it.
+            let what = step.at(place);
+            let what = what.strip_suffix(':').unwrap_or(&what);
+            match attempt.outcome {
+                Some(Outcome::Failed) => self.failure((step, what), attempt).into_iter().collect(),
+                Some(Outcome::Finding) => self.findings((step, what), attempt),
+                _ => Vec::new(),
             }
-            (Some(Outcome::Finding), Some(_)) => {
-                let mut told = BTreeSet::new();
-                let distinct = attempt.trouble.iter().filter(|trouble| told.insert(trouble.which()));
-                let distinct: Vec<_> = distinct.collect();
-                for trouble in distinct.iter().take(MOST_ONE_BY_ONE) {
-                    let remedy = trouble.remedy.clone().unwrap_or_else(|| format!("run {}", by_hand(step)));
-                    let id = format!("{what}/{}", trouble.which());
-                    raise(About::Finding, &id, format!("{what}: {}", trouble.message), remedy);
-                }
-                if let Some(more) = more_of(distinct.len(), "finding") {
-                    // Of very many a run keeps the first.
-                    let least = if attempt.trouble.len() < MOST_TROUBLES { "" } else { "at least " };
-                    let text = format!("{what}: and {least}{more}");
-                    raise(
-                        About::Finding,
-                        &format!("{what}/{MORE}"),
-                        text,
-                        format!("see all: {}", by_hand(step)),
-                    );
-                }
-            }
+        };
+        self.attempts.all().flat_map(of_step).collect()
+    }
+
+    fn failure(&self, (step, what): (Step, &str), attempt: &Attempt) -> Option<Alarm> {
+        let Some(trouble) = attempt.trouble.first() else {
             // Whatever a command leaves unsaid.
-            (Some(Outcome::Failed), None) => {
-                let remedy = format!("do it again, and read what it says: {}", by_hand(step));
-                raise(About::Failed, what, format!("{what}: it has failed, and did not say why"), remedy);
-            }
-            _ => {}
-        }
+            let remedy = format!("do it again, and read what it says: {}", self.by_hand(step));
+            let text = format!("{what}: it has failed, and did not say why");
+            return Some(self.alarm(About::Failed, what, text, remedy));
+        };
+        // What a look has met is told once.
+        let is_told =
+            step == Step::Look && self.status.trouble.iter().any(|told| told.message == trouble.message);
+        (!is_told).then(|| self.of_step(About::Failed, (step, what), trouble))
     }
-    let overdue = |schedule: Option<Schedule>, last: Option<i64>| {
+
+    fn findings(&self, (step, what): (Step, &str), attempt: &Attempt) -> Vec<Alarm> {
+        let mut told = BTreeSet::new();
+        let distinct = attempt.trouble.iter().filter(|trouble| told.insert(trouble.which()));
+        let distinct: Vec<_> = distinct.collect();
+        let one_by_one = distinct.iter().take(MOST_ONE_BY_ONE);
+        let one_by_one = one_by_one.map(|trouble| self.of_step(About::Finding, (step, what), trouble));
+        let more = more_of(distinct.len(), "finding").map(|more| {
+            // Of very many a run keeps the first.
+            let least = if attempt.trouble.len() < MOST_TROUBLES { "" } else { "at least " };
+            let (id, text) = (format!("{what}/{MORE}"), format!("{what}: and {least}{more}"));
+            self.alarm(About::Finding, &id, text, format!("see all: {}", self.by_hand(step)))
+        });
+        one_by_one.chain(more).collect()
+    }
+
+    /// Of one trouble of a step.
+    fn of_step(&self, about: About, (step, what): (Step, &str), trouble: &Trouble) -> Alarm {
+        let remedy = trouble.remedy.clone().unwrap_or_else(|| format!("run {}", self.by_hand(step)));
+        let id = format!("{what}/{}", trouble.which());
+        self.alarm(about, &id, format!("{what}: {}", trouble.message), remedy)
+    }
+
+    /// Of how long ago a state was proven.
+    fn proof(&self) -> Option<Alarm> {
+        let age = self.overdue(self.job.verify, self.status.verified)?;
+        let text = format!("no state was proven for {}", rounded(age));
+        let remedy = format!("read everything back: {}", self.by_hand(Step::Verify));
+        Some(self.alarm(About::Unverified, "", text, remedy))
+    }
+
+    /// Of what the last rehearsal has shown, and when it was.
+    fn rehearsal(&self) -> Option<Alarm> {
+        let again = self.by_hand(Step::Rehearse);
+        if self.status.is_not_proven() {
+            let text = "the last rehearsal has not shown that the CA comes back".to_owned();
+            let remedy = format!("rehearse again, and read what it says: {again}");
+            return Some(self.alarm(About::NotProven, "shown", text, remedy));
+        }
+        let age = self.overdue(self.job.rehearse, self.status.rehearsed)?;
+        let text = format!("there was no rehearsal for {}", rounded(age));
+        Some(self.alarm(About::NotProven, OLD, text, format!("rehearse: {again}")))
+    }
+
+    /// How long ago it was done, where that is too long by its schedule.
+    fn overdue(&self, schedule: Option<Schedule>, last: Option<i64>) -> Option<i64> {
         // What lies ahead was dated by a wrong clock, and proves nothing for as long.
-        let last = last.filter(|last| is_past(*last, now));
-        let (schedule, since) = (schedule?, last.or(status.first)?);
-        Some(now - since).filter(|age| 2 * schedule.period() + GRACE < *age)
-    };
-    if let Some(age) = overdue(job.verify, status.verified) {
-        let text = format!("no state was proven for {}", about(age));
-        raise(About::Unverified, "", text, format!("read everything back: {}", by_hand(Step::Verify)));
+        let last = last.filter(|last| is_past(*last, self.now));
+        let (schedule, since) = (schedule?, last.or(self.status.first)?);
+        Some(self.now - since).filter(|age| 2 * schedule.period() + GRACE < *age)
     }
-    if status.is_not_proven() {
-        let text = "the last rehearsal has not shown that the CA comes back".to_owned();
-        raise(
-            About::NotProven,
-            "shown",
-            text,
-            format!("rehearse again, and read what it says: {}", by_hand(Step::Rehearse)),
-        );
-    } else if let Some(age) = overdue(job.rehearse, status.rehearsed) {
-        let text = format!("there was no rehearsal for {}", about(age));
-        raise(About::NotProven, OLD, text, format!("rehearse: {}", by_hand(Step::Rehearse)));
-    }
-    match status.complete.as_deref().filter(|_| job.complete.is_some()) {
-        Some("incomplete") => {
-            let text = format!("not everything is there that the CA needs: {}", listed(&status.missing));
-            raise(
-                About::Incomplete,
-                &format!("missing:{}", listed(&status.missing)),
-                text,
-                format!("see what is missing and attach it: {}", by_hand(Step::Complete)),
-            );
-        }
-        Some("cannot-tell") => {
-            let (untold, remedy) = attempts.of(Step::Complete).untold();
-            let text = format!("nothing tells whether all is there that the CA needs: {}", listed(&untold));
-            let remedy = remedy.unwrap_or_else(|| "see what certadm complete says, and attach it".to_owned());
-            let id = format!("untold:{}", listed(&untold));
-            raise(About::Incomplete, &id, text, format!("{remedy}; then: {}", by_hand(Step::Complete)));
-        }
-        _ => {}
-    }
-    for (kind, ends, limit, what, remedy) in [
-        (About::Crl, status.crl_ends, job.limits.crl, "CRL", "publish a new one: certadm ca crl"),
-        (
-            About::Certificate,
-            status.certificate_ends,
-            job.limits.certificate,
-            "CA's own certificate",
-            "renew the certificate of the CA",
-        ),
-    ] {
-        match ends.map(|ends| ends - now) {
-            Some(left) if left <= 0 => raise(kind, "", format!("the {what} has ended"), remedy.to_owned()),
-            Some(left) if left <= limit => {
-                raise(kind, "", format!("the {what} ends in {}", about(left)), remedy.to_owned());
+
+    /// Of what the CA needs and nobody has.
+    fn completeness(&self) -> Option<Alarm> {
+        let again = self.by_hand(Step::Complete);
+        match self.status.complete.filter(|_| self.job.complete.is_some()) {
+            Some(Completeness::Incomplete) => {
+                let missing = listed(&self.status.missing);
+                let text = format!("not everything is there that the CA needs: {missing}");
+                let remedy = format!("see what is missing and attach it: {again}");
+                Some(self.alarm(About::Incomplete, &format!("missing:{missing}"), text, remedy))
             }
-            _ => {}
+            Some(Completeness::CannotTell) => {
+                let (untold, remedy) = self.attempts.of(Step::Complete).untold();
+                let untold = listed(&untold);
+                let text = format!("nothing tells whether all is there that the CA needs: {untold}");
+                let remedy =
+                    remedy.unwrap_or_else(|| "see what certadm complete says, and attach it".to_owned());
+                let remedy = format!("{remedy}; then: {again}");
+                Some(self.alarm(About::Incomplete, &format!("untold:{untold}"), text, remedy))
+            }
+            Some(Completeness::Complete) | None => None,
         }
     }
-    let needed = held.last_full().map_or(0, |full| full.bytes);
-    if let Some(free) = status.free.filter(|free| *free < needed) {
-        let text = format!(
-            "{} has {} free, and a full set takes {}",
-            status.place,
-            human_bytes(free),
-            human_bytes(needed)
-        );
-        raise(About::Disk, "", text, "make room there, or have fewer sets kept".to_owned());
+
+    /// Of what ends soon or has ended.
+    fn ends(&self) -> Vec<Alarm> {
+        let (status, limits) = (self.status, &self.job.limits);
+        let crl = (About::Crl, status.crl_ends, limits.crl);
+        let own = (About::Certificate, status.certificate_ends, limits.certificate);
+        let all = [
+            (crl, "CRL", "publish a new one: certadm ca crl"),
+            (own, "CA's own certificate", "renew the certificate of the CA"),
+        ];
+        let of_one = |((kind, ends, limit), what, remedy): ((About, Option<i64>, i64), &str, &str)| {
+            let left = ends? - self.now;
+            let text = match left {
+                ..=0 => format!("the {what} has ended"),
+                _ if left <= limit => format!("the {what} ends in {}", rounded(left)),
+                _ => return None,
+            };
+            Some(self.alarm(kind, "", text, remedy.to_owned()))
+        };
+        all.into_iter().filter_map(of_one).collect()
     }
-    for (set, why) in held.unreadable.iter().take(MOST_ONE_BY_ONE) {
-        let text = format!("the set {set} cannot be read: {why}");
-        let remedy = "run certadm verify on it, and remove what is no set".to_owned();
-        raise(About::Finding, &format!("unreadable/{set}"), text, remedy);
+
+    /// Of the room that the next full set needs.
+    fn disk(&self) -> Option<Alarm> {
+        let needed = self.held.last_full().map_or(0, |full| full.bytes);
+        let free = self.status.free.filter(|free| *free < needed)?;
+        let (place, free, needed) = (&self.status.place, human_bytes(free), human_bytes(needed));
+        let text = format!("{place} has {free} free, and a full set takes {needed}");
+        Some(self.alarm(About::Disk, "", text, "make room there, or have fewer sets kept".to_owned()))
     }
-    if let Some(more) = more_of(held.unreadable.len(), "set") {
-        let remedy = "run certadm verify on each, and remove what is no set".to_owned();
-        raise(About::Finding, &format!("unreadable/{MORE}"), format!("and {more} cannot be read"), remedy);
+
+    /// Of sets that cannot be read.
+    fn unreadable(&self) -> Vec<Alarm> {
+        let all = &self.held.unreadable;
+        let one_by_one = all.iter().take(MOST_ONE_BY_ONE).map(|(set, why)| {
+            let text = format!("the set {set} cannot be read: {why}");
+            let remedy = "run certadm verify on it, and remove what is no set".to_owned();
+            self.alarm(About::Finding, &format!("unreadable/{set}"), text, remedy)
+        });
+        let more = more_of(all.len(), "set").map(|more| {
+            let remedy = "run certadm verify on each, and remove what is no set".to_owned();
+            let id = format!("unreadable/{MORE}");
+            self.alarm(About::Finding, &id, format!("and {more} cannot be read"), remedy)
+        });
+        one_by_one.chain(more).collect()
     }
-    // Once a backup followed it, a wrong date is history.
-    if held.newest_state().last().is_some_and(|set| !is_past(set.time, now)) {
+
+    /// Of a set from the future. Once a backup followed it, a wrong date is history.
+    fn clock(&self) -> Option<Alarm> {
+        let newest = self.held.newest_state();
+        newest.last().filter(|set| !is_past(set.time, self.now))?;
         let text = "the newest set is dated in the future: a clock is or was wrong".to_owned();
-        raise(About::Finding, "clock", text, "set the clock, and take a full backup".to_owned());
+        let remedy = "set the clock, and take a full backup".to_owned();
+        Some(self.alarm(About::Finding, "clock", text, remedy))
     }
-    alarms
+
+    fn alarm(&self, about: About, id: &str, message: String, remedy: String) -> Alarm {
+        let (job, ca) = (self.status.job.clone(), self.status.ca.clone());
+        Alarm { about, id: id.to_owned(), job, ca, message, remedy }
+    }
+
+    fn by_hand(&self, step: Step) -> String {
+        format!("certadm run {} --ca {} --now {step}", self.status.job, self.status.ca)
+    }
 }
 
 /// How many of so many are not told one by one, for a sentence.
@@ -216,16 +280,6 @@ fn backed_up(attempts: &Attempts, now: i64) -> Option<i64> {
     taken.filter(|time| is_past(*time, now)).max()
 }
 
-/// A span for a person, in one unit.
-fn about(seconds: i64) -> String {
-    match seconds {
-        172_800.. => format!("{} days", seconds / 86_400),
-        7_200.. => format!("{} hours", seconds / 3_600),
-        120.. => format!("{} minutes", seconds / 60),
-        _ => format!("{seconds} seconds"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use certadm_set::manifest::SetKind::{Full, Logs};
@@ -233,8 +287,8 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::held::tests::set;
-    use crate::record::StepRecord;
     use crate::record::tests::record;
+    use crate::record::{OfSet, StepRecord};
 
     #[test]
     fn the_alarm_about_a_set_from_the_future_ends_with_the_backup_that_its_remedy_asks_for() {
@@ -295,6 +349,7 @@ mod tests {
             kind: "step".to_owned(),
             message: message.to_owned(),
             remedy: Some("r".to_owned()),
+            set: OfSet::NoSet,
         };
         let mut attempts = Attempts::default();
         let found = vec![finding("step:key", "no key was given"), finding("a", "1"), finding("a", "2")];
@@ -336,6 +391,7 @@ mod tests {
                 kind: "stranger".to_owned(),
                 message: "it is none of the set".to_owned(),
                 remedy: None,
+                set: OfSet::NoSet,
             });
             let trouble = trouble.collect();
             attempts.note(&StepRecord { trouble, ..record(Step::Verify, Outcome::Finding, 900) });
@@ -373,7 +429,8 @@ mod tests {
         let text = "[ca]\nweb = { dir = '/a' }\n[job.j]\nca = 'web'\nto = ['/b']\nfull = 'daily 02:30'\ncomplete = 'weekly sun 06:00'";
         let config = Config::parse(text, "/etc/certadm/certadm.toml".as_ref()).unwrap();
         let alarms = |attempts: &Attempts, verdict: &str| {
-            let status = CaStatus { rpo: Some(0), complete: Some(verdict.to_owned()), ..CaStatus::default() };
+            let status =
+                CaStatus { rpo: Some(0), complete: Some(Completeness::of(verdict)), ..CaStatus::default() };
             judge(config.job("j").unwrap(), &status, &Held::default(), attempts, 1_000)
         };
         let mut attempts = Attempts::default();

@@ -119,7 +119,7 @@ fn section(page: &mut String, status: &CaStatus, number: usize, now: i64) {
         row("Rehearsal", &format!("{}: {verdict}", moment(*time)), class);
     }
     if let Some(complete) = &status.complete {
-        row("Everything there", &format!("{complete} {}", status.missing.join(", ")), "");
+        row("Everything there", &format!("{} {}", complete.key(), status.missing.join(", ")), "");
     }
     for (name, bytes) in [("Logs waiting at the CA", status.logs_waiting), ("Free at the place", status.free)]
     {
@@ -253,6 +253,8 @@ fn short(time: Option<i64>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use certadm_rehearsal::Proof;
+
     use super::*;
     use crate::alarm::{About, Alarm};
     use crate::record::Trouble;
@@ -276,6 +278,7 @@ mod tests {
             kind: String::new(),
             message: "<img src=x>".to_owned(),
             remedy: Some("run `a<b`".to_owned()),
+            set: crate::record::OfSet::NoSet,
         };
         let story = Story {
             orphans: vec![(NOW, "<b>".to_owned())],
@@ -309,21 +312,22 @@ mod tests {
 
     #[test]
     fn what_has_failed_or_is_dated_ahead_has_proven_nothing() {
-        let status = |verified: Option<i64>, rehearsed: i64, rehearsal: &str| CaStatus {
+        let status = |verified: Option<i64>, rehearsed: i64, rehearsal: Proof| CaStatus {
             verified,
             rehearsed: Some(rehearsed),
-            rehearsal: Some(rehearsal.to_owned()),
-            rehearsal_proven: Some(rehearsed).filter(|_| rehearsal != "not-proven"),
+            rehearsal: Some(rehearsal),
+            rehearsal_proven: Some(rehearsed).filter(|_| rehearsal != Proof::NotProven),
             ..CaStatus::default()
         };
-        let earlier = CaStatus { rehearsal_proven: Some(NOW - 500), ..status(None, NOW - 100, "not-proven") };
+        let earlier =
+            CaStatus { rehearsal_proven: Some(NOW - 500), ..status(None, NOW - 100, Proof::NotProven) };
         for (status, expected) in [
-            (status(Some(NOW - 900), NOW - 100, "proven"), Some(NOW - 100)),
-            (status(Some(NOW - 900), NOW - 100, "proven-except"), Some(NOW - 100)),
-            (status(Some(NOW - 900), NOW - 100, "not-proven"), Some(NOW - 900)),
-            (status(None, NOW - 100, "not-proven"), None),
+            (status(Some(NOW - 900), NOW - 100, Proof::Proven), Some(NOW - 100)),
+            (status(Some(NOW - 900), NOW - 100, Proof::ProvenExcept), Some(NOW - 100)),
+            (status(Some(NOW - 900), NOW - 100, Proof::NotProven), Some(NOW - 900)),
+            (status(None, NOW - 100, Proof::NotProven), None),
             (earlier, Some(NOW - 500)),
-            (status(Some(NOW + 90_000), NOW - 100, "proven"), Some(NOW - 100)),
+            (status(Some(NOW + 90_000), NOW - 100, Proof::Proven), Some(NOW - 100)),
         ] {
             assert_eq!(proven(&status, NOW), expected);
             let page = status_page(&[status], &[], NOW);

@@ -20,6 +20,7 @@ use crate::config::{Config, VARIABLE};
 use crate::lock::CaLock;
 use crate::place::trouble;
 use crate::record::{Outcome, Trouble};
+use crate::trouble::OfSet;
 
 /// No command says more than this, in bytes.
 const MAX_SAID: u64 = 64 << 20;
@@ -67,6 +68,7 @@ impl Performed {
             kind: "failure".to_owned(),
             message: text(&object["error"]["message"]).unwrap_or_default(),
             remedy: text(&object["error"]["remedy"]),
+            set: OfSet::of(&object["error"]),
         });
         let result = object["result"].clone();
         let list = |value: &'_ Value| value.as_array().cloned().unwrap_or_default();
@@ -82,6 +84,7 @@ impl Performed {
             kind: text(&finding["kind"]).or_else(|| text(&finding["name"])).unwrap_or_default(),
             message: with_place(finding),
             remedy: text(&finding["remedy"]),
+            set: OfSet::of(finding),
         });
         let outcome = match exit_code {
             0 => Outcome::Good,
@@ -92,10 +95,11 @@ impl Performed {
         // `backup` says so beside a set that is whole.
         let unconfirmed = text(&result["end_error"]).map(|error| Trouble {
             id: "end-not-confirmed".to_owned(),
-            code: format!("0x{:08x}", Hresult::E_FAIL.to_bits()),
+            code: Hresult::E_FAIL.hex(),
             kind: "end-not-confirmed".to_owned(),
             message: format!("the set is whole, but the CA did not confirm its end: {error}"),
             remedy: Some("take another full backup".to_owned()),
+            set: OfSet::NoSet,
         });
         let trouble: Vec<_> = error.into_iter().chain(unconfirmed).chain(found).take(MOST_TROUBLES).collect();
         Self { outcome, exit_code, trouble, result }
@@ -117,8 +121,7 @@ impl Performed {
     }
 
     fn has_code(&self, code: Hresult) -> bool {
-        let code = format!("0x{:08x}", code.to_bits());
-        self.trouble.iter().any(|trouble| trouble.code == code)
+        self.trouble.iter().any(|trouble| trouble.has_code(code))
     }
 }
 

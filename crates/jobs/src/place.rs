@@ -7,14 +7,13 @@ use std::path::{Path, PathBuf};
 use certadm_files::IoContext;
 use certadm_repository::{Address, CaRepository, Point, Selector};
 use certadm_rules::diagnosis::{Class, chain_of};
-use certadm_rules::{Diagnosis, Hresult};
+use certadm_rules::{Diagnosis, FileTime, Hresult};
 use certadm_set::folder::{self, FolderSet, proven_at};
 use certadm_set::stored::newest_first;
-use jiff::Timestamp;
 
 use crate::config::{Ca, Config, Target};
 use crate::held::{Held, HeldSet, is_past};
-use crate::record::{Attempts, Trouble};
+use crate::record::{Attempts, OfSet, Trouble};
 use crate::step::Step;
 
 /// A place could not be looked at.
@@ -29,13 +28,14 @@ pub struct Unseen {
 impl<E: Diagnosis> From<E> for Unseen {
     fn from(error: E) -> Self {
         let class = error.class();
-        let code = format!("0x{:08x}", error.hresult().to_bits());
+        let code = error.hresult().hex();
         let trouble = Trouble {
             id: Trouble::id_of(class, &code),
             code,
             kind: class.to_string(),
             message: chain_of(&error),
             remedy: Some(error.remedy().into_owned()),
+            set: OfSet::NoSet,
         };
         Self { trouble: Box::new(trouble), class }
     }
@@ -169,13 +169,13 @@ fn look_into_folder(folder: &Path, ca: &Ca, now: i64) -> Result<Held, Unseen> {
 /// A moment as RFC 3339 has it, in seconds since 1970.
 #[must_use]
 pub fn seconds_of(text: &str) -> Option<i64> {
-    text.parse::<Timestamp>().ok().map(Timestamp::as_second)
+    FileTime::from_rfc3339(text).map(FileTime::unix_seconds)
 }
 
 /// A moment for a person and a program, as RFC 3339 has it.
 #[must_use]
 pub fn moment(seconds: i64) -> String {
-    Timestamp::from_second(seconds).map(|moment| moment.to_string()).unwrap_or_default()
+    FileTime::from_unix_seconds(seconds).to_rfc3339()
 }
 
 /// The folder of a CA's sets in a folder that backups go to.

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::config::{Ca, Config, Job};
 use crate::json_file::write_json;
 use crate::step::Step;
-pub use crate::trouble::Trouble;
+pub use crate::trouble::{OfSet, Trouble};
 
 /// No file of attempts is longer than this, in bytes.
 const MAX_FILE: u64 = 1 << 20;
@@ -79,8 +79,8 @@ impl StepRecord {
     /// Whether it failed for want of a full backup that the CA knows of.
     #[must_use]
     pub fn lacks_full(&self) -> bool {
-        let code = format!("0x{:08x}", Hresult::MISSING_FULL_BACKUP.to_bits());
-        self.outcome == Outcome::Failed && self.trouble.iter().any(|trouble| trouble.code == code)
+        let is_it = |trouble: &Trouble| trouble.has_code(Hresult::MISSING_FULL_BACKUP);
+        self.outcome == Outcome::Failed && self.trouble.iter().any(is_it)
     }
 }
 
@@ -135,13 +135,14 @@ impl Attempt {
         self.outcome = Some(Outcome::Failed);
         self.trouble = vec![Trouble {
             id: "stopped".to_owned(),
-            code: format!("0x{:08x}", Hresult::E_ABORT.to_bits()),
+            code: Hresult::E_ABORT.hex(),
             kind: "stopped".to_owned(),
             message: format!("it was stopped {MOST_STOPS} times before it ended"),
             remedy: Some(
                 "see what stops it, such as `time-limit`, or a service that is stopped while it runs"
                     .to_owned(),
             ),
+            set: OfSet::NoSet,
         }];
     }
 

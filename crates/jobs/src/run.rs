@@ -192,46 +192,9 @@ impl Runner<'_> {
             if wish == Wish::Now(record.step) {
                 attempts.note_asked(&record);
             }
-            let is_done = matches!(record.outcome, Outcome::Good | Outcome::Finding);
-            if due.step == Step::Full && is_done {
-                attempts.note_renewed(&first.to_string(), sets, record.began);
-            }
-            match due.step {
-                Step::Full | Step::Logs if is_done => {
-                    held = self.look(first, (job, ca), &attempts).0;
-                    let mut next = after_backup(job, due.step);
-                    next.retain(|due| self.may(job, due));
-                    // What was stored does not continue what is there: only a full backup mends it.
-                    let after_logs = held.as_ref().filter(|_| due.step == Step::Logs);
-                    let full = after_logs.and_then(|held| full_instead(held, &attempts, (self.clock)()));
-                    next.splice(0..0, full);
-                    put_first(&mut queue, next);
-                }
-                // Behind damage the wait of a full backup that has failed counts.
-                Step::Logs
-                    if record.lacks_full()
-                        && !(sets.has_damaged_base() && attempts.of(Step::Full).waits((self.clock)())) =>
-                {
-                    let why = "the CA has no full backup on record that log sets may follow".to_owned();
-                    queue.push_front(Due::first(Step::Full, why));
-                }
-                Step::Verify | Step::Rehearse if is_done => {
-                    self.note_proven(run, &mut attempts, (first, ca), sets, &record);
-                }
-                Step::Verify if !damaged.is_empty() => {
-                    let (place, now) = (first.to_string(), (self.clock)());
-                    let is_scheduled = job.full.is_some() || job.logs.is_some();
-                    attempts.note_damage(&place, &sets.stored_state(), &damaged, now);
-                    let mut known = sets.clone();
-                    known.recall(&place, &attempts, now);
-                    let next =
-                        full_instead(&known, &attempts, now).filter(|_| wish == Wish::Due && is_scheduled);
-                    put_first(&mut queue, next.into_iter().collect());
-                    held = Some(known);
-                }
-                _ => {}
-            }
             run.steps.push(record);
+            let next = self.follow(run, &mut attempts, &mut held, (job, ca, first), wish, &damaged);
+            put_first(&mut queue, next);
         }
         if let Some(held) = &held {
             attempts.keep_damage_of(&first.to_string(), held);
@@ -246,6 +209,60 @@ impl Runner<'_> {
         {
             run.trouble.push(*place::Unseen::from(error).trouble);
             run.unwritten = Some(attempts);
+        }
+    }
+
+    /// What follows at once from the step that was carried out last: notes, what the first place holds now, and the steps that are
+    /// returned.
+    fn follow(
+        &self,
+        run: &mut CaRun,
+        attempts: &mut Attempts,
+        held: &mut Option<Held>,
+        (job, ca, first): (&Job, &Ca, &Target),
+        wish: Wish,
+        damaged: &[String],
+    ) -> Vec<Due> {
+        let CaRun { steps, trouble, .. } = run;
+        let (Some(record), Some(sets)) = (steps.last(), &*held) else { return Vec::new() };
+        let is_done = matches!(record.outcome, Outcome::Good | Outcome::Finding);
+        if record.step == Step::Full && is_done {
+            attempts.note_renewed(&first.to_string(), sets, record.began);
+        }
+        match record.step {
+            Step::Full | Step::Logs if is_done => {
+                let step = record.step;
+                *held = self.look(first, (job, ca), attempts).0;
+                // What was stored does not continue what is there: only a full backup mends it.
+                let after_logs = held.as_ref().filter(|_| step == Step::Logs);
+                let full = after_logs.and_then(|held| full_instead(held, attempts, (self.clock)()));
+                let after = after_backup(job, step).into_iter().filter(|due| self.may(job, due));
+                full.into_iter().chain(after).collect()
+            }
+            // Behind damage the wait of a full backup that has failed counts.
+            Step::Logs
+                if record.lacks_full()
+                    && !(sets.has_damaged_base() && attempts.of(Step::Full).waits((self.clock)())) =>
+            {
+                let why = "the CA has no full backup on record that log sets may follow".to_owned();
+                vec![Due::first(Step::Full, why)]
+            }
+            Step::Verify | Step::Rehearse if is_done => {
+                let unwritten = self.note_proven(attempts, (first, ca), sets, record);
+                trouble.extend(unwritten);
+                Vec::new()
+            }
+            Step::Verify if !damaged.is_empty() => {
+                let (place, now) = (first.to_string(), (self.clock)());
+                let is_scheduled = job.full.is_some() || job.logs.is_some();
+                attempts.note_damage(&place, &sets.stored_state(), damaged, now);
+                let mut known = sets.clone();
+                known.recall(&place, attempts, now);
+                let full = full_instead(&known, attempts, now).filter(|_| wish == Wish::Due && is_scheduled);
+                *held = Some(known);
+                full.into_iter().collect()
+            }
+            _ => Vec::new(),
         }
     }
 
@@ -385,31 +402,28 @@ impl Runner<'_> {
         cancel::requested().is_none()
     }
 
-    /// Notes that the newest state was proven. Beside the sets of a folder no command does it, and not every vault keeps the notes that
-    /// commands make.
+    /// Notes that the newest state was proven, and returns what keeps it from being noted. Beside the sets of a folder no command does
+    /// it, and not every vault keeps the notes that commands make.
     fn note_proven(
         &self,
-        run: &mut CaRun,
         attempts: &mut Attempts,
         (first, ca): (&Target, &Ca),
         held: &Held,
         record: &StepRecord,
-    ) {
+    ) -> Option<Trouble> {
         let (is_proven, state) = match record.step {
             Step::Verify => (record.result["restorable"] == true, held.stored_state()),
             _ => (true, held.newest_state()),
         };
-        let Some(last) = state.last().filter(|_| is_proven) else { return };
+        let last = state.last().filter(|_| is_proven)?;
         let (place, set, when) = (first.to_string(), last.id.clone(), (self.clock)());
         if record.step == Step::Verify {
             attempts.note_damage(&place, &state, &[], when);
         }
         attempts.proven = Some(Proof { place, set, when });
-        if let Target::Folder(folder) = first
-            && let Err(error) = place::note_proven(folder, ca, &last.id, when)
-        {
-            run.trouble.push(*place::Unseen::from(error).trouble);
-        }
+        let Target::Folder(folder) = first else { return None };
+        let unwritten = place::note_proven(folder, ca, &last.id, when).err()?;
+        Some(*place::Unseen::from(unwritten).trouble)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::judge::judge;
 use crate::place;
 use crate::plan::next;
 use crate::record::Attempts;
-use crate::status::CaStatus;
+use crate::status::{CaStatus, Completeness};
 use crate::step::Step;
 use crate::story::Story;
 
@@ -45,7 +45,8 @@ pub fn of(
     status.add_rehearsal(job, ca, now);
     let completed = attempts.of(Step::Complete);
     let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
-    status.complete = completed.facts.get("verdict").and_then(text);
+    let verdict = completed.facts.get("verdict").and_then(|verdict| verdict.as_str());
+    status.complete = verdict.map(Completeness::of);
     let missing = completed.facts.get("missing").and_then(|missing| missing.as_array());
     status.missing = missing.into_iter().flatten().filter_map(text).collect();
     match free(config, job, ca) {

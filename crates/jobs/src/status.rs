@@ -17,6 +17,38 @@ use crate::record::Trouble;
 use crate::step::Step;
 use crate::story::Story;
 
+/// What `certadm complete` has judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Completeness {
+    /// Everything that the CA needs is there.
+    Complete,
+    /// Something is missing.
+    Incomplete,
+    /// Nothing tells whether all is there.
+    CannotTell,
+}
+
+impl Completeness {
+    const ALL: [Self; 3] = [Self::Complete, Self::Incomplete, Self::CannotTell];
+
+    /// What a verdict says (docs/json.md). A word that is none of them tells nothing.
+    #[must_use]
+    pub fn of(word: &str) -> Self {
+        Self::ALL.into_iter().find(|verdict| verdict.key() == word).unwrap_or(Self::CannotTell)
+    }
+
+    /// The word of the verdict.
+    #[must_use]
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Incomplete => "incomplete",
+            Self::CannotTell => "cannot-tell",
+        }
+    }
+}
+
 /// How a CA of a job stands. Times are in seconds since 1970.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct CaStatus {
@@ -50,12 +82,12 @@ pub struct CaStatus {
     pub verified: Option<i64>,
     /// The newest rehearsal.
     pub rehearsed: Option<i64>,
-    /// What it has shown: `proven`, `proven-except` or `not-proven`.
-    pub rehearsal: Option<String>,
+    /// What it has shown.
+    pub rehearsal: Option<Proof>,
     /// The newest rehearsal that has shown that the CA comes back.
     pub rehearsal_proven: Option<i64>,
-    /// Whether everything is there that the CA needs, when that was judged last: `complete`, `incomplete`, `cannot-tell`.
-    pub complete: Option<String>,
+    /// Whether everything is there that the CA needs, when that was judged last.
+    pub complete: Option<Completeness>,
     /// What is missing then.
     pub missing: Vec<String>,
     /// Bytes of logs that wait at the CA; of a CA on this machine alone.
@@ -103,7 +135,7 @@ impl CaStatus {
                 self.story.add_rehearsals(&all);
                 if let Some(newest) = evidence::newest(&all, now).map(|kept| &kept.evidence) {
                     self.rehearsed = place::seconds_of(&newest.ended);
-                    self.rehearsal = Some(newest.verdict.proof.key().to_owned());
+                    self.rehearsal = Some(newest.verdict.proof);
                 }
                 let proven = evidence::newest_proven(&all, now).map(|kept| kept.evidence.ended.as_str());
                 self.rehearsal_proven = proven.and_then(place::seconds_of);
@@ -120,7 +152,6 @@ impl CaStatus {
     }
 
     pub(crate) fn add_health(&mut self, dir: &Path, now: i64) {
-        let seconds = |time: FileTime| place::seconds_of(&time.to_rfc3339());
         match health::examine(dir, &Thresholds::default()) {
             Ok(health) => {
                 self.logs_waiting = Some(health.logs.bytes);
@@ -128,12 +159,14 @@ impl CaStatus {
                 if content.is_none() {
                     self.unjudged.extend([About::Crl, About::Certificate]);
                 }
-                self.crl_ends = content.and_then(|content| content.crl).and_then(|crl| {
-                    let is_ahead = seconds(crl.this_update).is_some_and(|begins| !is_past(begins, now));
-                    // Nobody takes a CRL of the future: there is none from now on.
-                    if is_ahead { Some(now) } else { seconds(crl.next_update) }
+                let crl = content.and_then(|content| content.crl);
+                // Nobody takes a CRL of the future: there is none from now on.
+                self.crl_ends = crl.map(|crl| match is_past(crl.this_update.unix_seconds(), now) {
+                    true => crl.next_update.unix_seconds(),
+                    false => now,
                 });
-                self.certificate_ends = content.and_then(|content| content.valid_until).and_then(seconds);
+                self.certificate_ends =
+                    content.and_then(|content| content.valid_until).map(FileTime::unix_seconds);
             }
             Err(error) => {
                 self.unjudged.extend([About::Crl, About::Certificate]);
@@ -145,6 +178,25 @@ impl CaStatus {
     /// Whether the newest rehearsal has shown nothing.
     #[must_use]
     pub fn is_not_proven(&self) -> bool {
-        self.rehearsal.as_deref() == Some(Proof::NotProven.key())
+        self.rehearsal == Some(Proof::NotProven)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// A word that nobody knew raised no alarm.
+    #[test]
+    fn a_verdict_is_told_by_its_word_and_an_unknown_word_tells_nothing() {
+        for verdict in Completeness::ALL {
+            assert_eq!(Completeness::of(verdict.key()), verdict);
+            assert_eq!(json!(verdict), verdict.key());
+        }
+        assert_eq!(Completeness::of("in-complete"), Completeness::CannotTell);
+        let proofs = [Proof::Proven, Proof::ProvenExcept, Proof::NotProven];
+        assert!(proofs.iter().all(|proof| json!(proof) == proof.key()));
     }
 }

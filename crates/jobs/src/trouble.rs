@@ -3,6 +3,7 @@
 use certadm_rules::Hresult;
 use certadm_rules::diagnosis::Class;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// What is wrong, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +20,38 @@ pub struct Trouble {
     pub message: String,
     /// What to do about it.
     pub remedy: Option<String>,
+    /// The set that it is about.
+    #[serde(default, skip_serializing_if = "OfSet::is_untold")]
+    pub set: OfSet,
+}
+
+/// Which set something is about that a command found or failed for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum OfSet {
+    /// About none, or about none that is known.
+    NoSet,
+    /// About this one: its folder, or its address in a repository, as the command named it.
+    Named(String),
+    /// A program of before has not said it.
+    #[default]
+    #[serde(skip)]
+    Untold,
+}
+
+impl OfSet {
+    /// What an error or a finding of a command says of it (docs/json.md).
+    #[must_use]
+    pub fn of(object: &Value) -> Self {
+        match object.get("set") {
+            None => Self::Untold,
+            Some(set) => set.as_str().map_or(Self::NoSet, |set| Self::Named(set.to_owned())),
+        }
+    }
+
+    fn is_untold(&self) -> bool {
+        *self == Self::Untold
+    }
 }
 
 impl Trouble {
@@ -38,6 +71,12 @@ impl Trouble {
         }
     }
 
+    /// Whether its code is this one.
+    #[must_use]
+    pub fn has_code(&self, code: Hresult) -> bool {
+        self.code == code.hex()
+    }
+
     /// The same, met with when this was looked at.
     #[must_use]
     pub fn met_at(self, what: &str) -> Self {
@@ -47,13 +86,14 @@ impl Trouble {
     /// A failure with a code, which tells its class.
     #[must_use]
     pub fn of_code(code: Hresult, message: String, remedy: &str) -> Self {
-        let text = format!("0x{:08x}", code.to_bits());
+        let text = code.hex();
         Self {
             id: Self::id_of(code.class(), &text),
             code: text,
             kind: code.class().to_string(),
             message,
             remedy: Some(remedy.to_owned()),
+            set: OfSet::NoSet,
         }
     }
 }

@@ -6,9 +6,8 @@ use certadm_ca::{Reason, Serial, named};
 use certadm_rules::FileTime;
 use certadm_rules::finding::{Finding, Kind};
 use serde::{Deserialize, Serialize};
-use time::format_description::well_known::Rfc3339;
+use time::Date;
 use time::macros::format_description;
-use time::{Date, OffsetDateTime};
 
 use crate::error::{Error, Result};
 use crate::origin::Origin;
@@ -245,11 +244,10 @@ struct Kept {
 
 /// A date, or a date with a time and a zone.
 fn date(text: &str) -> Option<FileTime> {
-    let moment = OffsetDateTime::parse(text, &Rfc3339).ok().or_else(|| {
+    FileTime::from_rfc3339(text).or_else(|| {
         let date = Date::parse(text, format_description!("[year]-[month]-[day]")).ok()?;
-        Some(date.midnight().assume_utc())
-    })?;
-    Some(FileTime::from_unix_seconds(moment.unix_timestamp()))
+        Some(FileTime::from_unix_seconds(date.midnight().assume_utc().unix_timestamp()))
+    })
 }
 
 /// Puts lists together; of two orders for one certificate the later one in the list counts. What is revoked for good stays so: no later

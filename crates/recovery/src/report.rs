@@ -5,8 +5,6 @@ use std::io::Read;
 
 use certadm_rules::FileTime;
 use serde::{Deserialize, Serialize, Serializer};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use crate::bundle::name_of;
 use crate::content::CrlKind;
@@ -163,8 +161,7 @@ pub fn recognised(crl: PublishedCrl, file: &str, report: impl Read) -> Published
     let found = made.crls.iter().find(|made| made.file == file).filter(|_| made.number == crl.number());
     let Some(found) = found else { return crl };
     let compared = found.compared.as_ref().and_then(|compared| {
-        let moment = OffsetDateTime::parse(&compared.this_update, &Rfc3339).ok()?;
-        let this_update = FileTime::from_unix_seconds(moment.unix_timestamp());
+        let this_update = FileTime::from_rfc3339(&compared.this_update)?;
         Some(Compared { number: compared.number, this_update })
     });
     crl.of_emergency(compared)

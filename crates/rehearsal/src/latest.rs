@@ -14,8 +14,6 @@ use certadm_set::signing::{AllowedSigners, SignedBy};
 use certadm_set::stored::{Stored, chain, is_before, is_of_another_past, newest_first};
 use certadm_set::windows::WindowsSet;
 use certadm_set::{Opened, Set};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use crate::error::{Error, Result};
 
@@ -59,7 +57,7 @@ impl Chain {
             return Err(Error::NoSet { path: first });
         }
         let taken = match &opened {
-            Opened::Ours(sets) => sets.iter().filter_map(|set| finished(set.manifest.as_ref()?)).max(),
+            Opened::Ours(sets) => sets.iter().filter_map(|set| set.manifest.as_ref()?.finished_at()).max(),
             Opened::Windows(sets) => sets.iter().filter_map(taken_of_windows).max(),
             Opened::Folder(_) => None,
         };
@@ -236,7 +234,7 @@ impl Candidate {
             ca: [ca.name.clone(), ca.database_signature.clone(), ca.stream_signature.clone()],
             low: manifest.generations.low,
             high: manifest.generations.high,
-            taken: finished(manifest),
+            taken: manifest.finished_at(),
             links: None,
         }
     }
@@ -302,15 +300,10 @@ impl Stored for Candidate {
     }
 }
 
-fn finished(manifest: &Manifest) -> Option<FileTime> {
-    let moment = OffsetDateTime::parse(&manifest.finished, &Rfc3339).ok()?;
-    Some(FileTime::from_unix_seconds(moment.unix_timestamp()))
-}
-
 /// The manifest says when a set was taken; without one the header of its database does.
 fn taken_of_windows(set: &WindowsSet) -> Option<FileTime> {
     match set.complete.as_ref().and_then(|set| set.manifest.as_ref()) {
-        Some(manifest) => finished(manifest),
+        Some(manifest) => manifest.finished_at(),
         None => set.taken(),
     }
 }

@@ -30,6 +30,6 @@ pub use error::{Error, Result};
 pub use rehearse::{CaFacts, Rehearsal, rehearse};
 pub use sample::SampleFacts;
 pub use step::{Notes, Outcome, Step, StepRecord, Trouble, Watch};
-pub use times::{Times, span};
+pub use times::Times;
 pub use verdict::{Proof, Verdict};
 pub use wishes::{CountedBefore, Keys, Limits, Previous, Sample, Wishes, identity_file};

@@ -278,7 +278,7 @@ impl<'a> Steps<'a> {
             outcome,
             detail,
             remedy,
-            code: code.map(|code| format!("0x{:08x}", code.to_bits())),
+            code: code.map(|code| code.hex()),
         };
         self.findings.extend(notes.findings.into_iter().map(|finding| (step, finding)));
         self.watch.ended(&record);

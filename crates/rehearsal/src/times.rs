@@ -1,5 +1,6 @@
 //! RPO and RTO: what would be lost, and how long it takes (recovery.md 8.2, step 11).
 
+use certadm_rules::span::rounded;
 use certadm_rules::{CLOCK_TOLERANCE, FileTime, Hresult};
 
 use crate::step::{Notes, Trouble};
@@ -44,11 +45,13 @@ impl Times {
 
 /// Compares with the limits, and the clock with itself.
 pub(crate) fn late(times: &Times, wishes: &Wishes, notes: &mut Notes) -> Result<(), Trouble> {
-    let rpo = times.rpo_seconds.map_or_else(|| "not known".to_owned(), span);
+    let rpo = times.rpo_seconds.map_or_else(|| "not known".to_owned(), rounded);
     let by_hand = wishes.limits.by_hand.as_secs();
     let with_hands = match by_hand {
         0 => ", without what people do".to_owned(),
-        seconds => format!(", with {} for what people do", span(i64::try_from(seconds).unwrap_or(i64::MAX))),
+        seconds => {
+            format!(", with {} for what people do", rounded(i64::try_from(seconds).unwrap_or(i64::MAX)))
+        }
     };
     notes.detail = format!("RPO {rpo}; RTO {:.1} s{with_hands}", times.rto_seconds);
     let clock = |text: String| {
@@ -59,7 +62,7 @@ pub(crate) fn late(times: &Times, wishes: &Wishes, notes: &mut Notes) -> Result<
         ))
     };
     if let Some(ahead) = times.rpo_seconds.filter(|seconds| *seconds < -CLOCK_TOLERANCE) {
-        return clock(format!("the backup is dated {} after now: a clock is or was wrong", span(-ahead)));
+        return clock(format!("the backup is dated {} after now: a clock is or was wrong", rounded(-ahead)));
     }
     if let Some(last) = &wishes.previous
         && last.ended.is_ahead_of(wishes.now)
@@ -88,21 +91,7 @@ pub(crate) fn late(times: &Times, wishes: &Wishes, notes: &mut Notes) -> Result<
 }
 
 fn span_of(limit: std::time::Duration) -> String {
-    span(i64::try_from(limit.as_secs()).unwrap_or(i64::MAX))
-}
-
-/// A span of time for a person, such as `3 h 20 min`.
-#[must_use]
-pub fn span(seconds: i64) -> String {
-    let sign = if seconds < 0 { "-" } else { "" };
-    let seconds = seconds.unsigned_abs();
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{sign}{seconds} s"),
-        (0, 0, minutes) => format!("{sign}{minutes} min {} s", seconds % 60),
-        (0, hours, minutes) => format!("{sign}{hours} h {minutes} min"),
-        (days, hours, _) => format!("{sign}{days} d {hours} h"),
-    }
+    rounded(i64::try_from(limit.as_secs()).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]
@@ -120,11 +109,5 @@ mod tests {
         assert_eq!(rpo(Some(9_000), 90_000), Some(1_000));
         assert_eq!(rpo(Some(90_000), 8_000), Some(-80_000));
         assert_eq!(rpo(None, 90_000), Some(-80_000), "nothing else tells when it was taken");
-    }
-
-    #[test]
-    fn spans_read_well() {
-        let told = [0, 59, 61, 3600, 90_000, -300].map(span);
-        assert_eq!(told, ["0 s", "59 s", "1 min 1 s", "1 h 0 min", "1 d 1 h", "-5 min 0 s"]);
     }
 }

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::keys::Key;
 use crate::lately::Lately;
 use crate::objects::Objects;
-use crate::point::Readable;
+use crate::point::{Point, Readable};
 use crate::reader::Reader;
 use crate::secret::Secret;
 use crate::vault::CaRepository;
@@ -85,6 +85,16 @@ pub struct Problem {
     pub is_pack: bool,
 }
 
+impl Problem {
+    fn of_set(point: &Point, kind: Kind, text: String) -> Self {
+        Self { kind, text, points: vec![point.id.clone()], is_pack: false }
+    }
+
+    fn of_no_set(kind: Kind, text: String) -> Self {
+        Self { kind, text, points: Vec::new(), is_pack: false }
+    }
+}
+
 impl CaRepository {
     /// Checks the structure of the repository, the keys of its passwords, and the bytes of `part` of its packs.
     ///
@@ -107,88 +117,21 @@ fn check(
     let mut checked = Checked::default();
     for name in unreadable {
         let text = format!("the snapshot {name} cannot be read: it may have been the newest state");
-        checked.problems.push(Problem { kind: Kind::FileChanged, text, points: Vec::new(), is_pack: false });
+        checked.problems.push(Problem::of_no_set(Kind::FileChanged, text));
     }
     let reader = Reader::open(objects, secret)?;
-    let mut bad = reader.lost_packs()?;
-    let storage = |source| Error::Storage { place: objects.place(), source };
-    let chosen = reader.packs().iter().filter(|(id, _)| !bad.contains_key(id)).map(|(id, len)| (*id, *len));
-    let chosen: Vec<(Id, u32)> = chosen.filter(|(id, _)| part.has(id)).collect();
-    let mut sound = BTreeSet::new();
-    let total: u64 = chosen.iter().map(|(_, len)| u64::from(*len)).sum();
-    for (id, _) in chosen {
-        cancel::check()?;
-        let name = name_of(FileType::Pack, &id);
-        let pack = match objects.get(&name) {
-            Ok(pack) => pack,
-            Err(error) if error.is_not_found() => {
-                bad.insert(id, (Kind::FileMissing, format!("{name} is missing")));
-                continue;
-            }
-            Err(error) => return Err(storage(error)),
-        };
-        if is_named_after(&id, &pack) {
-            sound.insert(id);
-        } else {
-            bad.insert(id, (Kind::FileChanged, format!("{name} has other bytes than were stored")));
-        }
-        checked.packs += 1;
-        checked.bytes += pack.len() as u64;
-        progress.at(Stage::Verify, checked.bytes, total);
-    }
+    let Packs { sound, bad } = read_packs(objects, &reader, part, &mut checked, progress)?;
     if let Some(lately) = lately.filter(|_| !sound.is_empty()) {
         lately.note(&sound);
     }
     let lies_in = reader.blobs_in(&bad.keys().copied().collect())?;
     let mut concerned: BTreeMap<Id, Vec<String>> = BTreeMap::new();
     for point in points {
-        match reader.blobs_of(point.tree) {
-            Ok(blobs) => {
-                let packs: BTreeSet<Id> =
-                    blobs.iter().filter_map(|blob| lies_in.get(blob)).flatten().copied().collect();
-                let is_concerned = !packs.is_empty();
-                for pack in packs {
-                    concerned.entry(pack).or_default().push(point.id.clone());
-                }
-                let read = reader.files(point.tree).and_then(|files| reader.manifest(&files));
-                let told = match read {
-                    Ok((manifest, _)) => {
-                        point.contradiction(&manifest).map(|detail| (Kind::FileChanged, detail))
-                    }
-                    // It lies in a pack that is told.
-                    Err(Error::Damaged { .. }) if is_concerned => None,
-                    Err(Error::Damaged { detail, .. }) => Some((Kind::Unreadable, detail)),
-                    Err(error) => return Err(error),
-                };
-                if let Some((kind, detail)) = told {
-                    let text = format!("the set {}: {detail}", point.short_id());
-                    let points = vec![point.id.clone()];
-                    checked.problems.push(Problem { kind, text, points, is_pack: false });
-                }
-            }
-            // A folder of the set cannot be read, so nobody knows what else it needs.
-            Err(Error::Damaged { detail, .. }) => {
-                let points = vec![point.id.clone()];
-                checked.problems.push(Problem {
-                    kind: Kind::Unreadable,
-                    text: detail,
-                    points,
-                    is_pack: false,
-                });
-                continue;
-            }
-            Err(error) => return Err(error),
+        let judged = judge_point(&reader, point, &lies_in)?;
+        for pack in judged.bad_packs {
+            concerned.entry(pack).or_default().push(point.id.clone());
         }
-        // An index that is gone names its packs no more: they seem to belong to no set, and the set lacks them.
-        match reader.packs_of(point.tree) {
-            Ok(_) => {}
-            Err(Error::Damaged { detail, .. }) => {
-                let text = format!("the set {} lacks something: {detail}", point.short_id());
-                let points = vec![point.id.clone()];
-                checked.problems.push(Problem { kind: Kind::FileMissing, text, points, is_pack: false });
-            }
-            Err(error) => return Err(error),
-        }
+        checked.problems.extend(judged.problems);
     }
     for (id, (kind, text)) in &bad {
         let points = concerned.remove(id).unwrap_or_default();
@@ -201,6 +144,105 @@ fn check(
         structure(&reader, is_told, &mut checked)?;
     }
     Ok(checked)
+}
+
+/// What became of the packs.
+struct Packs {
+    /// Those that were read and have the bytes that were stored.
+    sound: BTreeSet<Id>,
+    /// What is wrong with the others. Those that are lost are among them, whichever part is read.
+    bad: BTreeMap<Id, (Kind, String)>,
+}
+
+/// Reads the packs of a part.
+fn read_packs(
+    objects: &Arc<dyn Objects>,
+    reader: &Reader,
+    part: Part,
+    checked: &mut Checked,
+    progress: &mut dyn Progress,
+) -> Result<Packs> {
+    let (mut sound, mut bad) = (BTreeSet::new(), reader.lost_packs()?);
+    let chosen = reader.packs().iter().filter(|(id, _)| !bad.contains_key(id)).map(|(id, len)| (*id, *len));
+    let chosen: Vec<(Id, u32)> = chosen.filter(|(id, _)| part.has(id)).collect();
+    let total: u64 = chosen.iter().map(|(_, len)| u64::from(*len)).sum();
+    for (id, _) in chosen {
+        cancel::check()?;
+        let name = name_of(FileType::Pack, &id);
+        let pack = match objects.get(&name) {
+            Ok(pack) => pack,
+            Err(error) if error.is_not_found() => {
+                bad.insert(id, (Kind::FileMissing, format!("{name} is missing")));
+                continue;
+            }
+            Err(source) => return Err(Error::Storage { place: objects.place(), source }),
+        };
+        if is_named_after(&id, &pack) {
+            sound.insert(id);
+        } else {
+            bad.insert(id, (Kind::FileChanged, format!("{name} has other bytes than were stored")));
+        }
+        checked.packs += 1;
+        checked.bytes += pack.len() as u64;
+        progress.at(Stage::Verify, checked.bytes, total);
+    }
+    Ok(Packs { sound, bad })
+}
+
+/// What became of a set.
+#[derive(Default)]
+struct Judged {
+    /// The bad packs in which something of it lies.
+    bad_packs: BTreeSet<Id>,
+    /// What else is wrong with it.
+    problems: Vec<Problem>,
+}
+
+/// Judges whether all of a set is there. `lies_in` has the blobs of bad packs.
+fn judge_point(reader: &Reader, point: &Point, lies_in: &BTreeMap<Id, BTreeSet<Id>>) -> Result<Judged> {
+    let blobs = match reader.blobs_of(point.tree) {
+        Ok(blobs) => blobs,
+        // A folder of the set cannot be read, so nobody knows what else it needs.
+        Err(Error::Damaged { detail, .. }) => {
+            let problems = vec![Problem::of_set(point, Kind::Unreadable, detail)];
+            return Ok(Judged { problems, ..Judged::default() });
+        }
+        Err(error) => return Err(error),
+    };
+    let bad_packs: BTreeSet<Id> =
+        blobs.iter().filter_map(|blob| lies_in.get(blob)).flatten().copied().collect();
+    let manifest = judge_manifest(reader, point, !bad_packs.is_empty())?;
+    let lacking = judge_packs(reader, point)?;
+    Ok(Judged { bad_packs, problems: manifest.into_iter().chain(lacking).collect() })
+}
+
+/// Judges whether the manifest of a set can be read and agrees with the snapshot. `is_concerned` says that something of the set lies in
+/// a bad pack.
+fn judge_manifest(reader: &Reader, point: &Point, is_concerned: bool) -> Result<Option<Problem>> {
+    let read = reader.files(point.tree).and_then(|files| reader.manifest(&files));
+    let told = match read {
+        Ok((manifest, _)) => point.contradiction(&manifest).map(|detail| (Kind::FileChanged, detail)),
+        // It lies in a pack that is told.
+        Err(Error::Damaged { .. }) if is_concerned => None,
+        Err(Error::Damaged { detail, .. }) => Some((Kind::Unreadable, detail)),
+        Err(error) => return Err(error),
+    };
+    Ok(told.map(|(kind, detail)| {
+        Problem::of_set(point, kind, format!("the set {}: {detail}", point.short_id()))
+    }))
+}
+
+/// Judges whether an index names all packs of a set. An index that is gone names its packs no more: they seem to belong to no set, and
+/// the set lacks them.
+fn judge_packs(reader: &Reader, point: &Point) -> Result<Option<Problem>> {
+    match reader.packs_of(point.tree) {
+        Ok(_) => Ok(None),
+        Err(Error::Damaged { detail, .. }) => {
+            let text = format!("the set {} lacks something: {detail}", point.short_id());
+            Ok(Some(Problem::of_set(point, Kind::FileMissing, text)))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// The engine's own check, which reads no data.
@@ -218,24 +260,14 @@ fn structure(reader: &Reader, is_told: bool, checked: &mut Checked) -> Result<()
                     }
                     _ if is_told => {}
                     text => {
-                        checked.problems.push(Problem {
-                            kind: Kind::Unreadable,
-                            text,
-                            points: Vec::new(),
-                            is_pack: false,
-                        });
+                        checked.problems.push(Problem::of_no_set(Kind::Unreadable, text));
                     }
                 }
             }
         }
         Err(Error::Damaged { .. }) if is_told => {}
         Err(Error::Damaged { detail, .. }) => {
-            checked.problems.push(Problem {
-                kind: Kind::Unreadable,
-                text: detail,
-                points: Vec::new(),
-                is_pack: false,
-            });
+            checked.problems.push(Problem::of_no_set(Kind::Unreadable, detail));
         }
         Err(error) => return Err(error),
     }

@@ -50,7 +50,7 @@ mod words;
 
 pub use address::{Address, Selector};
 pub use beside::Beside;
-pub use certadm_set::retain::{Keep, judge, span, to_delete};
+pub use certadm_set::retain::{Keep, judge, to_delete};
 pub use check::{Checked, Part, Problem};
 pub use copy::Copied;
 pub use doctor::{Step, examine, steps};

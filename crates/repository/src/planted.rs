@@ -27,7 +27,7 @@ fn at(minute: i64, kind: SetKind, low: u32, high: u32) -> Manifest {
 
 /// The seconds of that time.
 fn seconds(manifest: &Manifest) -> i64 {
-    crate::point::finished(manifest).unwrap()
+    manifest.finished_at().unwrap().unix_seconds()
 }
 
 /// A tree that is no set: the folder of another one's database.

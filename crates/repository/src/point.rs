@@ -12,8 +12,6 @@ use certadm_set::manifest::SetKind;
 use certadm_set::stored::{Stored, age, chain, newest_first};
 use rustic_core::repofile::{SnapshotFile, SnapshotId};
 use rustic_core::{RusticResult, SnapshotOptions, TreeId};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use crate::address::Selector;
 use crate::bridge::Bridge;
@@ -124,7 +122,7 @@ impl Point {
             ("stream of logs", self.stream != ca.stream_signature),
             ("generations", self.generations != (generations.low, generations.high)),
             // Where the manifest tells none, the snapshot has the time at which it was stored.
-            ("time", finished(manifest).is_some_and(|time| time != self.time)),
+            ("time", manifest.finished_at().is_some_and(|time| time.unix_seconds() != self.time)),
         ];
         let what = what.into_iter().find_map(|(what, differs)| differs.then_some(what))?;
         Some(format!(
@@ -213,12 +211,6 @@ pub(crate) fn points(objects: &Arc<dyn Objects>, secret: &Secret) -> Result<Vec<
     let mut points: Vec<Point> = snapshots.iter().filter_map(Point::of).collect();
     points.sort_by(|one, other| age(other).cmp(&age(one)));
     Ok(points)
-}
-
-/// When the backup of a set ended, in seconds since 1970; `None` where its manifest does not tell.
-pub(crate) fn finished(manifest: &Manifest) -> Option<i64> {
-    let told = OffsetDateTime::parse(&manifest.finished, &Rfc3339).ok()?;
-    Some(told.unix_timestamp())
 }
 
 /// The set that another one is a later version of.

@@ -18,7 +18,8 @@ use std::sync::OnceLock;
 
 use certadm_files::read;
 use certadm_rules::settings::mistake;
-use certadm_set::retain::{Keep, span};
+use certadm_rules::span::any_span;
+use certadm_set::retain::Keep;
 use serde::Deserialize;
 
 use crate::address::folder_of;
@@ -237,7 +238,7 @@ impl Profile {
             place: Place::parse(&entry.url, keys)?,
             maintenance: entry.maintenance.unwrap_or(true),
             read_back: entry.read_back,
-            verified_within: entry.verified_within.as_deref().map_or(Ok(WEEK), span)?,
+            verified_within: entry.verified_within.as_deref().map_or(Ok(WEEK), any_span)?,
             limits: Limits {
                 upload: entry.limit_upload.as_deref().map(speed).transpose()?,
                 download: entry.limit_download.as_deref().map(speed).transpose()?,

@@ -9,6 +9,7 @@ use std::sync::mpsc::sync_channel;
 
 use bytes::Bytes;
 use certadm_files::{Access, cancel};
+use certadm_rules::FileTime;
 use certadm_rules::names::folded;
 use certadm_set::hashes::{Hasher, Hashes};
 use certadm_set::manifest::{self, FileEntry, Manifest, Role, SetKind};
@@ -432,15 +433,15 @@ impl RepositorySink {
 
 /// How long the backup took, in seconds; 0 where its manifest does not tell.
 fn took(manifest: &Manifest) -> f64 {
-    let time =
-        |text: &str| time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339).ok();
-    let took = time(&manifest.started).zip(time(&manifest.finished)).map(|(from, to)| to - from);
-    took.map_or(0.0, |took| took.as_seconds_f64().max(0.0))
+    let (from, to) = (manifest.started_at(), manifest.finished_at());
+    let took = from.zip(to).map(|(from, to)| to.unix_seconds().saturating_sub(from.unix_seconds()));
+    let took = took.and_then(|took| u32::try_from(took).ok());
+    took.map_or(0.0, f64::from)
 }
 
 /// When the backup ended, in seconds since 1970; now, where its manifest does not tell.
 pub(crate) fn finished(manifest: &Manifest) -> i64 {
-    point::finished(manifest).unwrap_or_else(now)
+    manifest.finished_at().map_or_else(now, FileTime::unix_seconds)
 }
 
 impl SetSink for RepositorySink {

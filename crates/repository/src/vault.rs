@@ -223,6 +223,12 @@ impl CaRepository {
         format!("{}:{}", self.vault, self.name)
     }
 
+    /// What messages call one of its sets.
+    #[must_use]
+    pub fn address_of(&self, point: &Point) -> String {
+        format!("{}/{}", self.address(), point.short_id())
+    }
+
     /// The CA's sanitized name, with a number where it is one of several repositories of the CA.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -314,9 +320,7 @@ impl CaRepository {
         progress: &mut dyn Progress,
     ) -> Result<Manifest> {
         let named = |error| match error {
-            Error::Damaged { detail, .. } => {
-                Error::Damaged { place: format!("{}/{}", self.address(), point.short_id()), detail }
-            }
+            Error::Damaged { detail, .. } => Error::Damaged { place: self.address_of(point), detail },
             other => other,
         };
         let files = reader.files(point.tree).map_err(named)?;

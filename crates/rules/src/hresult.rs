@@ -53,6 +53,19 @@ impl Hresult {
         self.0
     }
 
+    /// The code as programs read it, such as `0x80070091`.
+    ///
+    /// ```
+    /// use certadm_rules::Hresult;
+    ///
+    /// assert_eq!(Hresult::from_win32(145).hex(), "0x80070091");
+    /// assert_eq!(Hresult::S_OK.hex(), "0x00000000");
+    /// ```
+    #[must_use]
+    pub fn hex(self) -> String {
+        format!("0x{:08x}", self.0)
+    }
+
     /// The value of a C `HRESULT`: negative for a failure.
     pub const fn as_i32(self) -> i32 {
         self.0.cast_signed()

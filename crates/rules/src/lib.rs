@@ -17,6 +17,7 @@
 //! * [`unc`]: this machine's paths in the UNC form of the lists.
 //! * [`printable`]: text from elsewhere, made fit to be shown.
 //! * [`settings`]: what is wrong with a file of settings, told without what it holds.
+//! * [`span`]: spans of time, read and told.
 //! * [`registration`]: registering a restore, and what a starting service makes of it.
 //! * [`Guid`], [`FileTime`], [`AuthType`]: values that several crates share.
 
@@ -39,6 +40,7 @@ pub mod ranges;
 pub mod registration;
 pub mod sequence;
 pub mod settings;
+pub mod span;
 mod time;
 pub mod unc;
 pub mod wide;

@@ -76,6 +76,23 @@ impl FileTime {
             .and_then(|moment| moment.format(&time::format_description::well_known::Rfc3339).ok())
             .unwrap_or_else(|| self.0.to_string())
     }
+
+    /// The moment of a text in RFC 3339, such as `2026-11-23T09:30:00Z` or `2026-11-23T11:30:00+02:00`, to the second: a fraction is cut
+    /// off, as [`to_rfc3339`](Self::to_rfc3339) writes none.
+    ///
+    /// ```
+    /// use certadm_rules::FileTime;
+    ///
+    /// let moment = FileTime::from_rfc3339("2026-11-23T11:30:00+02:00");
+    /// assert_eq!(moment.map(FileTime::to_rfc3339).as_deref(), Some("2026-11-23T09:30:00Z"));
+    /// assert_eq!(FileTime::from_rfc3339("yesterday"), None);
+    /// ```
+    #[must_use]
+    pub fn from_rfc3339(text: &str) -> Option<Self> {
+        let moment =
+            time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339).ok()?;
+        Some(Self::from_unix_seconds(moment.unix_timestamp()))
+    }
 }
 
 impl fmt::Debug for FileTime {
@@ -107,6 +124,25 @@ mod tests {
         assert!(!FileTime(i64::MIN).is_ahead_of(now));
         assert!(!FileTime(i64::MAX).is_ahead_of(FileTime(i64::MAX - 1)));
         assert!(is_ahead(i64::MAX, 0) && !is_ahead(i64::MIN, 0) && !is_ahead(i64::MAX, i64::MAX));
+    }
+
+    #[test]
+    fn a_moment_is_read_as_it_is_written_and_in_any_zone() {
+        for seconds in [-11_644_473_600, -1, 0, 1_000_000_000, 253_402_300_799] {
+            let moment = FileTime::from_unix_seconds(seconds);
+            assert_eq!(FileTime::from_rfc3339(&moment.to_rfc3339()), Some(moment));
+        }
+        for (text, seconds) in [
+            ("1969-12-31T23:59:59.9Z", Some(-1)),
+            ("1970-01-01T02:00:01.9+02:00", Some(1)),
+            ("1970-01-01t00:00:00z", Some(0)),
+            ("1970-01-01", None),
+            ("1970-01-01T00:00:00", None),
+            ("1970-02-30T00:00:00Z", None),
+            ("", None),
+        ] {
+            assert_eq!(FileTime::from_rfc3339(text).map(FileTime::unix_seconds), seconds, "{text}");
+        }
     }
 
     #[test]

@@ -7,11 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use certadm_files::{Found, IoContext, durable, found, unfinished};
-use certadm_rules::{hex, is_ahead};
+use certadm_rules::{FileTime, hex, is_ahead};
 use certadm_store::Folder;
 use sha2::{Digest, Sha256};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use crate::error::{Error, Result};
 use crate::layout::file_of;
@@ -59,12 +57,14 @@ pub struct FolderSet {
 
 impl FolderSet {
     pub(crate) fn of(path: PathBuf, manifest: &Manifest) -> Option<Self> {
-        let (began, time) = (seconds_of(&manifest.started), seconds_of(&manifest.finished)?);
+        let (began, time) = (manifest.started_at(), manifest.finished_at()?.unix_seconds());
         Some(Self {
             name: name_of(&path),
             path,
             time,
-            seconds: began.and_then(|began| u64::try_from(time.checked_sub(began)?).ok()).unwrap_or_default(),
+            seconds: began
+                .and_then(|began| u64::try_from(time.checked_sub(began.unix_seconds())?).ok())
+                .unwrap_or_default(),
             ca: manifest.ca.name.clone(),
             kind: manifest.kind,
             signatures: (manifest.ca.database_signature.clone(), manifest.ca.stream_signature.clone()),
@@ -289,7 +289,7 @@ fn look(path: &Path) -> Result<Lies> {
 #[must_use]
 pub fn proven_at(dir: &Path, set: &FolderSet, now: i64) -> Option<i64> {
     let note = Found::below(dir, Path::new(PROVEN).join(&set.name)).read(MAX_NOTE).ok()?;
-    let noted = seconds_of(std::str::from_utf8(&note).ok()?.trim())?;
+    let noted = FileTime::from_rfc3339(std::str::from_utf8(&note).ok()?.trim())?.unix_seconds();
     (!is_ahead(set.time, noted) || is_ahead(set.time, now)).then_some(noted)
 }
 
@@ -319,17 +319,12 @@ pub(crate) fn forget_proven(dir: &Path, name: &str) -> certadm_files::Result<()>
 /// `20261201T020000Z-full`.
 #[must_use]
 pub fn new_set(dir: &Path, kind: SetKind, time: i64) -> PathBuf {
-    let moment = OffsetDateTime::from_unix_timestamp(time).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-    let moment = moment.format(&Rfc3339).unwrap_or_default();
+    let moment = FileTime::from_unix_seconds(time).to_rfc3339();
     let moment: String = moment.chars().filter(|letter| !matches!(letter, '-' | ':')).collect();
     let name = |ending: &str| dir.join(format!("{moment}-{kind}{ending}"));
     let further = (2_u32..).map(|number| name(&format!("-{number}")));
     let mut names = std::iter::once(name("")).chain(further);
     names.find(|path| path.symlink_metadata().is_err()).unwrap_or_else(|| name(""))
-}
-
-fn seconds_of(text: &str) -> Option<i64> {
-    OffsetDateTime::parse(text, &Rfc3339).ok().map(OffsetDateTime::unix_timestamp)
 }
 
 #[cfg(test)]

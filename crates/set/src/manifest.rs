@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Component, Path};
 
-use certadm_rules::Hresult;
 use certadm_rules::names::{folded, is_safe_component};
+use certadm_rules::{FileTime, Hresult};
 use serde::{Deserialize, Serialize};
 
 use crate::hashes::{Hashes, Hashing};
@@ -181,6 +181,18 @@ impl Role {
 }
 
 impl Manifest {
+    /// When the backup began; `None` where that is no moment.
+    #[must_use]
+    pub fn started_at(&self) -> Option<FileTime> {
+        FileTime::from_rfc3339(&self.started)
+    }
+
+    /// When everything had been stored; `None` where that is no moment.
+    #[must_use]
+    pub fn finished_at(&self) -> Option<FileTime> {
+        FileTime::from_rfc3339(&self.finished)
+    }
+
     /// A manifest of the present format, with no files and no checksum yet.
     pub fn new(ca: CaIdentity, kind: SetKind, started: String) -> Self {
         Self {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use certadm_rules::span::any_span;
 use serde::{Deserialize, Deserializer};
 use time::{Date, OffsetDateTime};
 
@@ -37,33 +38,8 @@ impl Keep {
     }
 }
 
-/// Reads a span of time such as `48h`, `14d` or `1w2d`, in seconds.
-///
-/// # Errors
-/// A sentence.
-pub fn span(text: &str) -> Result<i64, String> {
-    let wrong =
-        || format!("{text:?} is no span of time: write hours, days and weeks such as 48h, 14d or 1w2d");
-    let mut seconds = 0_i64;
-    let mut rest = text;
-    while !rest.is_empty() {
-        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-        let (number, unit) = rest.split_at(digits);
-        let length = match unit.as_bytes().first() {
-            Some(b'h') => 3_600,
-            Some(b'd') => 86_400,
-            Some(b'w') => 7 * 86_400,
-            _ => return Err(wrong()),
-        };
-        let part = number.parse::<i64>().ok().and_then(|number| number.checked_mul(length));
-        seconds = part.and_then(|part| seconds.checked_add(part)).ok_or_else(wrong)?;
-        rest = &unit[1..];
-    }
-    if text.is_empty() { Err(wrong()) } else { Ok(seconds) }
-}
-
 fn read_span<'de, D: Deserializer<'de>>(from: D) -> Result<i64, D::Error> {
-    span(&String::deserialize(from)?).map_err(serde::de::Error::custom)
+    any_span(&String::deserialize(from)?).map_err(serde::de::Error::custom)
 }
 
 /// What is to become of a set.
@@ -375,17 +351,6 @@ mod tests {
         let fates = judge(&[full, more, logs], &BTreeSet::new(), &Keep { last: 2, ..Keep::default() }, NOW);
         let rules: Vec<&[&str]> = fates.iter().map(|fate| fate.kept_by.as_slice()).collect();
         assert_eq!(rules, [&[][..], &["another set needs it", "last"], &["last", "the newest state"]]);
-    }
-
-    #[test]
-    fn a_span_has_hours_days_and_weeks() {
-        for (text, seconds) in [("48h", 172_800), ("14d", 14 * DAY), ("1w2d", 9 * DAY), ("0d", 0)] {
-            assert_eq!(span(text), Ok(seconds));
-        }
-        for wrong in ["", "5", "d", "5m", "-1d", "1d ", "99999999999999999999d", "9223372036854775807w", "1é"]
-        {
-            assert!(span(wrong).is_err(), "{wrong}");
-        }
     }
 
     /// Of our own CA, and of a Windows CA.

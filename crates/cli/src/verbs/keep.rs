@@ -1,6 +1,7 @@
 //! `--keep-...`: which states are kept when old sets are deleted.
 
-use certadm_set::retain::{Keep, span};
+use certadm_rules::span::any_span;
+use certadm_set::retain::Keep;
 use clap::Args;
 
 /// The rules. Where a place has rules of its own, one of these replaces all of them.
@@ -9,8 +10,8 @@ pub(crate) struct KeepArgs {
     /// Keep the newest N states
     #[arg(long = "keep-last", value_name = "N")]
     last: Option<u32>,
-    /// Keep all of this span before now, such as 48h, 14d or 1w2d
-    #[arg(long = "keep-within", value_name = "SPAN", value_parser = span)]
+    /// Keep all of this span before now, such as 30min, 48h, 14d or 1w2d
+    #[arg(long = "keep-within", value_name = "SPAN", value_parser = any_span)]
     within: Option<i64>,
     /// Keep the newest state of each of N days that have one
     #[arg(long = "keep-daily", value_name = "N")]

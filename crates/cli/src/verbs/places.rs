@@ -162,7 +162,8 @@ pub(crate) fn open(
     Ok(repository)
 }
 
-/// Copies the sets out that an address leads to. From now on the copies are told by their addresses.
+/// Copies the sets out that an address leads to. From now on the copies are told by their addresses, and so is a set that cannot be
+/// copied out because it is damaged.
 ///
 /// # Errors
 /// As [`certadm_repository::CaRepository::select`] and [`certadm_repository::CaRepository::fetch`].
@@ -173,9 +174,17 @@ pub(crate) fn fetch(
     within: &Path,
     progress: &mut dyn certadm_set::Progress,
 ) -> Result<certadm_repository::Fetched, Failure> {
-    let fetched = repository.fetch(&repository.select(point)?, within, progress)?;
+    let points = repository.select(point)?;
+    let fetched = repository.fetch(&points, within, progress).map_err(|error| {
+        let place = match &error {
+            certadm_repository::Error::Damaged { place, .. } => place.clone(),
+            _ => String::new(),
+        };
+        let set = points.iter().map(|point| repository.address_of(point)).find(|set| *set == place);
+        Failure { set, ..error.into() }
+    })?;
     for (set, point) in fetched.sets.iter().zip(&fetched.points) {
-        known_as::remember(set, format!("{}/{}", repository.address(), point.short_id()));
+        known_as::remember(set, repository.address_of(point));
     }
     Ok(fetched)
 }

@@ -52,6 +52,7 @@ pub(super) fn accepted(report: Report, damage: Damage) -> Result<Vec<Finding>, F
             .to_owned(),
         exit: Exit::Damaged,
         done: None,
+        set: None,
     })
 }
 

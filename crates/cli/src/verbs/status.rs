@@ -11,8 +11,9 @@ use certadm_jobs::notify::Teller;
 use certadm_jobs::page::status_page;
 use certadm_jobs::place::moment;
 use certadm_jobs::run::system_clock;
-use certadm_jobs::status::CaStatus;
+use certadm_jobs::status::{CaStatus, Completeness};
 use certadm_jobs::{Ca, Config, Job, Name, Step, span};
+use certadm_rules::span::brief;
 use certadm_rules::words::human_bytes;
 use clap::Args;
 use serde_json::{Value, json};
@@ -121,16 +122,16 @@ fn table(stand: &[CaStatus], now: i64, output: Output) {
         "CA", "FULL", "LOGS", "AT RISK", "VERIFIED", "REHEARSED", "COMPLETE"
     ));
     for status in stand {
-        let ago = |time: Option<i64>| time.map_or_else(|| "-".to_owned(), |time| short(now - time));
+        let ago = |time: Option<i64>| time.map_or_else(|| "-".to_owned(), |time| brief(now - time));
         let line = format!(
             "{:width$}  {:>7}  {:>7}  {:>7}  {:>8}  {:>9}  {:11}  ",
             status.ca,
             ago(status.last_full),
             ago(status.last_logs),
-            status.rpo.map_or_else(|| "ALL".to_owned(), short),
+            status.rpo.map_or_else(|| "ALL".to_owned(), brief),
             ago(status.verified),
             ago(status.rehearsal_proven),
-            status.complete.as_deref().unwrap_or("-"),
+            status.complete.map_or("-", Completeness::key),
         );
         let (word, tone) = state_of(status);
         output.toned(&line, &word, Some(tone), "");
@@ -157,7 +158,7 @@ fn resources(status: &CaStatus, now: i64) -> Vec<String> {
     let free = status.free.map(|bytes| format!("free {}", human_bytes(bytes)));
     let ends = [("CRL", status.crl_ends), ("certificate", status.certificate_ends)];
     let ends = ends.into_iter().filter_map(|(what, ends)| match ends? - now {
-        left @ 1.. => Some(format!("{what} ends in {}", short(left))),
+        left @ 1.. => Some(format!("{what} ends in {}", brief(left))),
         _ => Some(format!("{what} has ended")),
     });
     waiting.into_iter().chain(free).chain(ends).collect()
@@ -167,7 +168,7 @@ fn resources(status: &CaStatus, now: i64) -> Vec<String> {
 fn steps(status: &CaStatus, now: i64) -> Vec<String> {
     let mut next = status.next.clone();
     next.sort_by_key(|(_, time)| *time);
-    let named = next.iter().map(|(step, time)| format!("{step} in {}", short(time - now)));
+    let named = next.iter().map(|(step, time)| format!("{step} in {}", brief(time - now)));
     named.enumerate().map(|(at, text)| if at == 0 { format!("next {text}") } else { text }).collect()
 }
 
@@ -191,16 +192,6 @@ fn state_of(status: &CaStatus) -> (String, Tone) {
     match (status.alarms.iter().any(|alarm| alarm.about.is_grave()), status.alarms.as_slice()) {
         (_, []) => ("ok".to_owned(), Tone::Good),
         (is_grave, alarms) => (abouts(alarms), if is_grave { Tone::Bad } else { Tone::Warn }),
-    }
-}
-
-/// A span in one unit: `5 min`.
-fn short(seconds: i64) -> String {
-    match seconds {
-        172_800.. => format!("{} d", seconds / 86_400),
-        7_200.. => format!("{} h", seconds / 3_600),
-        120.. => format!("{} min", seconds / 60),
-        _ => format!("{} s", seconds.max(0)),
     }
 }
 

@@ -4,8 +4,6 @@ use certadm_rules::{FileTime, Generation};
 use certadm_set::{Cut, Opened, Until};
 use clap::Args;
 use serde_json::{Value, json};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use crate::failure::Failure;
 
@@ -87,11 +85,13 @@ fn generation(text: &str) -> Result<Generation, String> {
 
 /// A moment on a command line.
 pub(crate) fn moment(text: &str) -> Result<FileTime, String> {
-    let moment = OffsetDateTime::parse(text, &Rfc3339).map_err(|error| error.to_string())?;
-    if moment < OffsetDateTime::UNIX_EPOCH {
+    let moment = FileTime::from_rfc3339(text);
+    let moment =
+        moment.ok_or_else(|| "write a moment with its zone, such as 2026-11-27T10:00:00Z".to_owned())?;
+    if moment.unix_seconds() < 0 {
         return Err("no CA is older than 1970".to_owned());
     }
-    Ok(FileTime::from_unix_seconds(moment.unix_timestamp()))
+    Ok(moment)
 }
 
 #[cfg(test)]
@@ -107,6 +107,14 @@ mod tests {
         }
         for text in ["", "0", "0x0", "-1", "0x", "0x+1", "1a", "4294967296", "edb00001.log"] {
             assert!(generation(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_moment_has_a_zone_and_lies_after_1970() {
+        assert_eq!(moment("2026-11-27T12:00:00.5+02:00").unwrap().to_rfc3339(), "2026-11-27T10:00:00Z");
+        for text in ["1969-12-31T23:59:59Z", "2026-11-27T10:00:00", "2026-11-27", ""] {
+            assert!(moment(text).is_err(), "{text}");
         }
     }
 }

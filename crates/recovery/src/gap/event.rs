@@ -2,8 +2,6 @@
 
 use certadm_ca::{Reason, Serial};
 use certadm_rules::FileTime;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 /// The longest text of an event that is kept; a longer one is cut.
 const LONGEST: usize = 1024;
@@ -176,8 +174,7 @@ pub(crate) fn moment(text: &str) -> Option<FileTime> {
         Some(plain) => format!("{plain}Z"),
         None => text.to_owned(),
     };
-    let moment = OffsetDateTime::parse(&text.replacen(' ', "T", 1), &Rfc3339).ok()?;
-    Some(FileTime::from_unix_seconds(moment.unix_timestamp()))
+    FileTime::from_rfc3339(&text.replacen(' ', "T", 1))
 }
 
 #[cfg(test)]

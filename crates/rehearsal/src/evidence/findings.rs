@@ -12,7 +12,7 @@ use crate::step::{Outcome, Step, StepRecord};
 
 impl OpenFinding {
     fn of(step: Step, finding: &Finding, now: &str) -> Self {
-        let code = finding.code.is_failure().then(|| format!("0x{:08x}", finding.code.to_bits()));
+        let code = finding.code.is_failure().then(|| finding.code.hex());
         Self {
             id: format!("{}:{}", finding.kind.key(), place_hash(finding)),
             step,

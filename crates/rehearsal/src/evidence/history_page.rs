@@ -8,7 +8,7 @@ use certadm_rules::words::counted;
 
 use super::history::History;
 use super::page::tone;
-use crate::times::span;
+use certadm_rules::span::rounded;
 
 /// The page of a folder of evidence.
 #[must_use]
@@ -29,7 +29,7 @@ pub fn history_page(history: &History, now: FileTime) -> String {
     }
     row(
         "Longest time without proof",
-        &history.longest_seconds.map_or_else(|| "not known".to_owned(), span),
+        &history.longest_seconds.map_or_else(|| "not known".to_owned(), rounded),
         "",
     );
     let chain = match history.breaks.len() {
@@ -52,7 +52,7 @@ pub fn history_page(history: &History, now: FileTime) -> String {
             let until = gap.until.as_deref().unwrap_or("now");
             [
                 gap.from.clone().unwrap_or_else(|| "the beginning".to_owned()),
-                format!("{until}: {}", span(gap.seconds)),
+                format!("{until}: {}", rounded(gap.seconds)),
             ]
         }),
     );
@@ -94,7 +94,7 @@ fn runs(page: &mut String, history: &History) {
             escaped(&evidence.started),
             tone(&evidence.verdict),
             escaped(&evidence.verdict.sentence()),
-            evidence.rpo.seconds.map_or_else(|| "not known".to_owned(), span),
+            evidence.rpo.seconds.map_or_else(|| "not known".to_owned(), rounded),
             evidence.rto.seconds,
             evidence.certificates_proven,
             evidence.findings.len(),

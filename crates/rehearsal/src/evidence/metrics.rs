@@ -5,7 +5,6 @@ use std::fmt::Write;
 use certadm_rules::FileTime;
 
 use super::history::History;
-use super::record::moment_in;
 use crate::verdict::Proof;
 
 /// The metrics: what a dashboard and an alert need.
@@ -54,7 +53,7 @@ pub fn metrics(history: &History, now: FileTime) -> String {
     gauge("certificates_proven", "Certificates that are shown to come back.", Some(number(proven)));
     let open = i64::try_from(newest.findings.len()).unwrap_or(i64::MAX);
     gauge("findings_open", "Findings that are open.", Some(number(open)));
-    let crl = newest.crl.next_update.as_deref().and_then(moment_in);
+    let crl = newest.crl.next_update.as_deref().and_then(FileTime::from_rfc3339);
     let days = crl.map(|end| (at(end) - at(now)) / 86_400.0);
     gauge("crl_expiry_days", "Days until the CRL ends that the backup or the published files know.", days);
     let breaks = i64::try_from(history.breaks.len()).unwrap_or(i64::MAX);

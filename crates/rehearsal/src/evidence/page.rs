@@ -6,8 +6,8 @@ use certadm_rules::markup::{escaped, head, with_code};
 
 use super::record::{Evidence, OpenFinding};
 use crate::step::Outcome;
-use crate::times::span;
 use crate::verdict::{Proof, Verdict};
+use certadm_rules::span::rounded;
 
 /// The page of one rehearsal.
 #[must_use]
@@ -46,8 +46,8 @@ fn facts(page: &mut String, evidence: &Evidence) {
         }
     };
     let met = |met: Option<bool>, limit: Option<u64>| match (met, limit) {
-        (Some(true), Some(limit)) => format!(" (limit {}: kept)", span(signed(limit))),
-        (Some(false), Some(limit)) => format!(" (limit {}: NOT kept)", span(signed(limit))),
+        (Some(true), Some(limit)) => format!(" (limit {}: kept)", rounded(signed(limit))),
+        (Some(false), Some(limit)) => format!(" (limit {}: NOT kept)", rounded(signed(limit))),
         _ => String::new(),
     };
     row("Number", &evidence.run.to_string());
@@ -69,9 +69,9 @@ fn facts(page: &mut String, evidence: &Evidence) {
     if let Some(range) = evidence.set.generations {
         row("Log generations", &format!("{:#x} to {:#x}", range.low, range.high));
     }
-    let rpo = evidence.rpo.seconds.map_or_else(|| "not known".to_owned(), span);
+    let rpo = evidence.rpo.seconds.map_or_else(|| "not known".to_owned(), rounded);
     row("RPO", &format!("{rpo}{}", met(evidence.rpo.met, evidence.rpo.limit_seconds)));
-    let by_hand = span(signed(evidence.rto.by_hand_seconds));
+    let by_hand = rounded(signed(evidence.rto.by_hand_seconds));
     row(
         "RTO",
         &format!(

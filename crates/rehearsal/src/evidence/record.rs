@@ -5,8 +5,6 @@ use std::path::Path;
 use certadm_rules::FileTime;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use crate::count::Counts;
 use crate::error::{Error, Result};
@@ -233,7 +231,7 @@ impl Evidence {
             return Err(broken(format!("it says that it is number {}", evidence.run)));
         }
         for text in [&evidence.started, &evidence.ended] {
-            moment_in(text).ok_or_else(|| broken(format!("{text:?} is no moment")))?;
+            FileTime::from_rfc3339(text).ok_or_else(|| broken(format!("{text:?} is no moment")))?;
         }
         Ok(evidence)
     }
@@ -241,20 +239,14 @@ impl Evidence {
     /// When the rehearsal began.
     #[must_use]
     pub fn started_at(&self) -> FileTime {
-        moment_in(&self.started).unwrap_or_default() // checked when it was read
+        FileTime::from_rfc3339(&self.started).unwrap_or_default() // checked when it was read
     }
 
     /// When it ended.
     #[must_use]
     pub fn ended_at(&self) -> FileTime {
-        moment_in(&self.ended).unwrap_or_default()
+        FileTime::from_rfc3339(&self.ended).unwrap_or_default()
     }
-}
-
-/// A moment in RFC 3339.
-pub(crate) fn moment_in(text: &str) -> Option<FileTime> {
-    let moment = OffsetDateTime::parse(text, &Rfc3339).ok()?;
-    Some(FileTime::from_unix_seconds(moment.unix_timestamp()))
 }
 
 /// The hash as the files name it.

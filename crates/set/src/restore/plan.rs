@@ -8,10 +8,8 @@ use certadm_files::{Found, IoContext, absolute, space};
 use certadm_rules::names::last_component;
 use certadm_rules::unc::check_path;
 use certadm_rules::words::counted;
-use certadm_rules::{Generation, GenerationRange, is_ahead};
+use certadm_rules::{FileTime, Generation, GenerationRange, is_ahead};
 use certadm_store::{Folder, is_reserve, locks, record, recovery};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::journal::{self, Journal};
 use crate::chain::{Combined, combine};
@@ -285,8 +283,7 @@ pub(super) fn dynamic_files(sets: &[Set]) -> Vec<Found> {
 /// one in the future hides no other set (invariant 13). An earlier state leaves logs out, so the manifest is asked and not the
 /// set.
 fn recency(manifest: &Manifest, now: i64) -> impl Ord + use<> {
-    let finished =
-        OffsetDateTime::parse(&manifest.finished, &Rfc3339).ok().map(OffsetDateTime::unix_timestamp);
+    let finished = manifest.finished_at().map(FileTime::unix_seconds);
     let is_believed = finished.is_some_and(|finished| !is_ahead(finished, now));
     (manifest.generations.high, is_believed, finished)
 }

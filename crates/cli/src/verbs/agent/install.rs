@@ -173,6 +173,7 @@ fn uninstall(output: Output) -> Result<Done, Failure> {
             remedy: "there is nothing to remove; certadm agent install makes one".to_owned(),
             exit: Exit::Refused,
             done: None,
+            set: None,
         },
         _ => failed(error),
     })?;
@@ -215,6 +216,7 @@ fn stop(service: &Service) -> Result<(), Failure> {
                 remedy: "look at what it is at, end it by the Task Manager, and try again".to_owned(),
                 exit: Exit::Refused,
                 done: None,
+                set: None,
             });
         }
         thread::sleep(GLANCE);

@@ -200,6 +200,7 @@ fn another(config: &Config) -> Failure {
         remedy: "stop that one, or leave it: one agent does all jobs".to_owned(),
         exit: Exit::Refused,
         done: None,
+        set: None,
     }
 }
 

@@ -167,7 +167,7 @@ pub(super) fn failure_of(action: &str, error: &windows_service::Error) -> Failur
                 Hresult::E_ACCESSDENIED => "run it as an administrator",
                 _ => "look at what the system says: sc.exe query certadm-agent",
             };
-            Failure { message, code, remedy: remedy.to_owned(), exit: Exit::Refused, done: None }
+            Failure { message, code, remedy: remedy.to_owned(), exit: Exit::Refused, done: None, set: None }
         }
         _ => Failure::internal(message),
     }

@@ -90,5 +90,6 @@ pub(super) fn in_clear(path: &Path, kind: Option<Recognised>) -> Failure {
         remedy: format!("encrypt it first: {remedy}"),
         exit: Exit::Refused,
         done: None,
+        set: None,
     }
 }

@@ -249,5 +249,6 @@ fn unusable(path: &Path, reason: &str) -> Failure {
         remedy: "name the file that this option is for; --file takes anything".to_owned(),
         exit: Class::Damaged.into(),
         done: None,
+        set: None,
     }
 }

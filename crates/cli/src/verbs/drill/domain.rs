@@ -199,5 +199,6 @@ fn refused(message: String, remedy: &str) -> Failure {
         remedy: remedy.to_owned(),
         exit: Exit::Refused,
         done: None,
+        set: None,
     }
 }

@@ -62,6 +62,7 @@ pub(crate) fn run(args: &IdentityArgs, output: Output) -> Result<Done, Failure> 
             remedy: first.and_then(|finding| finding.remedy).unwrap_or_else(|| code.remedy()).into_owned(),
             exit: Exit::Refused,
             done: None,
+            set: None,
         });
     }
     let part = fetched.write(&args.to, "", certadm_store::now())?;

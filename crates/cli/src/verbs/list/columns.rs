@@ -3,7 +3,7 @@
 
 use certadm_ca::Reason;
 use certadm_ca::rows::{AttributeRow, CertificateRow, CrlRow, Disposition, ExtensionRow, RequestRow};
-use certadm_rules::FileTime;
+use certadm_rules::{FileTime, Hresult};
 use clap::ValueEnum;
 
 use crate::table::{Cell, Column};
@@ -157,7 +157,7 @@ fn code(disposition: Disposition) -> Cell {
 
 /// An HRESULT, as everywhere else.
 fn status(status: Option<i32>) -> Cell {
-    status.map(|code| format!("0x{:08x}", code.cast_unsigned())).into()
+    status.map(|code| Hresult::from_i32(code).hex()).into()
 }
 
 fn revoked_when(row: &CertificateRow) -> Cell {

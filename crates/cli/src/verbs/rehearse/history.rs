@@ -1,8 +1,9 @@
 //! `certadm rehearse history`: what a folder of evidence shows.
 
 use certadm_files::durable;
+use certadm_rehearsal::Proof;
 use certadm_rehearsal::evidence::{Folder, History, Kept, history_page, metrics};
-use certadm_rehearsal::{Proof, span};
+use certadm_rules::span::rounded;
 use serde_json::{Value, json};
 
 use super::args::HistoryArgs;
@@ -67,7 +68,7 @@ fn tell(history: &History, output: Output) {
     ));
     for kept in &history.runs {
         let evidence = &kept.evidence;
-        let rpo = evidence.rpo.seconds.map_or_else(|| "not known".to_owned(), span);
+        let rpo = evidence.rpo.seconds.map_or_else(|| "not known".to_owned(), rounded);
         output.result(format!(
             "{:>4}  {:20}  {:14}  {rpo:>12}  {:>8.1} s  {:>12}  {:>4}",
             evidence.run,
@@ -85,13 +86,13 @@ fn tell(history: &History, output: Output) {
             "",
             "gap",
             Some(Tone::Warn),
-            &format!(": {} without proof, from {from} to {until}", span(gap.seconds)),
+            &format!(": {} without proof, from {from} to {until}", rounded(gap.seconds)),
         );
     }
     for one in &history.breaks {
         output.toned("", "BREAK", Some(Tone::Bad), &format!(": {}: {}", one.file, one.detail));
     }
-    let longest = history.longest_seconds.map_or_else(|| "not known".to_owned(), span);
+    let longest = history.longest_seconds.map_or_else(|| "not known".to_owned(), rounded);
     output.result(format!("Longest time without proof: {longest}."));
     match history.last_proof() {
         Some(last) => output.result(format!("Last proof: {}, {}.", last.ended, last.verdict.sentence())),

@@ -10,14 +10,13 @@ use certadm_rules::words::counted;
 use certadm_rules::{Diagnosis, FileTime};
 use clap::Args;
 use serde_json::{Value, json};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::named::{each, repositories, repository};
 use crate::failure::{Exit, Failure};
 use crate::interrupt;
 use crate::output::{Done, Output};
 use crate::verbs::each::Each;
+use crate::verbs::until::moment;
 
 #[derive(Debug, Args)]
 pub(crate) struct ExtendLocksArgs {
@@ -120,21 +119,16 @@ pub(crate) struct UndeleteArgs {
     repository: PathBuf,
     /// The moment before the deletion, such as 2026-11-27T10:00:00Z, by the clock of the storage
     #[arg(long, value_name = "TIME", value_parser = moment)]
-    at: i64,
+    at: FileTime,
     /// Change nothing, and say what would be brought back
     #[arg(long)]
     dry_run: bool,
 }
 
-fn moment(text: &str) -> Result<i64, String> {
-    let moment = OffsetDateTime::parse(text, &Rfc3339).map_err(|error| error.to_string())?;
-    Ok(moment.unix_timestamp())
-}
-
 pub(super) fn undelete(args: &UndeleteArgs, output: Output) -> Result<Done, Failure> {
     let repository = repository(&args.repository)?;
     interrupt::watch();
-    let undeleted = repository.undelete(args.at, args.dry_run)?;
+    let undeleted = repository.undelete(args.at.unix_seconds(), args.dry_run)?;
     let would = if args.dry_run { "would be" } else { "are" };
     output.result(format!(
         "{}: {} that had been deleted {would} there again, and {} that had been written over.",

@@ -96,7 +96,7 @@ fn to_json(dir: &Path, health: &Health) -> Value {
         Restore::Registered(record) => json!({
             "low": record.range.low().number(),
             "high": record.range.high().number(),
-            "status": format!("0x{:08x}", record.status.to_bits()),
+            "status": record.status.hex(),
         }),
         Restore::None | Restore::Malformed => Value::Null,
     };

@@ -3,10 +3,8 @@
 use std::fmt::Write;
 
 use certadm_rules::FileTime;
-use certadm_rules::words::counted;
+use certadm_rules::span::brief;
 use serde_json::Value;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use certadm_rules::markup::escaped;
 
@@ -60,15 +58,12 @@ pub(super) fn backups(results: &[Value], now: FileTime) -> String {
 fn age_of(taken: &str, now: FileTime) -> String {
     let text = taken.replace(' ', "T");
     let text = if text.ends_with('Z') { text } else { format!("{text}Z") };
-    let Ok(moment) = OffsetDateTime::parse(&text, &Rfc3339) else { return String::new() };
-    let Ok(seconds) = u64::try_from(now.unix_seconds() - moment.unix_timestamp()) else {
+    let Some(moment) = FileTime::from_rfc3339(&text) else { return String::new() };
+    let seconds = now.unix_seconds() - moment.unix_seconds();
+    if seconds < 0 {
         return "in the future".to_owned();
-    };
-    match seconds / 3600 {
-        0 => counted(seconds / 60, "minute"),
-        hours @ 1..=47 => counted(hours, "hour"),
-        hours => counted(hours / 24, "day"),
     }
+    brief(seconds)
 }
 
 #[cfg(test)]
@@ -80,10 +75,10 @@ mod tests {
     fn ages_are_in_the_unit_that_says_something() {
         let now = FileTime::from_unix_seconds(1_800_000_000); // 2027-01-15T08:00:00Z
         for (taken, age) in [
-            ("2027-01-15T07:59:00Z", "1 minute"),
-            ("2027-01-15T07:00:00Z", "1 hour"),
-            ("2027-01-13T10:00:00.5Z", "46 hours"),
-            ("2026-01-15 08:00:00", "365 days"),
+            ("2027-01-15T07:59:00Z", "60 s"),
+            ("2027-01-15T07:00:00Z", "60 min"),
+            ("2027-01-13T10:00:00.5Z", "46 h"),
+            ("2026-01-15 08:00:00", "365 d"),
             ("2027-01-15T09:00:00Z", "in the future"),
             ("never", ""),
         ] {
@@ -96,7 +91,7 @@ mod tests {
         let now = FileTime::from_unix_seconds(1_800_000_000);
         let mark = json!({ "kind": "full", "low": 1, "high": 0x1a, "taken": "2027-01-15T07:00:00Z" });
         let page = backups(&[json!({ "marks": [mark] })], now);
-        assert!(page.contains("<td>1 hour</td><td>full</td><td>0x1 to 0x1a</td>"), "{page}");
+        assert!(page.contains("<td>60 min</td><td>full</td><td>0x1 to 0x1a</td>"), "{page}");
         let range = json!({ "low": 2, "high": 2 });
         let set = json!({ "finished": "2027-01-15T07:00:00Z", "type": "log set", "generations": range });
         assert!(backups(&[set], now).contains("<td>this set (log set)</td>"));

@@ -122,7 +122,7 @@ pub(crate) fn run(args: &VerifyArgs, output: Output) -> Result<Done, Failure> {
             .iter()
             .map(|signature| signing::to_json(&signature.set, signature.standing.as_ref()))
             .collect::<Vec<_>>(),
-        "findings": findings::list(&report.findings),
+        "findings": findings::list_of_sets(&report.findings, places.paths()),
     });
     Ok(Done { exit, result })
 }

@@ -4,13 +4,13 @@ use std::io;
 
 use base64ct::{Base64, Encoding};
 use bytes::Bytes;
+use certadm_rules::FileTime;
 use object_store::HeaderValue;
 use object_store::aws::{AwsAuthorizer, AwsCredentialProvider};
 use object_store::client::{HttpClient, HttpRequest, HttpResponse};
 use object_store::path::Path as Key;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use crate::objects::http::{answered, body_of, insist, io_of, wait};
 use crate::place::{Lock, LockMode};
@@ -138,12 +138,11 @@ pub(super) fn escaped(text: &str, plain: &[u8]) -> String {
 }
 
 pub(super) fn time_of(seconds: i64) -> String {
-    let time = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-    time.format(&Rfc3339).unwrap_or_default()
+    FileTime::from_unix_seconds(seconds).to_rfc3339()
 }
 
 pub(super) fn seconds_of(text: &str) -> Option<i64> {
-    OffsetDateTime::parse(text, &Rfc3339).ok().map(OffsetDateTime::unix_timestamp)
+    FileTime::from_rfc3339(text).map(FileTime::unix_seconds)
 }
 
 pub(super) const fn mode_of(lock: &Lock) -> &'static str {

@@ -7,6 +7,7 @@ use certadm_jobs::alarm::{About, Turn};
 use certadm_jobs::place::moment;
 use certadm_jobs::record::{Outcome, StepRecord};
 use certadm_jobs::status::CaStatus;
+use certadm_rehearsal::Proof;
 use certadm_rules::words::counted;
 use serde_json::{Value, json};
 
@@ -174,8 +175,8 @@ impl Report {
             self.checks.push(Check::new(format!("{ca} comes back"), is_right, detail));
         }
         for status in shown {
-            let is_proven = status.rehearsal.as_deref() == Some("proven");
-            let detail = status.rehearsal.clone().unwrap_or_else(|| "no rehearsal".to_owned());
+            let is_proven = status.rehearsal == Some(Proof::Proven);
+            let detail = status.rehearsal.map_or("no rehearsal", Proof::key).to_owned();
             self.checks.push(Check::new(format!("{} is rehearsed", status.ca), is_proven, detail));
         }
     }
