@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::durable::{self, Access};
 use crate::error::{Error, IoContext, Result};
+use crate::lock;
 pub(crate) use crate::own_names::OwnNames;
 pub use crate::own_names::{ending, hold, is_named_so, remove_abandoned};
 

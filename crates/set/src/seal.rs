@@ -191,6 +191,7 @@ pub fn unsealed(path: &Path) -> Option<FolderSet> {
         generations: (first, last_generation(&set)?),
         bytes: files.filter_map(|file| file.size().ok()).sum(),
         held: false,
+        links: None,
     })
 }
 
