@@ -18,6 +18,7 @@ use x509_cert::ext::{Extension, ToExtension};
 use crate::certificate::{MAX_CERTIFICATE_FILE, OwnCertificate};
 use crate::config::{Config, PublishConfig};
 use crate::crl::{self, CrlOptions, Publication, Signer};
+use crate::crl_file;
 use crate::dates;
 use crate::denial::Denial;
 use crate::error::{Error, Result};
@@ -126,7 +127,7 @@ impl Authority {
 
     /// Where the CRL is published: `crl/<sanitized CA name>.crl`.
     pub fn crl_path(&self) -> PathBuf {
-        crl::crl_path(&self.folder, &self.config)
+        crl_file::crl_path(&self.folder, &self.config)
     }
 
     /// Decides on a request and signs the certificate, without the database. The validity starts

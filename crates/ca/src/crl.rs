@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use certadm_files::durable;
 use certadm_rules::FileTime;
 use certadm_rules::finding::Finding;
-use certadm_store::Folder;
 use der::Encode;
 use der::asn1::OctetString;
 use rusqlite::{Connection, OptionalExtension};
@@ -54,9 +53,6 @@ pub struct CrlOptions {
     pub drop_published: bool,
 }
 
-/// No CRL is longer: the size of the column `RawCRL` (spec/ese.md section 12), 512 MiB. A backup takes no longer file for one.
-pub const MAX_CRL: u64 = 536_870_912;
-
 /// CRLPublishFlags: base, complete.
 const PUBLISH_FLAGS: i64 = 1 | 4;
 
@@ -102,11 +98,6 @@ pub(crate) fn refuse_clock_behind_last(connection: &Connection, now: FileTime, s
         Some(last) if dates::plus_minutes(now, skew) < last => Err(Error::ClockBehindCrl { last, now }),
         _ => Ok(()),
     }
-}
-
-/// Where a CA publishes its CRL: `crl/<sanitized CA name>.crl`.
-pub(crate) fn crl_path(folder: &Folder, config: &Config) -> PathBuf {
-    folder.crl_dir().join(format!("{}.crl", config.name.sanitized()))
 }
 
 /// What a CRL is made with.

@@ -16,7 +16,7 @@ use x509_cert::request::RequestBuilder;
 use crate::authority::{Authority, request_path};
 use crate::certificate::{OwnCertificate, ca_extensions, chain_text};
 use crate::config::Config;
-use crate::crl::crl_path;
+use crate::crl_file::crl_path;
 use crate::dates;
 use crate::error::{Error, Result};
 use crate::keys::{CaKey, RawSignature};

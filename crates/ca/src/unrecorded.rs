@@ -16,7 +16,7 @@ use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::{CrlNumber, CrlReason};
 
 use crate::config::Config;
-use crate::crl::{MAX_CRL, crl_path};
+use crate::crl_file::{MAX_CRL, crl_path};
 use crate::dates;
 use crate::error::{Error, Result};
 use crate::identity::{DatabaseIdentity, Identity};
