@@ -215,8 +215,8 @@ fn a_missing_log() {
 #[test]
 fn a_log_without_its_full_set() {
     let work = with_sets();
-    refused(&work, "restore --from {logs1} --dir {new}", 3, "0xc7ff000c", "--from FULL --from LOGS");
-    refused(&work, "list {logs1}", 3, "0xc7ff000c", "--from FULL --from LOGS");
+    refused(&work, "restore --from {logs1} --dir {new}", 3, "0xc7ff000c", "name the full set before the log sets");
+    refused(&work, "list {logs1}", 3, "0xc7ff000c", "name the full set before the log sets");
     // By itself a log set can be verified, not restored.
     let verified = work.result("verify {logs1}");
     assert_eq!(verified["restorable"], false);
@@ -409,7 +409,7 @@ fn the_log_was_taken_away_by_somebody_else() {
 fn unknown_and_impossible_requests() {
     let work = Work::with_ca();
     let serial = work.issue("ca", "web");
-    let list = "`certadm ca list certificates`";
+    let list = "`certadm ca list --dir DIR certificates`";
     refused(&work, "ca export --dir {ca} --serial 0badcafe", 3, "0x80092004", list);
     refused(&work, "ca export --dir {ca} --request 77", 3, "0x80092004", "`certadm ca list requests`");
     refused(&work, "ca revoke --dir {ca} --serial zz", 2, "0x80070057", list);
