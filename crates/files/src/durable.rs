@@ -337,14 +337,6 @@ pub fn create_new_dir(dir: &Path) -> Result<()> {
     make_dir(dir, None)
 }
 
-/// As [`create_new_dir`], with a mode of its own within the umask. On Windows the folder that it goes into decides.
-///
-/// # Errors
-/// As [`create_new_dir`].
-pub fn create_new_dir_as(dir: &Path, mode: Option<u32>) -> Result<()> {
-    make_dir(dir, mode)
-}
-
 /// The same, for its owner alone (0700), whatever the folder is open to that it goes into.
 ///
 /// # Errors

@@ -4,14 +4,11 @@
 //! is what it was, and a file that the list does not name is taken over by the next try.
 
 use std::collections::HashSet;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use certadm_files::{Found, IoContext, durable};
+use certadm_files::{Found, durable};
 use certadm_rules::FileTime;
 use certadm_rules::names::{folded, is_safe_component};
-use certadm_store::Error as StoreError;
-use certadm_store::locks::{self, Held};
 
 use crate::error::{Error, Result};
 use crate::fetch::NewFile;
@@ -78,20 +75,15 @@ impl Attachments {
     /// # Errors
     /// [`Error::Manifest`] when the identity part that is there cannot be used, [`Error::File`].
     pub fn write(mut self, set: &Path, database_signature: &str, now: FileTime) -> Result<Part> {
-        let _turn = take_turn(set)?;
         let mut there = found_at(set);
         // Where one in the set cannot be written, one beside it was begun.
         match there.pop() {
-            Some(dir) => {
-                // Somebody else may have named the identity part itself.
-                let _turn = if dir == set { None } else { take_turn(&dir)? };
-                match self.add_to(Part::open(&dir)?, now) {
-                    Err(Error::File(error)) if cannot_be_written(&error) && dir != sibling(set) => {
-                        self.begin(&sibling(set), database_signature, now)
-                    }
-                    other => other,
+            Some(dir) => match self.add_to(Part::open(&dir)?, now) {
+                Err(Error::File(error)) if cannot_be_written(&error) && dir != sibling(set) => {
+                    self.begin(&sibling(set), database_signature, now)
                 }
-            }
+                other => other,
+            },
             None => match self.begin(&beside(set), database_signature, now) {
                 Err(Error::File(error)) if cannot_be_written(&error) && set.is_dir() => {
                     self.begin(&sibling(set), database_signature, now)
@@ -178,23 +170,6 @@ impl Attachments {
         }
         manifest.external_keys.extend(self.external_keys.iter().map(note));
         manifest.notes.extend(self.notes.iter().map(note));
-    }
-}
-
-/// Waits until nobody else attaches to this set: two lists that are written at a time would each lack what the other has. The set's folder
-/// is locked, so that a set which nothing can be written into can be waited for, too; of a set that is a file, the folder that it is in.
-fn take_turn(set: &Path) -> Result<Option<Held>> {
-    // No other system locks folders.
-    if cfg!(not(unix)) {
-        return Ok(None);
-    }
-    let above = set.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let dir = if set.is_dir() { set } else { above };
-    match locks::hold_alone(dir, locks::LONGEST_WAIT, || Ok(File::open(dir).during("open", dir)?)) {
-        Ok(held) => Ok(Some(held)),
-        Err(error @ StoreError::LockHeld { .. }) => Err(Error::Store(Box::new(error))),
-        // A file system that locks no folders.
-        Err(_) => Ok(None),
     }
 }
 

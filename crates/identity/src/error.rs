@@ -35,9 +35,6 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// Somebody else writes into the identity part, and goes on doing so.
-    #[error(transparent)]
-    Store(Box<certadm_store::Error>),
     /// A file operation failed.
     #[error(transparent)]
     File(#[from] certadm_files::Error),
@@ -48,7 +45,6 @@ impl Diagnosis for Error {
         match self {
             Self::NotThere { .. } => Hresult::ERROR_FILE_NOT_FOUND,
             Self::Manifest { .. } | Self::Damaged { .. } => Hresult::ERROR_INVALID_DATA,
-            Self::Store(error) => error.hresult(),
             Self::File(error) => error.hresult(),
         }
     }
@@ -57,7 +53,6 @@ impl Diagnosis for Error {
         match self {
             Self::NotThere { .. } => Class::Usage,
             Self::Manifest { .. } | Self::Damaged { .. } => Class::Damaged,
-            Self::Store(error) => error.class(),
             Self::File(error) => error.class(),
         }
     }
@@ -70,7 +65,6 @@ impl Diagnosis for Error {
             Self::Manifest { .. } | Self::Damaged { .. } => {
                 "take the folder from another copy, or fetch it again with `certadm identity`"
             }
-            Self::Store(_) => "wait until that process has ended, and repeat this",
             Self::File(error) => return error.remedy(),
         })
     }

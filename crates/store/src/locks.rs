@@ -241,28 +241,7 @@ fn holder_of(_file: &Metadata, _kind: Kind) -> Option<String> {
 }
 
 fn try_exclusive(path: &Path, refused: impl FnOnce() -> Error) -> Result<Held> {
-    loop {
-        match lock::try_lock(path)? {
-            None => return Err(refused()),
-            // A refused restore removes the locks of a folder that it has made. Who had opened one before locks nothing with it.
-            Some(file) if !is_still_at(&file, path) => {}
-            Some(file) => return Ok(Held { file }),
-        }
-    }
-}
-
-/// Whether an open file is the one at this path. Where it is gone, the next try to open it tells.
-#[cfg(unix)]
-fn is_still_at(file: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let same = |one: Metadata, other: Metadata| (one.dev(), one.ino()) == (other.dev(), other.ino());
-    file.metadata().ok().zip(path.symlink_metadata().ok()).is_some_and(|(one, other)| same(one, other))
-}
-
-/// Windows removes no file that is open.
-#[cfg(not(unix))]
-fn is_still_at(_file: &File, _path: &Path) -> bool {
-    true
+    lock::try_lock(path)?.map(|file| Held { file }).ok_or_else(refused)
 }
 
 fn unlock(file: &File) -> std::io::Result<()> {

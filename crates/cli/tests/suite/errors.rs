@@ -215,7 +215,13 @@ fn a_missing_log() {
 #[test]
 fn a_log_without_its_full_set() {
     let work = with_sets();
-    refused(&work, "restore --from {logs1} --dir {new}", 3, "0xc7ff000c", "name the full set before the log sets");
+    refused(
+        &work,
+        "restore --from {logs1} --dir {new}",
+        3,
+        "0xc7ff000c",
+        "name the full set before the log sets",
+    );
     refused(&work, "list {logs1}", 3, "0xc7ff000c", "name the full set before the log sets");
     // By itself a log set can be verified, not restored.
     let verified = work.result("verify {logs1}");

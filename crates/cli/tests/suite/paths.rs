@@ -218,10 +218,13 @@ fn a_secret_that_others_can_read_is_told() {
 fn json_that_cannot_be_written_is_a_failure() {
     let work = Work::with_ca();
     let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-    for line in ["--json show --dir {ca}", "--json show --dir {absent}"] {
+    for (line, says) in [
+        ("--json show --dir {ca}", "its result could not be written"),
+        ("--json show --dir {absent}", "FAILED"),
+    ] {
         let mut command = command(work.path("x").parent().unwrap(), line);
         let out = command.stdin(Stdio::null()).stdout(full.try_clone().unwrap()).output().unwrap();
         assert_eq!(out.status.code(), Some(3), "{line}: {out:?}");
-        assert!(String::from_utf8_lossy(&out.stderr).contains("FAILED"), "{out:?}");
+        assert!(String::from_utf8_lossy(&out.stderr).contains(says), "{out:?}");
     }
 }

@@ -39,34 +39,6 @@ fn files_of_one_name_get_numbers_and_the_same_file_is_there_once() {
     assert!(Attachments::default().is_empty());
 }
 
-/// Each command read the list, and wrote it without what the others had put there meanwhile.
-#[cfg(unix)]
-#[test]
-fn of_several_at_a_time_none_is_lost() {
-    for round in 0..10 {
-        let dir = tempfile::tempdir().unwrap();
-        // Of every other round the identity part is there, and half of them name it.
-        let named = |number: usize| {
-            if round % 2 == 1 && number % 2 == 1 { dir.path().join(DIR) } else { dir.path().to_owned() }
-        };
-        if round % 2 == 1 {
-            with(&[("first", b"first")]).write(dir.path(), "", NOW).unwrap();
-        }
-        std::thread::scope(|scope| {
-            for number in 0..8 {
-                let set = named(number);
-                scope.spawn(move || {
-                    let name = format!("file-{number}");
-                    with(&[(&name, name.as_bytes())]).write(&set, "", NOW).unwrap();
-                });
-            }
-        });
-        let part = Part::open(&dir.path().join(DIR)).unwrap();
-        assert_eq!(paths(&part).len(), 8 + round % 2, "{:?}", paths(&part));
-        assert_eq!(part.check(), []);
-    }
-}
-
 #[test]
 fn what_a_killed_command_left_is_taken_over_and_never_overwritten() {
     let dir = tempfile::tempdir().unwrap();

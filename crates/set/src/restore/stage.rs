@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use certadm_files::{Found, IoContext, durable, second_name, unfinished};
 use certadm_rules::Generation;
+use certadm_store::Folder;
 use certadm_store::chain::read_trailer;
-use certadm_store::{Folder, locks};
 
 use super::plan::Plan;
 use crate::chain::Combined;
@@ -200,7 +200,7 @@ pub(super) fn leftover_bytes(folder: &Folder) -> u64 {
 }
 
 /// The folders of a CA that a restore made. Unless they are kept, they go away when this is dropped, as far as nothing
-/// but lock files is in them: a restore that is refused leaves none behind. What another process has made, or works in, stays.
+/// but lock files is in them: a restore that is refused leaves none behind.
 #[derive(Debug)]
 pub(super) struct MadeFolders<'a> {
     folder: &'a Folder,
@@ -215,16 +215,9 @@ impl<'a> MadeFolders<'a> {
     pub(super) fn of(folder: &'a Folder) -> Result<Self> {
         let mut made = Self { folder, made: Vec::new() };
         for (dir, mode) in folder.parts() {
-            let missing: Vec<&Path> = dir.ancestors().take_while(|path| !path.is_dir()).collect();
-            for new in missing.into_iter().rev() {
-                match durable::create_new_dir_as(new, mode.filter(|_| new == dir)) {
-                    Ok(()) => made.made.push(new.to_owned()),
-                    // Another process was faster, and what is no folder is refused below.
-                    Err(certadm_files::Error::Exists { .. }) => {}
-                    Err(error) => return Err(error.into()),
-                }
-                durable::sync_parent(new)?;
-            }
+            let missing: Vec<PathBuf> =
+                dir.ancestors().take_while(|path| !path.is_dir()).map(Path::to_owned).collect();
+            made.made.extend(missing.into_iter().rev());
             Folder::create_part(&dir, mode)?;
         }
         Ok(made)
@@ -239,14 +232,6 @@ impl<'a> MadeFolders<'a> {
 impl Drop for MadeFolders<'_> {
     fn drop(&mut self) {
         // Best effort throughout: an empty folder harms nobody.
-        if self.made.is_empty() {
-            return;
-        }
-        // Another restore may have come into the folders meanwhile. Its locks are its own, and so is what they lock.
-        let owned = self.folder.path().is_dir().then(|| locks::own(self.folder)).transpose();
-        if owned.is_err() {
-            return;
-        }
         if self.made.iter().any(|path| path == self.folder.path()) {
             for lock in
                 [self.folder.owner_lock_path(), self.folder.use_lock_path(), self.folder.commit_lock_path()]
@@ -257,28 +242,5 @@ impl Drop for MadeFolders<'_> {
         for dir in self.made.iter().rev() {
             fs::remove_dir(dir).ok();
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The refused one of two restores into a new folder removed folders and locks that the other one worked in.
-    #[test]
-    fn only_what_one_has_made_and_nobody_uses_goes_away() {
-        let scratch = tempfile::tempdir().unwrap();
-        let folder = Folder::new(scratch.path().join("above/ca"));
-        let there = || folder.parts().iter().filter(|(part, _)| part.is_dir()).count();
-        let (one, other) = (MadeFolders::of(&folder).unwrap(), MadeFolders::of(&folder).unwrap());
-        drop(other);
-        assert_eq!(there(), 4, "it has made none of them");
-        let owned = locks::own(&folder).unwrap();
-        drop(one);
-        assert_eq!((there(), folder.owner_lock_path().exists()), (4, true), "somebody works there");
-        drop(owned);
-        fs::remove_dir_all(scratch.path().join("above")).unwrap();
-        drop(MadeFolders::of(&folder).unwrap());
-        assert!(!scratch.path().join("above").exists());
     }
 }
