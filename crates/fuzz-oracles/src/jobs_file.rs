@@ -40,7 +40,9 @@ fn holds_together(config: &Config) {
         assert!(job.cas.windows(2).all(|pair| pair[0] < pair[1]), "a CA twice: {job:?}");
         assert!(job.notify.iter().all(|who| config.notify.contains_key(who)), "{job:?}");
         assert!(!job.to.is_empty() && (job.full.is_some() || job.logs.is_some()), "{job:?}");
-        assert!(job.to.iter().skip(1).all(|target| matches!(target, Target::Vault(_))), "{job:?}");
+        let earlier = |at: usize| job.to.get(..at).unwrap_or_default();
+        let is_once = |(at, target): (usize, &Target)| !earlier(at).contains(target);
+        assert!(job.to.iter().enumerate().all(is_once), "a place twice: {job:?}");
         assert!(job.bandwidth.is_none_or(|speed| 16 << 10 <= speed));
         assert!(0 <= job.limits.rpo && 0 <= job.limits.crl && 0 <= job.limits.certificate);
         let schedules = [job.full, job.logs, job.verify, job.rehearse, job.complete];

@@ -58,7 +58,7 @@ fn a_chain_holds_until_a_file_is_taken_out_changed_or_put_in() {
     // Not readable: told, and nothing more is added behind it.
     fs::write(&files[2], "{}").unwrap();
     assert!(breaks(&dir)[0].contains("cannot be read"));
-    assert!(matches!(Folder::at(&dir).all(), Err(Error::Evidence { .. })));
+    assert!(matches!(Folder::at(&dir).all(), Err(Error::NoEvidence { .. })));
 }
 
 #[test]
