@@ -67,7 +67,7 @@ fn tags_without_a_manifest_are_no_set_to_anybody() {
     let logs = || at(4, SetKind::Logs, 6, 7);
     let refused = store_as(&repository, logs(), 1_000).unwrap_err();
     let told = refused.to_string();
-    assert!(told.contains(renamed.short_id()) && told.contains("another"), "{told}");
+    assert!(told.contains(renamed.short_id()) && told.contains("differ in the generations"), "{told}");
     assert_eq!(repository.points().unwrap().len(), 4);
 
     // A repair names both, and lets them go when it is asked to. The true ones stay.
