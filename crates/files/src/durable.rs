@@ -569,6 +569,18 @@ mod tests {
     }
 
     #[test]
+    fn a_name_may_be_as_long_as_systems_take() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["a".repeat(255), "ä".repeat(127)] {
+            let path = folder.path().join(name);
+            create(&path, b"new", Access::Owner).unwrap();
+            replace(&path, b"other").unwrap();
+            assert_eq!(fs::read(&path).unwrap(), b"other");
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
     fn what_a_killed_process_has_left_goes_with_the_next_try() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");

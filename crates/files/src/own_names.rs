@@ -77,13 +77,17 @@ pub(crate) fn remove(path: &Path, metadata: &fs::Metadata) -> Result<()> {
 /// # Errors
 /// [`Error::Io`].
 pub fn remove_abandoned(dir: &Path) -> Result<Vec<PathBuf>> {
-    remove_abandoned_of(dir, |_| true)
+    remove_abandoned_of(dir, usize::MAX, |_| true)
 }
 
-/// As [`remove_abandoned`], of those whose names `is_meant` tells.
-pub(crate) fn remove_abandoned_of(dir: &Path, is_meant: impl Fn(&OsStr) -> bool) -> Result<Vec<PathBuf>> {
+/// As [`remove_abandoned`], of those whose names `is_meant` tells, among the first `most` entries of the folder.
+pub(crate) fn remove_abandoned_of(
+    dir: &Path,
+    most: usize,
+    is_meant: impl Fn(&OsStr) -> bool,
+) -> Result<Vec<PathBuf>> {
     let mut removed = Vec::new();
-    for entry in fs::read_dir(dir).during("list", dir)? {
+    for entry in fs::read_dir(dir).during("list", dir)?.take(most) {
         let entry = entry.during("list", dir)?;
         if !is_meant(&entry.file_name()) {
             continue;

@@ -1,13 +1,19 @@
 //! Files that are written aside and then get their name, each under a temporary name of its own.
 
 use std::collections::hash_map::RandomState;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::hash::{BuildHasher, Hasher};
 use std::path::{Path, PathBuf};
 
 use crate::error::{IoContext, Result};
 use crate::own_names::{self, OwnNames};
+
+/// So many bytes of its target's name are in a temporary name at most: a name of 255 bytes, the most that systems take, has room for the
+/// rest.
+const MOST_OF_NAME: usize = 200;
+/// So many entries of a folder are looked at for what a killed process has left: a write costs no more in a folder of any size.
+const MOST_LOOKED_AT: usize = 256;
 
 /// A file of this process alone beside the one that it becomes: `.name.1a2b3c4d.unfinished-4711`. It goes away when it is dropped; what
 /// a killed process has left goes with the next try for the same name, or as whatever else is unfinished.
@@ -20,15 +26,13 @@ pub(crate) struct Temporary {
 impl Temporary {
     /// Opens a new one for this target by `open`.
     pub(crate) fn open(target: &Path, open: impl FnOnce(&Path) -> Result<File>) -> Result<(Self, File)> {
-        let mut begin = OsString::from(".");
-        begin.push(target.file_name().unwrap_or_default());
-        begin.push(".");
+        let begin = beginning(target);
         let dir = target.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
         // Best effort: a folder that cannot be listed can be written to.
-        own_names::remove_abandoned_of(dir, |name| is_temporary_of(&begin, name)).unwrap_or_default();
-        let mut name = begin;
-        name.push(format!("{:08x}{}", RandomState::new().build_hasher().finish() >> 32, own_names::ending()));
-        let path = target.with_file_name(name);
+        own_names::remove_abandoned_of(dir, MOST_LOOKED_AT, |name| is_temporary_of(&begin, name))
+            .unwrap_or_default();
+        let random = RandomState::new().build_hasher().finish() >> 32;
+        let path = target.with_file_name(format!("{begin}{random:08x}{}", own_names::ending()));
         let mut own = OwnNames::lock();
         let file = open(&path)?;
         own.add(&path);
@@ -61,8 +65,15 @@ impl Drop for Temporary {
     }
 }
 
+/// How the temporary names of a target begin: `.name.`. A long name is cut, and what is no text in it has a sign of its own.
+fn beginning(target: &Path) -> String {
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    let end = name.floor_char_boundary(MOST_OF_NAME);
+    format!(".{}.", &name[..end])
+}
+
 /// Whether a name is that of a [`Temporary`] of a target: what `begin` says, eight digits, and who made it.
-fn is_temporary_of(begin: &OsStr, name: &OsStr) -> bool {
-    let rest = name.as_encoded_bytes().strip_prefix(begin.as_encoded_bytes()).unwrap_or_default();
+fn is_temporary_of(begin: &str, name: &OsStr) -> bool {
+    let rest = name.as_encoded_bytes().strip_prefix(begin.as_bytes()).unwrap_or_default();
     rest.get(8..).is_some_and(|rest| rest.starts_with(b".unfinished-"))
 }
