@@ -236,7 +236,7 @@ fn tell_pasts(sets: &mut [FolderSet]) {
 }
 
 /// Looks at the length of each file of a set. A restore needs no copy of a CRL.
-fn check_lengths(path: &Path) -> Result<()> {
+pub(crate) fn check_lengths(path: &Path) -> Result<()> {
     let set = Set::open(path)?;
     for (entry, file) in set.entries().filter(|(entry, _)| entry.role != Role::Dynamic) {
         let path = file.path().to_owned();

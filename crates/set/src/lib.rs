@@ -45,6 +45,6 @@ pub use open::{Opened, complete, open};
 pub use progress::{Progress, Silent, Stage};
 pub use reader::Set;
 pub use readers::Readers;
-pub use second::{Second, copy_into};
+pub use second::{Copies, Second};
 pub use take::{Check, TakeOptions, Taken, database_name, take, take_into};
 pub use until::{Cut, State, Until};

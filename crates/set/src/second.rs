@@ -15,7 +15,7 @@ use crate::progress::{Progress, Stage};
 use crate::reader::Set;
 use crate::readers::Readers;
 use crate::signing;
-use crate::stored::same_backup;
+use crate::stored::{Stored, same_backup};
 use crate::writer::{open_to, refuse_occupied};
 
 /// A set that is in the other folder now.
@@ -33,32 +33,82 @@ pub struct Second {
     pub left: Vec<PathBuf>,
 }
 
-/// Copies the set at `set`, with its manifest as it is, its signature and what is attached to it, into `dir`, the folder of other
-/// sets, under the name that its own folder has. Every file is compared with the manifest while it is read, and with what was read
-/// after it was written. A set that is there already under any name stays as it is.
-///
-/// # Errors
-/// [`Error::Incomplete`] for a set without a manifest; [`Error::TargetNotEmpty`] (0x80070091) when something else has its name
-/// there; [`Error::OtherThings`] when the copy there has something else attached to it; [`Error::Damaged`] when a file differs from
-/// its manifest; [`Error::NoSpace`]; [`Error::NoFolderOfSets`]; [`Error::File`], also where `dir` is not there.
-pub fn copy_into(set: &Path, dir: &Path, readers: Readers, progress: &mut dyn Progress) -> Result<Second> {
-    let set = complete(set)?;
-    let manifest = set.manifest.clone().ok_or_else(|| Error::Incomplete { path: set.path.clone() })?;
-    let dir = certadm_files::absolute(dir)?;
-    unfinished::remove_abandoned(&dir)?;
-    let own = FolderSet::of(set.path.clone(), &manifest);
-    let there = folder::list(&dir)?.with_all_files().sets.into_iter();
-    for there in there.filter(|there| own.as_ref().is_some_and(|own| same_backup(own, there))) {
-        let copy = Set::open(&there.path)?;
-        if copy.manifest.as_ref().is_some_and(|copy| copy.has_same_files(&manifest)) {
-            let brought = bring(&set.path, &there.path)?;
-            return Ok(Second { path: there.path, is_new: false, manifest, brought, left: set.strangers() });
-        }
+/// A folder of sets that gets copies of others. What lies there is listed once, however many sets are copied.
+#[derive(Debug)]
+pub struct Copies {
+    dir: PathBuf,
+    sets: Vec<FolderSet>,
+}
+
+impl Copies {
+    /// Looks at what lies in `dir`, and removes what killed processes have left there.
+    ///
+    /// # Errors
+    /// [`Error::NoFolderOfSets`], [`Error::TooManySets`]; [`Error::File`], also where `dir` is not there.
+    pub fn in_folder(dir: &Path) -> Result<Self> {
+        let dir = certadm_files::absolute(dir)?;
+        unfinished::remove_abandoned(&dir)?;
+        let sets = folder::list(&dir)?.sets;
+        Ok(Self { dir, sets })
     }
-    let name = set.path.file_name().ok_or_else(|| Error::TargetNotEmpty { path: dir.clone() })?;
-    let target = dir.join(name);
-    write(&set, &manifest, &target, readers, progress)?;
-    Ok(Second { path: target, is_new: true, manifest, brought: Vec::new(), left: set.strangers() })
+
+    /// The folder.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The sets that lie there, with those that came since.
+    #[must_use]
+    pub fn sets(&self) -> &[FolderSet] {
+        &self.sets
+    }
+
+    /// The copy of a set that is there with all its files, each as long as its manifest says.
+    pub fn of<S: Stored>(&self, set: &S) -> Option<&FolderSet> {
+        self.each_of(set).into_iter().next()
+    }
+
+    fn each_of<S: Stored>(&self, set: &S) -> Vec<&FolderSet> {
+        let copies = self.sets.iter().filter(|there| same_backup(set, *there));
+        copies.filter(|there| folder::check_lengths(&there.path).is_ok()).collect()
+    }
+
+    /// Notes a set that somebody else has written there.
+    ///
+    /// # Errors
+    /// As [`Set::open`].
+    pub fn note(&mut self, path: &Path) -> Result<()> {
+        let manifest = Set::open(path)?.manifest;
+        self.sets.extend(manifest.and_then(|manifest| FolderSet::of(path.to_owned(), &manifest)));
+        Ok(())
+    }
+
+    /// Copies the set at `set`, with its manifest as it is, its signature and what is attached to it, under the name that its own folder
+    /// has. Every file is compared with the manifest while it is read, and with what was read after it was written. A set that is there
+    /// already under any name stays as it is.
+    ///
+    /// # Errors
+    /// [`Error::Incomplete`] for a set without a manifest; [`Error::TargetNotEmpty`] (0x80070091) when something else has its name
+    /// there; [`Error::OtherThings`] when the copy there has something else attached to it; [`Error::Damaged`] when a file differs from
+    /// its manifest; [`Error::NoSpace`]; [`Error::File`].
+    pub fn copy(&mut self, set: &Path, readers: Readers, progress: &mut dyn Progress) -> Result<Second> {
+        let set = complete(set)?;
+        let manifest = set.manifest.clone().ok_or_else(|| Error::Incomplete { path: set.path.clone() })?;
+        let own = FolderSet::of(set.path.clone(), &manifest);
+        for there in own.iter().flat_map(|own| self.each_of(own)) {
+            let copy = Set::open(&there.path)?;
+            if copy.manifest.as_ref().is_some_and(|copy| copy.has_same_files(&manifest)) {
+                let (path, brought) = (there.path.clone(), bring(&set.path, &there.path)?);
+                return Ok(Second { path, is_new: false, manifest, brought, left: set.strangers() });
+            }
+        }
+        let name = set.path.file_name().ok_or_else(|| Error::TargetNotEmpty { path: self.dir.clone() })?;
+        let path = self.dir.join(name);
+        write(&set, &manifest, &path, readers, progress)?;
+        self.sets.extend(FolderSet::of(path.clone(), &manifest));
+        Ok(Second { path, is_new: true, manifest, brought: Vec::new(), left: set.strangers() })
+    }
 }
 
 /// Writes all of the set aside, then the manifest, and then gives the folder its name (invariant 5).

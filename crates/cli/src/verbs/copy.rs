@@ -5,11 +5,9 @@ use std::path::{Path, PathBuf};
 use certadm_files::{IoContext, durable};
 use certadm_rules::finding::{Finding, Kind};
 use certadm_rules::words::counted;
-use certadm_set::folder::{self, FolderSet};
+use certadm_set::folder::FolderSet;
 use certadm_set::stored::chains;
-#[cfg(feature = "repository")]
-use certadm_set::stored::same_backup;
-use certadm_set::{Error, Readers, Second, copy_into};
+use certadm_set::{Copies, Error, Readers, Second};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -39,22 +37,23 @@ pub(crate) fn run(args: &CopyArgs, output: Output) -> Result<Done, Failure> {
     let to = certadm_files::absolute(&args.to)?;
     make(&to)?;
     interrupt::watch();
+    let mut copies = Copies::in_folder(&to)?;
     let mut each = Each::default();
     let mut plain = Vec::new();
     let mut goes_on = true;
     for word in &args.sets {
         #[cfg(feature = "repository")]
         if let Some(address) = super::places::address(word)? {
-            goes_on = goes_on && from_repository(&address, &to, &mut each, output)?;
+            goes_on = goes_on && from_repository(&address, &mut copies, &mut each, output)?;
             continue;
         }
         plain.push(word.clone());
     }
     if goes_on {
-        from_folders(&with_their_chains(&plain)?, &to, &mut each, output);
+        from_folders(&with_their_chains(&plain)?, &mut copies, &mut each, output);
     }
     let Each { results, failed } = each;
-    let found = loose(&to, &results)?;
+    let found = loose(copies.sets(), &results);
     findings::print(&found, output);
     if failed.is_none() {
         let new = results.iter().filter(|set| set["stored"] == true).count();
@@ -79,11 +78,11 @@ fn make(to: &Path) -> Result<(), Failure> {
 }
 
 /// Copies sets that are folders, each after those that it needs.
-fn from_folders(sets: &[PathBuf], to: &Path, each: &mut Each, output: Output) {
+fn from_folders(sets: &[PathBuf], copies: &mut Copies, each: &mut Each, output: Output) {
     for set in sets {
         let copied = {
             let mut progress = output.progress();
-            copy_into(set, to, Readers::Owner, &mut progress)
+            copies.copy(set, Readers::Owner, &mut progress)
         };
         let second = match copied {
             Ok(second) => second,
@@ -131,21 +130,21 @@ fn is_of_one_set(error: &Error) -> bool {
 #[cfg(feature = "repository")]
 fn from_repository(
     address: &certadm_repository::Address,
-    to: &Path,
+    copies: &mut Copies,
     each: &mut Each,
     output: Output,
 ) -> Result<bool, Failure> {
     use certadm_rules::Diagnosis;
+    use certadm_set::folder::new_set;
     let repository = super::places::open(address)?;
     for point in &repository.select(&address.point)? {
         let name = format!("{}/{}", repository.address(), point.short_id());
-        let there = folder::list(to)?.with_all_files().sets;
-        if let Some(there) = there.iter().find(|there| same_backup(point, *there)) {
+        if let Some(there) = copies.of(point) {
             tell(&name, &there.path, false, point.bytes, output);
             each.results.push(told(&name, &there.path, false));
             continue;
         }
-        let path = folder::new_set(to, point.kind, point.time);
+        let path = new_set(copies.dir(), point.kind, point.time);
         let exported = {
             let mut progress = output.progress();
             repository.export(point, &path, &mut progress)
@@ -161,6 +160,7 @@ fn from_repository(
             each.fails(result, failure);
             continue;
         }
+        copies.note(&path)?;
         tell(&name, &path, true, point.bytes, output);
         each.results.push(told(&name, &path, true));
     }
@@ -182,8 +182,7 @@ fn told(set: &str, copy: &Path, is_new: bool) -> Value {
 }
 
 /// Log sets that were named and whose chain does not lie in the folder: nothing can be restored from them there.
-fn loose(to: &Path, results: &[Value]) -> Result<Vec<Finding>, Failure> {
-    let there = folder::list(to)?.sets;
+fn loose(there: &[FolderSet], results: &[Value]) -> Vec<Finding> {
     let all: Vec<&FolderSet> = there.iter().collect();
     let chains = chains(&all, certadm_store::now().unix_seconds());
     let is_named = |set: &FolderSet| results.iter().any(|result| result["copy"] == path_text(&set.path));
@@ -192,5 +191,5 @@ fn loose(to: &Path, results: &[Value]) -> Result<Vec<Finding>, Failure> {
         let finding = Finding::warning(Kind::Combination, text).in_file(set.path.clone());
         Some(finding.remedy("copy the full set and the log sets that it continues into the same folder"))
     });
-    Ok(loose.collect())
+    loose.collect()
 }
