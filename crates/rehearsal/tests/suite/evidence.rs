@@ -58,7 +58,7 @@ fn a_chain_holds_until_a_file_is_taken_out_changed_or_put_in() {
     // Not readable: told, and nothing more is added behind it.
     fs::write(&files[2], "{}").unwrap();
     assert!(breaks(&dir)[0].contains("cannot be read"));
-    assert!(matches!(Folder::at(&dir).all(), Err(Error::NoEvidence { .. })));
+    assert!(matches!(Folder::at(&dir).all(), Err(Error::Evidence { .. })));
 }
 
 #[test]
@@ -146,5 +146,5 @@ fn the_history_knows_gaps_and_the_page_and_the_metrics_show_them() {
     {
         assert!(text.contains(&format!("certadm_rehearsal_{name}{{ca=\"Test CA\"}} ")), "{name}: {text}");
     }
-    assert!(matches!(History::of(&Folder::at(&dir.join("none")), None, now()), Err(Error::Evidence { .. })));
+    assert!(matches!(History::of(&Folder::at(&dir.join("none")), None, now()), Err(Error::NoEvidence { .. })));
 }
