@@ -53,6 +53,20 @@ impl CaRepository {
         Ok(Attached::of(known.reader.beside(&files)?, known.reader.signature(&files)?.is_some()))
     }
 
+    /// What was attached to a set after it was stored: paths in the set, and their content. Empty for a set that was not stored again, so
+    /// that nothing is asked of the storage for it.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], [`Error::Storage`].
+    pub fn attached_later(&self, point: &Point) -> Result<Vec<(String, Vec<u8>)>> {
+        if point.version == 0 {
+            return Ok(Vec::new());
+        }
+        let known = self.kept.reader(&self.objects, &self.secret)?;
+        let beside = known.reader.beside(&known.reader.files(point.tree)?)?;
+        Ok(beside.into_iter().map(|(path, content)| (path, content.to_vec())).collect())
+    }
+
     /// What is attached to a set that is a folder.
     ///
     /// # Errors

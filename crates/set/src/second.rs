@@ -74,6 +74,14 @@ impl Copies {
         copies.filter(|there| folder::check_lengths(&there.path).is_ok()).collect()
     }
 
+    /// Brings to a copy what is attached to its set, by `files`: paths in the set and their content. Returns the paths of what came.
+    ///
+    /// # Errors
+    /// [`Error::OtherThings`] when the copy has something else attached to it; [`Error::File`].
+    pub fn bring(&self, files: &[(String, Vec<u8>)], copy: &FolderSet) -> Result<Vec<String>> {
+        bring(files, &copy.path)
+    }
+
     /// Notes a set that somebody else has written there.
     ///
     /// # Errors
@@ -99,7 +107,7 @@ impl Copies {
         for there in own.iter().flat_map(|own| self.each_of(own)) {
             let copy = Set::open(&there.path)?;
             if copy.manifest.as_ref().is_some_and(|copy| copy.has_same_files(&manifest)) {
-                let (path, brought) = (there.path.clone(), bring(&set.path, &there.path)?);
+                let (path, brought) = (there.path.clone(), bring(&attached_to(&set.path)?, &there.path)?);
                 return Ok(Second { path, is_new: false, manifest, brought, left: set.strangers() });
             }
         }
@@ -191,26 +199,42 @@ fn store(entry: &FileEntry, file: &Found, copy: &Path, told: &mut dyn FnMut(u64)
     Err(Error::Damaged { path: file.path().to_owned(), detail: CHANGED.to_owned(), code })
 }
 
-/// Brings what was attached to a set after its copy was made.
-fn bring(set: &Path, copy: &Path) -> Result<Vec<String>> {
-    let mut brought = Vec::new();
-    let there = attached::files(copy)?;
-    for inside in attached::files(set)? {
+/// What is attached to a set that is a folder.
+fn attached_to(set: &Path) -> Result<Vec<(String, Vec<u8>)>> {
+    let read = |inside: String| {
         let content = Found::below(set, &inside).read(attached::MAX_BYTES)?;
-        if there.contains(&inside) {
-            let is_same = Found::below(copy, &inside).read(attached::MAX_BYTES)? == content;
-            // The list is made anew whenever something is attached: it follows the files.
-            if is_same || (inside == attached::LIST && brought.is_empty()) {
-                continue;
-            }
-            if inside != attached::LIST {
-                return Err(Error::OtherThings { path: copy.join(inside) });
+        Ok((inside, content))
+    };
+    attached::files(set)?.into_iter().map(read).collect()
+}
+
+/// Brings to a copy what was attached to its set since, and the list of all of it last: a copy that was cut off gets the rest the next
+/// time. Nothing is brought to a copy that has something of its own, because no list would name both.
+fn bring(files: &[(String, Vec<u8>)], copy: &Path) -> Result<Vec<String>> {
+    let there = attached::files(copy)?;
+    let mut lacking: Vec<&(String, Vec<u8>)> = Vec::new();
+    for file in files {
+        let (inside, content) = file;
+        if !there.contains(inside) {
+            lacking.push(file);
+        } else if Found::below(copy, inside).read(attached::MAX_BYTES)? != *content {
+            match inside == attached::LIST {
+                true => lacking.push(file),
+                false => return Err(Error::OtherThings { path: copy.join(inside) }),
             }
         }
-        let target = copy.join(&inside);
-        durable::create_dir(target.parent().unwrap_or(copy))?;
-        durable::replace(&target, &content)?;
-        brought.push(inside);
     }
-    Ok(brought)
+    let own = there.iter().find(|inside| files.iter().all(|(other, _)| other != *inside));
+    match own {
+        Some(_) if lacking.iter().all(|(inside, _)| inside == attached::LIST) => return Ok(Vec::new()),
+        Some(own) => return Err(Error::OtherThings { path: copy.join(own) }),
+        None => {}
+    }
+    lacking.sort_by_key(|(inside, _)| inside == attached::LIST);
+    for (inside, content) in &lacking {
+        let target = copy.join(inside);
+        durable::create_dir(target.parent().unwrap_or(copy))?;
+        durable::replace(&target, content)?;
+    }
+    Ok(lacking.into_iter().map(|(inside, _)| inside.clone()).collect())
 }

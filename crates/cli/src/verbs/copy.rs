@@ -99,15 +99,13 @@ fn from_folders(sets: &[PathBuf], copies: &mut Copies, each: &mut Each, output: 
         };
         let Second { path, is_new, manifest, brought, left } = second;
         tell(&set.display().to_string(), &path, is_new, manifest.total_size(), output);
-        for inside in &brought {
-            output.line(format!("Brought {inside} to {}: it was attached since.", path.display()));
-        }
+        tell_brought(&brought, &path, output);
         for stranger in &left {
             output.line(format!("Left alone: {}, which is no part of the set.", stranger.display()));
         }
         let left: Vec<String> = left.iter().map(|path| path_text(path)).collect();
-        let mut told = told(&path_text(set), &path, is_new);
-        (told["brought"], told["left"]) = (json!(brought), json!(left));
+        let mut told = told(&path_text(set), &path, is_new, &brought);
+        told["left"] = json!(left);
         each.results.push(told);
     }
 }
@@ -134,37 +132,50 @@ fn from_repository(
     each: &mut Each,
     output: Output,
 ) -> Result<bool, Failure> {
+    use certadm_repository::Error::Set;
     use certadm_rules::Diagnosis;
-    use certadm_set::folder::new_set;
+    use certadm_rules::diagnosis::Class;
     let repository = super::places::open(address)?;
     for point in &repository.select(&address.point)? {
         let name = format!("{}/{}", repository.address(), point.short_id());
-        if let Some(there) = copies.of(point) {
-            tell(&name, &there.path, false, point.bytes, output);
-            each.results.push(told(&name, &there.path, false));
-            continue;
-        }
-        let path = new_set(copies.dir(), point.kind, point.time);
-        let exported = {
-            let mut progress = output.progress();
-            repository.export(point, &path, &mut progress)
-        };
-        if let Err(error) = exported {
-            let goes_on = error.class() == certadm_rules::diagnosis::Class::Damaged;
-            let (result, failure) = (json!({ "set": name }), Failure::from(error));
-            if !goes_on {
-                each.ends(result, failure);
-                return Ok(false);
+        match copy_point(&repository, point, copies, output) {
+            Ok((path, is_new, brought)) => {
+                tell(&name, &path, is_new, point.bytes, output);
+                tell_brought(&brought, &path, output);
+                each.results.push(told(&name, &path, is_new, &brought));
             }
-            output.result(format!("Not copied: {name}: {}", failure.message));
-            each.fails(result, failure);
-            continue;
+            Err(error) => {
+                let goes_on =
+                    error.class() == Class::Damaged || matches!(&error, Set(error) if is_of_one_set(error));
+                let (result, failure) = (json!({ "set": name }), Failure::from(error));
+                if !goes_on {
+                    each.ends(result, failure);
+                    return Ok(false);
+                }
+                output.result(format!("Not copied: {name}: {}", failure.message));
+                each.fails(result, failure);
+            }
         }
-        copies.note(&path)?;
-        tell(&name, &path, true, point.bytes, output);
-        each.results.push(told(&name, &path, true));
     }
     Ok(true)
+}
+
+/// Copies one set of a repository: where it stands, whether it is new there, and what was attached since.
+#[cfg(feature = "repository")]
+fn copy_point(
+    repository: &certadm_repository::CaRepository,
+    point: &certadm_repository::Point,
+    copies: &mut Copies,
+    output: Output,
+) -> certadm_repository::Result<(PathBuf, bool, Vec<String>)> {
+    if let Some(there) = copies.of(point) {
+        let brought = copies.bring(&repository.attached_later(point)?, there)?;
+        return Ok((there.path.clone(), false, brought));
+    }
+    let path = certadm_set::folder::new_set(copies.dir(), point.kind, point.time);
+    repository.export(point, &path, &mut output.progress())?;
+    copies.note(&path)?;
+    Ok((path, true, Vec::new()))
 }
 
 fn tell(set: &str, copy: &Path, is_new: bool, bytes: u64, output: Output) {
@@ -177,8 +188,14 @@ fn tell(set: &str, copy: &Path, is_new: bool, bytes: u64, output: Output) {
     });
 }
 
-fn told(set: &str, copy: &Path, is_new: bool) -> Value {
-    json!({ "set": set, "copy": path_text(copy), "stored": is_new, "brought": [], "left": [] })
+fn tell_brought(brought: &[String], copy: &Path, output: Output) {
+    for inside in brought {
+        output.line(format!("Brought {inside} to {}: it was attached since.", copy.display()));
+    }
+}
+
+fn told(set: &str, copy: &Path, is_new: bool, brought: &[String]) -> Value {
+    json!({ "set": set, "copy": path_text(copy), "stored": is_new, "brought": brought, "left": [] })
 }
 
 /// Log sets that were named and whose chain does not lie in the folder: nothing can be restored from them there.

@@ -172,6 +172,7 @@ fn standing_json<S: Stored>(standing: &Standing<'_, S>, proven: &BTreeSet<String
     let mut set = to_json(standing.set);
     set["base"] = json!(standing.base.map(Stored::id));
     set["superseded_by"] = json!(standing.superseded_by.map(Stored::id));
+    set["another_past"] = json!(standing.is_of_another_past);
     set["proven"] = json!(proven.contains(standing.set.id()));
     set
 }

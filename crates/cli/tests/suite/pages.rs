@@ -53,7 +53,6 @@ fn the_page_says_what_one_opens_it_for() {
         "Written on 20",
         "Test-CA",
         "<th scope=\"col\">Age</th>",
-        "<td>0 s</td>",
         "Verified on 20",
         "class=\"good\"",
         "class=\"today\"",

@@ -116,6 +116,11 @@ fn what_is_attached_later_is_brought() {
     assert!(files(&work.path("second/full")) == files(&work.path("sets/full")));
     let none = work.result("copy {sets/full} --to {second}");
     assert_eq!(none["sets"][0]["brought"].as_array().unwrap().len(), 0, "{none:#}");
+    // A copy that was cut off before the list of it was written gets the list.
+    fs::write(work.path("second/full/Identity/identity.json"), "{}").unwrap();
+    let rest = work.result("copy {sets/full} --to {second}");
+    assert_eq!(rest["sets"][0]["brought"], serde_json::json!(["Identity/identity.json"]), "{rest:#}");
+    assert!(files(&work.path("second/full")) == files(&work.path("sets/full")));
     // Another content under the same name.
     let inside = brought[0].as_str().unwrap();
     let copy = work.path("second/full").join(inside);
@@ -171,4 +176,11 @@ fn a_job_copies_from_a_vault_into_a_folder() {
     assert!(full.ends_with("Z-full") && logs.ends_with("Z-logs"), "{there:?}");
     let verified = result(&work, &format!("verify {{second/web/{full}}} {{second/web/{logs}}}"));
     assert_eq!(verified["content"]["certificates"], 1, "{verified:#}");
+    // What is attached in the repository since comes, too, and no second copy of the set.
+    fs::write(work.path("note.txt"), "for the copy").unwrap();
+    result(&work, "attach vault: --file {note.txt}");
+    assert_eq!(steps(&result(&work, "run nightly --now copy")), ["copy good"]);
+    assert_eq!(names(&work.path("second/web")), there);
+    let inside = work.path(&format!("second/web/{full}/Identity/Attachments/note.txt"));
+    assert_eq!(fs::read_to_string(inside).unwrap(), "for the copy");
 }

@@ -146,5 +146,8 @@ fn the_history_knows_gaps_and_the_page_and_the_metrics_show_them() {
     {
         assert!(text.contains(&format!("certadm_rehearsal_{name}{{ca=\"Test CA\"}} ")), "{name}: {text}");
     }
-    assert!(matches!(History::of(&Folder::at(&dir.join("none")), None, now()), Err(Error::NoEvidence { .. })));
+    assert!(matches!(
+        History::of(&Folder::at(&dir.join("none")), None, now()),
+        Err(Error::NoEvidence { .. })
+    ));
 }

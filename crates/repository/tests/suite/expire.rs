@@ -387,6 +387,15 @@ fn what_was_misread_is_not_packed_anew() {
     }
 }
 
+/// Waits until the clock shows another second.
+fn next_second() {
+    let now = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let begun = now();
+    while now() == begun {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+}
+
 /// A CA was set back to a copy of its folder, and gives its generations again: no number tells which sets go together.
 #[test]
 fn sets_of_two_pasts_are_told_apart_and_the_newest_state_of_each_stays() {
@@ -397,7 +406,7 @@ fn sets_of_two_pasts_are_told_apart_and_the_newest_state_of_each_stays() {
     for ca in [&mut ca, &mut copy] {
         for _ in 0..2 {
             // Of one second nobody could tell which was taken after which.
-            std::thread::sleep(std::time::Duration::from_millis(1_100));
+            next_second();
             ca.issue(3);
             ca.back_up(&repository, BackupType::LogsOnly).unwrap();
         }

@@ -20,7 +20,9 @@ pub(super) fn show(dir: &Path, thresholds: &Thresholds, output: Output) -> Resul
         Some(LastCheck { when, by, .. }) => {
             format!("in order; the database was last checked on {when}, by {by}")
         }
-        None => "nothing found; the database itself was never checked: `certadm backup` does".to_owned(),
+        None => {
+            "nothing found; no check of this database is on record: `certadm backup` makes one".to_owned()
+        }
     };
     Ok(finish(&health.findings, &good, result, output))
 }
