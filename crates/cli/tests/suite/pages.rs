@@ -64,6 +64,11 @@ fn the_page_says_what_one_opens_it_for() {
     ] {
         assert!(folder.contains(part), "{part}: {folder}");
     }
+    // The backup was just taken; how many seconds ago depends on the machine.
+    let is_seconds = |cell: &str| {
+        cell.split_once(" s</td>").is_some_and(|(number, _)| number.parse::<u32>().is_ok_and(|age| age < 120))
+    };
+    assert!(folder.split("<td>").any(is_seconds), "{folder}");
     let set = page("show {set} --html {page.html} --force");
     assert!(set.contains("Not verified") && !set.contains("class=\"good\""), "{set}");
     assert!(set.contains("Not included") && set.contains("this set (full)"), "{set}");
