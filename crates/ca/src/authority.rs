@@ -22,7 +22,7 @@ use crate::crl_file;
 use crate::dates;
 use crate::denial::Denial;
 use crate::error::{Error, Result};
-use crate::identity::{DatabaseGuard, Identity, check_name};
+use crate::identity::{DatabaseGuard, Identity};
 use crate::issue::{
     DeniedRequest, Issued, PendingCertificate, Terms, record, record_denial, sign_certificate,
 };
@@ -68,7 +68,6 @@ impl Authority {
         let text = read::bounded(&path, MAX_CERTIFICATE_FILE)?;
         let key = CaKey::open(&folder.key_path(), passphrase)?;
         let own = OwnCertificate::parse(&text, &key, &path.display().to_string())?;
-        check_name(folder, &config)?;
         Self::assemble(folder, config, key, own)
     }
 
@@ -83,6 +82,8 @@ impl Authority {
     }
 
     pub(crate) fn assemble(folder: &Folder, config: Config, key: CaKey, own: OwnCertificate) -> Result<Self> {
+        let identity = Identity::of_certificate(&own.der, "the CA certificate")?;
+        identity.check_name(folder, &config)?;
         let issuer = Issuer {
             name: own.name.clone(),
             key: PublicKey::from_info(key.public_key_info()).ok(),
@@ -91,7 +92,7 @@ impl Authority {
             common_extensions: common_extensions(&own, &config.publish)
                 .map_err(Error::encoding("certificate"))?,
         };
-        let guard = Arc::new(DatabaseGuard::new(Identity::of_certificate(&own.der, "the CA certificate")?));
+        let guard = Arc::new(DatabaseGuard::new(identity));
         Ok(Self { folder: folder.clone(), config, key, own, issuer, guard })
     }
 
@@ -323,15 +324,6 @@ impl Authority {
             }
             self.publish(transaction, now, options)
         })
-    }
-
-    /// As [`Authority::publish_crl`], although the last CRL is dated later: the clock was wrong when that one was made.
-    ///
-    /// # Errors
-    /// As [`Authority::publish_crl`], but for [`Error::ClockBehindCrl`].
-    pub fn publish_crl_after_wrong_clock(&self, writer: &mut Writer, now: FileTime) -> Result<Publication> {
-        let options = CrlOptions { after_wrong_clock: true, ..CrlOptions::default() };
-        self.publish_crl_with(writer, now, options)
     }
 
     /// As [`Authority::publish_crl`], inside of a transaction of the caller, and without a look at the clock.

@@ -164,19 +164,19 @@ impl DatabaseIdentity {
 impl DatabaseIdentity {
     /// Refuses this database in the place of another one, from which something was issued, where it holds no certificate that shows whose
     /// it is. That of a subordinate CA which waits for its parent is such a one, and so it would be in the folder of any other CA: that
-    /// one's revoked certificates would be valid again.
+    /// one's revoked certificates would be valid again. Where the other one shows no more, nothing tells the two apart.
     ///
     /// # Errors
     /// [`Error::AnotherCa`] (0xC800022B).
     pub fn check_in_place_of(&self, replaced: &Self) -> Result<()> {
-        if !self.certificates.is_empty() || !replaced.has_issued {
-            return Ok(());
+        match replaced.newest() {
+            Some(own) if self.certificates.is_empty() && replaced.has_issued => Err(Error::AnotherCa {
+                database: "a CA whose certificate it does not hold".to_owned(),
+                folder: own.to_string(),
+                same_name: false,
+            }),
+            _ => Ok(()),
         }
-        let of = |newest: Option<&Identity>| match newest {
-            Some(newest) => newest.to_string(),
-            None => "a CA whose certificate it does not hold".to_owned(),
-        };
-        Err(Error::AnotherCa { database: of(None), folder: of(replaced.newest()), same_name: false })
     }
 }
 
@@ -214,25 +214,34 @@ pub fn check(connection: &Connection, folder: &Folder) -> Result<()> {
     }
 }
 
-/// Refuses settings that name another CA than the one whose certificate and database lie in `folder`: it would publish its CRL under the
-/// other one's name, and the one that everybody fetches would end. A certificate may have another name than the settings, because the
-/// parent decides on it, and a folder without certificate or database says nothing.
+/// As [`Identity::check_name`], of the certificate in `folder`. A folder without one says nothing.
 ///
 /// # Errors
-/// [`Error::Config`], and those of [`Identity::of_folder`].
+/// As [`Identity::check_name`], and those of [`Identity::of_folder`].
 pub fn check_name(folder: &Folder, config: &Config) -> Result<()> {
-    let Some(common_name) = Identity::of_folder(folder)?.and_then(|own| own.common_name) else {
-        return Ok(());
-    };
-    let Ok(database) = folder.database_path() else { return Ok(()) };
-    if common_name == config.name.as_str() || database == folder.database_path_for(&config.name.sanitized()) {
-        return Ok(());
+    Identity::of_folder(folder)?.map_or(Ok(()), |own| own.check_name(folder, config))
+}
+
+impl Identity {
+    /// Refuses settings that name another CA than this certificate and the database in `folder`: the CA would publish its CRL under the
+    /// other one's name, and the one that everybody fetches would end. The certificate may have another name than the settings, because
+    /// the parent decides on it, and a folder without a database says nothing.
+    ///
+    /// # Errors
+    /// [`Error::Config`].
+    pub fn check_name(&self, folder: &Folder, config: &Config) -> Result<()> {
+        let Some(common_name) = &self.common_name else { return Ok(()) };
+        let Ok(database) = folder.database_path() else { return Ok(()) };
+        let is_named_so = common_name == config.name.as_str();
+        if is_named_so || database == folder.database_path_for(&config.name.sanitized()) {
+            return Ok(());
+        }
+        let reason = format!(
+            "it names the CA {:?}, and the certificate and the database in this folder are those of {common_name:?}",
+            config.name.as_str()
+        );
+        Err(Error::Config { path: folder.config_path(), reason })
     }
-    let reason = format!(
-        "it names the CA {:?}, and the certificate and the database in this folder are those of {common_name:?}",
-        config.name.as_str()
-    );
-    Err(Error::Config { path: folder.config_path(), reason })
 }
 
 /// The key of an open CA, as what every transaction of it is checked against. The last database that passed is

@@ -3,6 +3,7 @@
 //! The CRL in the CA's folder is signed with the CA's key, so it is as good a witness as the database. A CRL that lacks what the one
 //! before it had would make revoked certificates valid again.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use certadm_files::Found;
@@ -193,12 +194,19 @@ fn compare(connection: &Connection, path: &Path, key: &PublicKey) -> Result<(Opt
     // What the one in the folder has is not told twice.
     for crl in published.into_iter().chain(recorded) {
         let mut this = Compared::of(crl, connection)?;
-        let known: std::collections::HashSet<Serial> = compared
+        let known: HashMap<Serial, Reason> = compared
             .iter()
             .flat_map(|other: &Compared| &other.lacking)
-            .map(|one| one.serial.clone())
+            .map(|one| (one.serial.clone(), one.reason))
             .collect();
-        this.lacking.retain(|one| !known.contains(&one.serial));
+        // A hold in one of them does not stand for a revocation for good in the other.
+        let says_more = |one: &Lacking| {
+            let is_on_hold = |reason: &Reason| *reason == Reason::CERTIFICATE_HOLD;
+            known
+                .get(&one.serial)
+                .is_none_or(|known| one.has_row && is_on_hold(known) && !is_on_hold(&one.reason))
+        };
+        this.lacking.retain(says_more);
         compared.push(this);
     }
     Ok((number, compared))

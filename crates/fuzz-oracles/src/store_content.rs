@@ -8,7 +8,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
-use certadm_ca::{Serial, Terms};
+use certadm_ca::{CrlOptions, Serial, Terms};
 use certadm_recovery::{Issuers, Options as PlanOptions, Plan, PublishedCrl, Records};
 use certadm_rules::finding::{Finding, Kind, Severity};
 use certadm_rules::{Diagnosis, FileTime};
@@ -121,6 +121,9 @@ fn is_of_another_ca(error: &certadm_set::Error) -> bool {
     matches!(error, certadm_set::Error::Ca(certadm_ca::Error::AnotherCa { .. } | certadm_ca::Error::DamagedRow { .. }))
 }
 
+/// A CRL is made whatever date the last one in the table has.
+const AFTER_WRONG_CLOCK: CrlOptions = CrlOptions { after_wrong_clock: true, drop_published: false };
+
 /// Issues and revokes. Whatever is wrong with a row may be refused; what is said to be done is done.
 fn works(store: &Store) {
     let now = certadm_store::now();
@@ -128,7 +131,7 @@ fn works(store: &Store) {
     let Ok(issued) = CA.authority.issue(&mut writer, &CA.request, &Terms::new("fuzzer"), now) else { return };
     let revoked = writer.commit(|transaction| certadm_ca::revoke(transaction, &order(&issued.serial, now)));
     assert!(revoked.is_ok(), "what was issued cannot be revoked: {revoked:?}");
-    let Ok(published) = CA.authority.publish_crl_after_wrong_clock(&mut writer, now) else { return };
+    let Ok(published) = CA.authority.publish_crl_with(&mut writer, now, AFTER_WRONG_CLOCK) else { return };
     let crl = PublishedCrl::parse("the CRL", &published.der).expect("our own CRL parses");
     let listed = crl.serials().expect("our own CRL lists serial numbers");
     for serial in in_force_and_revoked(writer.connection(), now) {

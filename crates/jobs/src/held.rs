@@ -7,7 +7,7 @@ use std::sync::Arc;
 use certadm_rules::is_ahead;
 use certadm_set::links::Links;
 use certadm_set::manifest::SetKind;
-use certadm_set::stored::{Stored, is_one_past, newest_first};
+use certadm_set::stored::{Stored, begins_again, is_one_past, newest_first};
 
 use crate::record::Attempts;
 
@@ -263,12 +263,7 @@ struct Continued<'a> {
 /// Whether a set that was taken `later` shows that the CA was set back to before a set: it holds other logs under its numbers or, where
 /// the logs are not known, gives a number again that our own CA would not give twice.
 fn is_left_behind(set: &HeldSet, later: &HeldSet) -> bool {
-    match is_one_past(set, later) {
-        Some(is_one) => !is_one,
-        None => {
-            !set.stream.0.is_empty() && !set.stream.1.is_empty() && later.generations.1 <= set.generations.1
-        }
-    }
+    is_one_past(set, later).map_or_else(|| begins_again(later, set), |is_one| !is_one)
 }
 
 impl Stored for HeldSet {

@@ -8,7 +8,7 @@ use certadm_files::{IoContext, cancel};
 use certadm_rules::FileTime;
 use certadm_rules::diagnosis::chain_of;
 use certadm_rules::finding::{Finding, Kind};
-use certadm_set::links::Links;
+use certadm_set::links::{Headers, Links};
 use certadm_set::manifest::{Manifest, SetKind};
 use certadm_set::signing::{AllowedSigners, SignedBy};
 use certadm_set::stored::{Stored, chain, is_before, is_of_another_past, newest_first};
@@ -76,6 +76,7 @@ impl Chain {
         findings: &mut Vec<Finding>,
     ) -> Result<Self> {
         let mut candidates = Vec::new();
+        let mut headers = Headers::default();
         for path in folders_in(dir, MOST_FOLDERS)? {
             cancel::check()?;
             let opened = certadm_set::open(std::slice::from_ref(&path)).and_then(|opened| {
@@ -89,7 +90,7 @@ impl Chain {
                 Ok(opened)
             });
             match opened {
-                Ok(opened) => candidates.extend(Candidate::of(path, &opened)),
+                Ok(opened) => candidates.extend(Candidate::of(path, &opened, &mut headers)),
                 // A folder with anything else in it is no set that is broken.
                 Err(certadm_set::Error::NotASet { .. }) => {}
                 Err(error) => {
@@ -213,17 +214,17 @@ struct Candidate {
 }
 
 impl Candidate {
-    fn of(path: PathBuf, opened: &Opened) -> Option<Self> {
+    fn of(path: PathBuf, opened: &Opened, headers: &mut Headers) -> Option<Self> {
         match opened {
-            Opened::Ours(sets) => Self::of_ours(path, sets.first()?),
+            Opened::Ours(sets) => Self::of_ours(path, sets.first()?, headers),
             Opened::Windows(sets) => Self::of_windows(path, sets.first()?),
             Opened::Folder(_) => None,
         }
     }
 
-    fn of_ours(path: PathBuf, set: &Set) -> Option<Self> {
+    fn of_ours(path: PathBuf, set: &Set, headers: &mut Headers) -> Option<Self> {
         // A set without a manifest is not complete.
-        Some(Self { links: Links::of_set(set), ..Self::of_manifest(path, set.manifest.as_ref()?) })
+        Some(Self { links: headers.links(set), ..Self::of_manifest(path, set.manifest.as_ref()?) })
     }
 
     fn of_manifest(path: PathBuf, manifest: &Manifest) -> Self {

@@ -41,7 +41,7 @@ impl CaRepository {
         point: &Point,
         progress: &mut dyn Progress,
     ) -> Result<Copied> {
-        let points = self.points()?;
+        let points = self.snapshots()?;
         let there: Vec<&Point> = points.iter().filter(|there| same_backup(*there, point)).collect();
         let (mut whole, mut lacking) = (Vec::new(), Vec::new());
         let manifest = match (!there.is_empty()).then(|| source.manifest_of(point)).transpose() {

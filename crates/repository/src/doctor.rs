@@ -79,7 +79,7 @@ pub fn examine(vault: &Vault, ca: Option<&str>, show: &mut dyn FnMut(&Step)) -> 
 }
 
 fn opened(repository: &CaRepository) -> Result<String> {
-    let sets = repository.points()?.len();
+    let sets = repository.snapshots()?.len();
     Ok(format!("{} opens, with {sets} sets and {} keys", repository.address(), repository.keys()?.len()))
 }
 

@@ -80,7 +80,7 @@ impl CaRepository {
         engine::open(&Bridge::new(Arc::clone(&self.objects)), &self.secret)?;
         let turn = Turn::take(&self.objects, options.take_over)?;
         // What somebody has let go before that keeps nothing else from being the only set.
-        let points = self.points()?;
+        let points = self.snapshots()?;
         let reader = Reader::open(&self.objects, &self.secret)?;
         if let Some((_, detail)) = reader.lost_packs()?.into_values().next() {
             return Err(Error::Damaged {

@@ -42,7 +42,7 @@ impl CaRepository {
         refuse_other_ca(&self.address(), &self.ca, &manifest.ca.name)?;
         let time = finished(manifest);
         let attached = self.attached_to_folder(&set.path)?;
-        let points = self.points()?;
+        let points = self.snapshots()?;
         let mut newest: Option<(&Point, beside::Attached)> = None;
         for point in &points {
             if point.time != time
@@ -88,8 +88,8 @@ impl CaRepository {
         progress: &mut dyn Progress,
     ) -> Result<Committed> {
         let set = Folder::with_manifest(copy)?;
-        let points = self.points()?;
-        if finished(&set.manifest) != point.time || !points.contains(point) {
+        let points = self.snapshots()?;
+        if finished(&set.manifest) != point.time || points.iter().all(|there| there.id != point.id) {
             let detail = format!("{} is no copy of the set {}", copy.display(), point.short_id());
             return Err(Error::NotStored { place: self.address(), detail });
         }
@@ -114,7 +114,7 @@ impl CaRepository {
         let committed = self.store(set, Some(earlier), progress)?;
         // The database is the one that was proven, to the last byte.
         if point.is_noted(&self.proven()?) {
-            let later = self.points()?.into_iter().rfind(|later| same_backup(later, point));
+            let later = self.snapshots()?.into_iter().rfind(|later| same_backup(later, point));
             later.iter().try_for_each(|later| self.note_proven(later))?;
         }
         Ok(committed)

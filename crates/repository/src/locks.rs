@@ -237,7 +237,7 @@ impl CaRepository {
     /// # Errors
     /// [`Error::Damaged`] when one is lost, or a set, an index or a snapshot cannot be read; [`Error::Storage`].
     fn needed(&self) -> Result<BTreeSet<String>> {
-        let points = self.points()?;
+        let points = self.snapshots()?;
         let reader = Reader::open(&self.objects, &self.secret)?;
         if let Some((_, detail)) = reader.lost_packs()?.into_values().next() {
             return Err(Error::Damaged { place: self.address(), detail });

@@ -271,7 +271,12 @@ impl CaRepository {
     /// # Errors
     /// [`Error::NoRepository`], [`Error::NoKeyFits`], [`Error::Storage`], [`Error::Damaged`].
     pub fn points(&self) -> Result<Vec<Point>> {
-        Ok(self.with_pasts(point::points(&self.objects, &self.secret)?))
+        Ok(self.with_pasts(self.snapshots()?))
+    }
+
+    /// The same, where it does not matter of which past they are: nothing but snapshots is read.
+    pub(crate) fn snapshots(&self) -> Result<Vec<Point>> {
+        point::points(&self.objects, &self.secret)
     }
 
     /// Copies sets into a scratch folder below `scratch`, every file compared with its manifest, and that with what the point says.

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 use crate::layout::file_of;
-use crate::links::{self, Links};
+use crate::links::{self, Headers, Links};
 use crate::manifest::{self, Manifest, Role, SetKind};
 use crate::open::{Opened, open};
 use crate::reader::Set;
@@ -230,8 +230,9 @@ fn tell_pasts(sets: &mut [FolderSet]) {
     let streams: BTreeMap<_, usize> = sets.iter().map(of).zip(0..).collect();
     let stream_of = |set: &FolderSet| streams.get(&of(set)).copied();
     let doubtful = links::doubtful(sets.iter().map(|set| (stream_of(set), set.links.as_deref())));
+    let mut headers = Headers::default();
     for set in sets.iter_mut().filter(|set| doubtful.contains(&stream_of(set))) {
-        set.links = Set::open(&set.path).ok().and_then(|set| Links::of_set(&set)).map(Arc::new);
+        set.links = Set::open(&set.path).ok().and_then(|set| headers.links(&set)).map(Arc::new);
     }
 }
 

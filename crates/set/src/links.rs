@@ -50,13 +50,6 @@ impl Links {
         Self::new(By::File, None, logs.collect::<Option<_>>()?)
     }
 
-    /// By the headers of a set's logs; `None` where one of them cannot be read.
-    #[must_use]
-    pub fn of_set(set: &Set) -> Option<Self> {
-        let headers = set.logs.iter().map(|(_, log)| LogFile::open(log).ok().map(|log| *log.header()));
-        Self::of_headers(&headers.collect::<Option<Vec<_>>>()?)
-    }
-
     /// By the first bytes of each log, as many as a header has; `None` where one of them is none.
     #[must_use]
     pub fn of_beginnings<'a>(logs: impl IntoIterator<Item = &'a [u8]>) -> Option<Self> {
@@ -111,6 +104,26 @@ impl Links {
         let last = self.high().min(other.high());
         let is_same = self.hash(last)? == other.hash(last)?;
         (self.by == other.by && (is_same || self.tell_logs())).then_some(is_same)
+    }
+}
+
+/// Headers of logs that were read. A log that several sets hold is opened once.
+#[derive(Debug, Default)]
+pub struct Headers(HashMap<String, LogHeader>);
+
+impl Headers {
+    /// The logs of a set by their headers; `None` for a set without a manifest, and where one of them cannot be read.
+    pub fn links(&mut self, set: &Set) -> Option<Links> {
+        let logs = set.entries().filter(|(entry, _)| entry.role == Role::Log);
+        let headers = logs.map(|(entry, log)| match self.0.get(&entry.blake3) {
+            Some(header) => Some(*header),
+            None => {
+                let header = *LogFile::open(log).ok()?.header();
+                self.0.insert(entry.blake3.clone(), header);
+                Some(header)
+            }
+        });
+        Links::of_headers(&headers.collect::<Option<Vec<_>>>()?)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Revocation and the CRL, as `openssl` sees them.
 
 use certadm_ca::health::clock_doubts;
-use certadm_ca::{Error, Issued, Reason, RevocationOrder, Terms, revoke};
+use certadm_ca::{CrlOptions, Error, Issued, Publication, Reason, RevocationOrder, Terms, revoke};
 use certadm_rules::FileTime;
 use der::Decode;
 
@@ -192,6 +192,12 @@ fn expired_certificates_leave_after_one_more_crl() {
 }
 
 /// A CRL of a clock that was years ahead made every certificate look as if it had expired and had been listed once more.
+/// Publishes a CRL although the last one is dated later.
+fn after_wrong_clock(ca: &mut TestCa, now: FileTime) -> certadm_ca::Result<Publication> {
+    let options = CrlOptions { after_wrong_clock: true, ..CrlOptions::default() };
+    ca.authority.publish_crl_with(&mut ca.writer, now, options)
+}
+
 #[test]
 fn a_crl_of_a_wrong_clock_makes_no_certificate_expire() {
     let mut ca = TestCa::new();
@@ -207,7 +213,7 @@ fn a_crl_of_a_wrong_clock_makes_no_certificate_expire() {
     ca.authority.publish_crl(&mut ca.writer, day(3_000)).unwrap();
     let after = issue(&mut ca);
     revoke_as(&mut ca, &after, Reason::KEY_COMPROMISE).unwrap();
-    ca.authority.publish_crl_after_wrong_clock(&mut ca.writer, day(4)).unwrap();
+    after_wrong_clock(&mut ca, day(4)).unwrap();
     assert!(listed(&ca, &before) && listed(&ca, &after));
     assert!(!listed(&ca, &short), "it has expired, and was in a CRL after that");
 }
@@ -339,7 +345,7 @@ fn a_crl_is_made_only_at_a_time_that_can_be_right() {
     for days in [-7, 36_500] {
         for error in [
             ca.authority.publish_crl(&mut ca.writer, at(days)).unwrap_err(),
-            ca.authority.publish_crl_after_wrong_clock(&mut ca.writer, at(days)).unwrap_err(),
+            after_wrong_clock(&mut ca, at(days)).unwrap_err(),
         ] {
             assert!(matches!(error, Error::CaNotValid { .. }), "{days} days: {error}");
         }
@@ -352,7 +358,7 @@ fn a_crl_is_made_only_at_a_time_that_can_be_right() {
         assert!(matches!(error, Error::ClockBehindCrl { .. }), "{days} days: {error}");
     }
     assert_eq!(number(&ca), 2);
-    assert_eq!(ca.authority.publish_crl_after_wrong_clock(&mut ca.writer, at(0)).unwrap().number, 3);
+    assert_eq!(after_wrong_clock(&mut ca, at(0)).unwrap().number, 3);
     assert_eq!(publish(&mut ca).number, 4, "the wrong date is history");
 }
 
