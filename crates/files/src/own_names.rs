@@ -75,7 +75,7 @@ pub(crate) fn remove(path: &Path, metadata: &fs::Metadata) -> Result<()> {
 /// of this machine builds stays, and so does what is locked: by another machine too, where the file system shares locks.
 ///
 /// # Errors
-/// [`Error::Io`].
+/// [`crate::Error::Io`].
 pub fn remove_abandoned(dir: &Path) -> Result<Vec<PathBuf>> {
     remove_abandoned_of(dir, usize::MAX, |_| true)
 }

@@ -115,10 +115,16 @@ fn a_log_is_durable_before_the_database_is_checkpointed() {
     for (at, (name, path)) in calls.0.iter().enumerate() {
         if is_write(name) && path.ends_with("/ca.db") {
             let before = Calls(calls.0[..at].to_vec());
-            let renamed = before.last(|name, path| name == "rename" && path.starts_with(&log_dir));
-            let renamed = renamed.expect("no checkpoint without a log");
-            assert!(calls.flushes(&log_dir, renamed, at), "the log's name is flushed before call {at}");
-            let file = format!("{}.new", calls.0[renamed].1);
+            // A log that is packed gets its name once more, beside the commits and after it was durable as it was.
+            let is_new = |place: &usize| {
+                let (name, path) = &before.0[*place];
+                let earlier = &before.0[..*place];
+                name == "rename" && path.starts_with(&log_dir) && !earlier.contains(&before.0[*place])
+            };
+            let renamed = (0..before.0.len()).rfind(is_new).expect("no checkpoint without a log");
+            let log = &calls.0[renamed].1;
+            assert!(calls.flushes(&log_dir, renamed, at), "the name of {log} is flushed before call {at}");
+            let file = format!("{log}.new");
             let written = before.last(|name, path| is_write(name) && path == file).unwrap();
             assert!(calls.flushes(&file, written, renamed), "the log is flushed before it gets its name");
             let flushed_wal = before.last(|name, path| is_flush(name) && path.ends_with("-wal")).unwrap();

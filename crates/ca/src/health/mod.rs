@@ -22,8 +22,8 @@ mod thresholds;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use certadm_files::IoContext;
 #[cfg(unix)]
+use certadm_files::IoContext;
 use certadm_rules::diagnosis::chain_of;
 use certadm_rules::finding::{self, Finding, Kind, Spot};
 use certadm_rules::registration::RestoreRecord;
