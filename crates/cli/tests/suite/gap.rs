@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::support::{Work, openssl, text};
+use crate::support::{Run, Work, command, openssl, text};
 use crate::windows_files::ca_database;
 
 /// Events as XML.
@@ -321,4 +321,24 @@ fn a_restore_over_a_database_says_what_the_restored_one_lacks() {
     );
     let fresh = work.result("restore --from {set2} --dir {new}");
     assert_eq!(fresh["lacks"], Value::Null);
+}
+
+/// Recovering a set of many logs takes long: what a restore compares looks at one recovered database.
+#[test]
+fn a_restore_recovers_its_sets_no_more_often_than_it_must() {
+    let work = Work::with_ca();
+    work.issue("ca", "one");
+    work.result("backup --dir {ca} --to {set}");
+    let recovered = |options: &str| {
+        let mut command =
+            command(&work.path(""), &format!("restore --from {{set}} --dir {{ca}} --force {options}"));
+        let run = Run::of(command.env("CERTADM_LOG", "certadm_set=debug"));
+        assert_eq!(run.code, 0, "{run:?}");
+        assert!(run.stdout.contains("lacks no certificate"), "{run:?}");
+        run.stderr.matches("recovering in a scratch folder").count()
+    };
+    assert_eq!(recovered("--dry-run"), 1, "the check has recovered it");
+    // The copy is checked; afterwards the CA's own database is looked at, where it is recovered.
+    assert_eq!(recovered("--no-recover"), 2);
+    assert_eq!(recovered(""), 1);
 }
