@@ -44,7 +44,7 @@ pub fn holds_events(content: &[u8]) -> bool {
         #[cfg(not(feature = "evtx"))]
         let _: Result<()> = visit(event::Fields::default());
     } else {
-        let _: Result<()> = event_xml::read("", text::Utf8Text::new(content), &mut visit);
+        let _: Result<bool> = event_xml::read("", text::Utf8Text::new(content), &mut visit);
     }
     is_found
 }
@@ -71,5 +71,5 @@ pub fn read_any(bytes: &[u8]) -> (Result<u64>, Result<u64>, usize) {
         Ok(())
     });
     let certificates = certificates::in_file(bytes).map_or(0, |found| found.len());
-    (xml.map(|()| events), ldif.map(|_| values), certificates)
+    (xml.map(|_| events), ldif.map(|_| values), certificates)
 }
