@@ -18,16 +18,17 @@ const OLD_ENCRYPTION: &[u8] = b"Proc-Type: 4,ENCRYPTED";
 const KEYSTORES: [[u8; 4]; 2] = [[0xfe, 0xed, 0xfe, 0xed], [0xce, 0xce, 0xce, 0xce]];
 
 /// Finds the encrypted keys of a file as certificates and CRLs are found: what stands around a block is skipped, whatever it is, and
-/// the Base64 may be broken into lines in any way. What comes back has at least one key in DER, each in a buffer that is wiped.
+/// the Base64 may be broken into lines in any way. What comes back has at least one key in DER, each in a buffer that is wiped, or why
+/// it cannot be decoded.
 ///
 /// # Errors
 /// [`Error::KeyNotEncrypted`], [`Error::KeyUnsupported`], [`Error::WrongKind`], [`Error::KeyDamaged`].
-pub(crate) fn encrypted_keys(path: &Path, content: &[u8]) -> Result<Vec<Zeroizing<Vec<u8>>>> {
+pub(crate) fn encrypted_keys(path: &Path, content: &[u8]) -> Result<Vec<Result<Zeroizing<Vec<u8>>>>> {
     let damaged = |reason: String| Error::KeyDamaged { path: path.into(), reason };
     let (mut keys, mut broken, mut is_old, mut is_clear) = (Vec::new(), None, false, false);
     for block in pem::raw_blocks(content) {
         match block {
-            Ok(block) if block.label == ENCRYPTED_KEY => keys.push(decoded(block.encoded).map_err(damaged)?),
+            Ok(block) if block.label == ENCRYPTED_KEY => keys.push(decoded(block.encoded).map_err(damaged)),
             Ok(block) if block.label.ends_with("PRIVATE KEY") => {
                 let is_encrypted = contains(block.encoded, OLD_ENCRYPTION);
                 is_old |= is_encrypted;
@@ -55,6 +56,12 @@ fn decoded(encoded: &[u8]) -> Result<Zeroizing<Vec<u8>>, String> {
     let mut buffer = Zeroizing::new(encoded.to_vec());
     let der = pem::decode_in_place(&mut buffer).map(|der| Zeroizing::new(der.to_vec()));
     der.map_err(|reason| format!("the block {ENCRYPTED_KEY:?} cannot be decoded: {reason}"))
+}
+
+/// The refusal of a file whose keys cost too much together. None of them is decrypted.
+pub(crate) fn too_costly(path: &Path, reason: String) -> Error {
+    let remedy = "put the key of the CA into a file of its own, and give that";
+    Error::KeyUnsupported { path: path.to_owned(), reason, remedy }
 }
 
 /// A file that may hold the key, in a form that is converted first.

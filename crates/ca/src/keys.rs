@@ -29,7 +29,7 @@ use spki::{
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
-use crate::key_cost::{self, Refused};
+use crate::key_cost::{self, MOST_KEYS, Refused};
 use crate::key_text::{self, ENCRYPTED_KEY, unknown_encryption};
 use crate::passphrase::Passphrase;
 use certadm_files::{Access, durable, read};
@@ -350,25 +350,64 @@ pub fn decrypted_pkcs8(path: &Path, passphrase: &Passphrase) -> Result<SecretDoc
 /// # Errors
 /// As [`decrypted_pkcs8`].
 pub fn decrypted_pkcs8_in(path: &Path, content: &[u8], passphrase: &Passphrase) -> Result<SecretDocument> {
-    let document = key_text::encrypted_keys(path, content)?.remove(0);
-    decrypted(path, &document, passphrase)
+    let document = key_text::encrypted_keys(path, content)?.remove(0)?;
+    decrypted(path, &affordable(path, &document)?, passphrase)
 }
 
-/// Every key in a file, which may hold several; `path` names it in errors.
+/// The keys of a file that a passphrase opens.
+#[derive(Debug)]
+pub struct DecryptedKeys {
+    /// Each a PrivateKeyInfo in DER, in the order of the file; at least one.
+    pub keys: Vec<SecretDocument>,
+    /// Why the others do not open.
+    pub left_out: Vec<String>,
+}
+
+/// Every key in a file, which may hold several; `path` names it in errors. A key that does not open keeps no other from being used.
 ///
 /// # Errors
-/// As [`decrypted_pkcs8`].
-pub fn decrypted_keys_in(
-    path: &Path,
-    content: &[u8],
-    passphrase: &Passphrase,
-) -> Result<Vec<SecretDocument>> {
+/// As [`decrypted_pkcs8`], when none opens: [`Error::WrongPassphrase`], if that is so of one of them. [`Error::KeyUnsupported`] when
+/// there are too many, or they cost more together than one may; then none is decrypted.
+pub fn decrypted_keys_in(path: &Path, content: &[u8], passphrase: &Passphrase) -> Result<DecryptedKeys> {
     let documents = key_text::encrypted_keys(path, content)?;
-    documents.iter().map(|document| decrypted(path, document, passphrase)).collect()
+    let count = documents.len();
+    if MOST_KEYS < count {
+        let reason = format!("it has {count} encrypted keys; at most {MOST_KEYS} are accepted");
+        return Err(key_text::too_costly(path, reason));
+    }
+    let mut sum = key_cost::Sum::default();
+    for document in &documents {
+        let Ok(document) = document else { continue };
+        if let Ok(key) = affordable(path, document) {
+            sum.add(&key.encryption_algorithm).map_err(|reason| key_text::too_costly(path, reason))?;
+        }
+    }
+    let (mut keys, mut refused) = (Vec::new(), Vec::new());
+    for document in documents {
+        let opened = document.and_then(|document| decrypted(path, &affordable(path, &document)?, passphrase));
+        match opened {
+            Ok(clear) => keys.push(clear),
+            Err(error) => refused.push(error),
+        }
+    }
+    if keys.is_empty() {
+        let place = refused.iter().position(|error| matches!(error, Error::WrongPassphrase { .. }));
+        return Err(refused.swap_remove(place.unwrap_or(0)));
+    }
+    Ok(DecryptedKeys { keys, left_out: refused.into_iter().map(why_left_out).collect() })
 }
 
-/// Decrypts an EncryptedPrivateKeyInfo in DER.
-fn decrypted(path: &Path, document: &[u8], passphrase: &Passphrase) -> Result<SecretDocument> {
+/// Why a key is left out, without the name of its file.
+fn why_left_out(error: Error) -> String {
+    match error {
+        Error::WrongPassphrase { .. } => "the passphrase does not open it".to_owned(),
+        Error::KeyUnsupported { reason, .. } | Error::KeyDamaged { reason, .. } => reason,
+        other => other.to_string(),
+    }
+}
+
+/// Reads the header of an EncryptedPrivateKeyInfo in DER, and refuses one that costs too much.
+fn affordable<'d>(path: &Path, document: &'d [u8]) -> Result<EncryptedPrivateKeyInfoRef<'d>> {
     let damaged = |reason: &str| Error::KeyDamaged { path: path.into(), reason: reason.into() };
     let unknown = |oid| unknown_encryption(path, &format!("its encryption is of an unknown kind ({oid})"));
     let encrypted = EncryptedPrivateKeyInfoRef::from_der(document);
@@ -381,6 +420,15 @@ fn decrypted(path: &Path, document: &[u8], passphrase: &Passphrase) -> Result<Se
         Refused::Costly(reason) => unknown_encryption(path, &reason),
         Refused::Impossible(reason) => damaged(reason),
     })?;
+    Ok(encrypted)
+}
+
+/// Decrypts a key that is [`affordable`].
+fn decrypted(
+    path: &Path,
+    encrypted: &EncryptedPrivateKeyInfoRef<'_>,
+    passphrase: &Passphrase,
+) -> Result<SecretDocument> {
     // A wrong passphrase shows as bad padding or, once in 256 times, as nonsense behind it.
     let wrong = || Error::WrongPassphrase { path: path.into() };
     let clear = match encrypted.decrypt(passphrase.as_bytes()) {

@@ -56,7 +56,8 @@ pub use init::{Initialized, Role};
 pub use issue::{Issued, PendingCertificate, Terms};
 pub use kerberos_config::KerberosConfig;
 pub use keys::{
-    CaKey, EncodedPublicKey, KeyType, decrypted_keys_in, decrypted_pkcs8, decrypted_pkcs8_in, key_identifier,
+    CaKey, DecryptedKeys, EncodedPublicKey, KeyType, decrypted_keys_in, decrypted_pkcs8, decrypted_pkcs8_in,
+    key_identifier,
 };
 pub use list::{
     CertificateChoice, ExportedCertificate, attributes, certificates, crls, export_certificate, extensions,

@@ -20,7 +20,7 @@ pub struct KeyFile {
     pub unprotected: bool,
     /// A key stands in the file as it is: whoever can read the file has it.
     pub in_clear: bool,
-    /// Why further keys of the file cannot be used, such as those of a kind that no CRL is signed with.
+    /// Why further keys of the file cannot be used, such as those of a kind that no CRL is signed with, or with another passphrase.
     pub left_out: Vec<String>,
 }
 
@@ -48,8 +48,9 @@ impl KeyFile {
         if content.first() == Some(&SEQUENCE) && !is_key() {
             return Self::of_pkcs12(path, content, passphrase);
         }
-        let documents = certadm_ca::decrypted_keys_in(path, content, passphrase)?;
-        let (keys, left_out) = usable(path, documents.iter().map(der::SecretDocument::as_bytes))?;
+        let found = certadm_ca::decrypted_keys_in(path, content, passphrase)?;
+        let (keys, mut left_out) = usable(path, found.keys.iter().map(der::SecretDocument::as_bytes))?;
+        left_out.extend(found.left_out);
         Ok(Self { keys, unprotected: false, in_clear: false, left_out })
     }
 

@@ -75,6 +75,7 @@ impl Recovered {
     /// [`Error::Damaged`] (0xC80004B6) when SQLite cannot read the result at all; [`certadm_store::Error::Foreign`] when
     /// its schema is not that of a CA, or it says of itself what no CA starts on; [`Error::Store`].
     pub fn open(image: &Found, chain: &Chain) -> Result<Self> {
+        tracing::debug!(image = %image.display(), "recovering in a scratch folder");
         let scratch = Scratch::create(image)?;
         write_overlay(chain, &scratch.dir.path().join("image.db-wal"))?;
         let (connection, len) = scratch.connect().map_err(|error| unreadable(image, &error))?;

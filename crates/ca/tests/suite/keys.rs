@@ -160,7 +160,7 @@ fn a_key_is_found_in_whatever_stands_around_it() {
     std::fs::write(&path, plain.repeat(2)).unwrap();
     CaKey::open(&path, &passphrase()).unwrap();
     assert_eq!(
-        certadm_ca::decrypted_keys_in(&path, plain.repeat(2).as_bytes(), &passphrase()).unwrap().len(),
+        certadm_ca::decrypted_keys_in(&path, plain.repeat(2).as_bytes(), &passphrase()).unwrap().keys.len(),
         2
     );
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::support::{Work, openssl, text};
+use crate::support::{Run, Work, command, openssl, text};
 use crate::windows_files::ca_database;
 
 /// Events as XML.
@@ -195,6 +195,57 @@ fn a_source_that_tells_nothing_is_a_finding() {
     assert_eq!(silent("--events {events.xml} --issued-until 2025-09-30T12:00:00Z"), 1);
 }
 
+/// An event log as Windows stores it that holds no event: a filtered export of a quiet day.
+pub(crate) fn empty_event_log() -> Vec<u8> {
+    let mut log = vec![0; 4 << 10];
+    log[..8].copy_from_slice(b"ElfFile\0");
+    log[32..36].copy_from_slice(&128_u32.to_le_bytes());
+    for (place, number) in [(36, 1_u16), (38, 3), (40, 4096), (42, 1)] {
+        log[place..place + 2].copy_from_slice(&number.to_le_bytes());
+    }
+    let mut chunk = vec![0; 64 << 10];
+    chunk[..8].copy_from_slice(b"ElfChnk\0");
+    for (place, number) in [(8, 1), (16, u64::MAX), (24, 1), (32, u64::MAX)] {
+        chunk[place..place + 8].copy_from_slice(&number.to_le_bytes());
+    }
+    for (place, number) in [(40, 128_u32), (44, 512), (48, 512)] {
+        chunk[place..place + 4].copy_from_slice(&number.to_le_bytes());
+    }
+    [log, chunk].concat()
+}
+
+/// On a quiet day a filtered export has no event: that is told, and is no mistake of whoever gives it.
+#[test]
+fn an_intact_event_log_without_events_is_a_note() {
+    let work = Work::new();
+    fs::write(work.path("CertLog.edb"), ca_database()).unwrap();
+    fs::write(work.path("quiet.evtx"), empty_event_log()).unwrap();
+    // A log that was never written has no chunk.
+    let mut new = empty_event_log()[..4096].to_vec();
+    new[42] = 0;
+    fs::write(work.path("new.evtx"), new).unwrap();
+    fs::write(work.path("quiet.xml"), "<?xml version='1.0'?>\n<Events></Events>").unwrap();
+    fs::write(work.path("nothing.xml"), "").unwrap();
+    fs::write(work.path("cut.evtx"), &empty_event_log()[..4096]).unwrap();
+    let findings = |line: &str, code: i32| {
+        let run = work.run(&format!("--json gap {{CertLog.edb}} --events {line}"));
+        let found = run.json()["result"]["findings"].as_array().unwrap().clone();
+        assert_eq!(run.code, code, "{line}: {found:?}");
+        found
+    };
+    for line in ["{quiet.evtx}", "{new.evtx}", "{quiet.xml}", "{quiet.evtx} {quiet.xml}"] {
+        for finding in findings(line, 0) {
+            assert_eq!((&finding["kind"], &finding["severity"]), (&"source-silent".into(), &"note".into()));
+            assert!(!finding.to_string().contains("wevtutil"), "{finding}");
+        }
+        assert_eq!(findings(line, 0).len(), line.split(' ').count());
+    }
+    // Nothing shows that this is a log: the line that is told makes one that shows it.
+    let nothing = findings("{quiet.evtx} {nothing.xml}", 1);
+    assert!(nothing[0].to_string().contains("/e:Events"), "{nothing:?}");
+    assert_eq!(findings("{cut.evtx}", 1)[0]["kind"], "source-unreadable");
+}
+
 /// Certificates are often kept behind links: those to files are followed, the others are told.
 #[cfg(unix)]
 #[test]
@@ -321,4 +372,24 @@ fn a_restore_over_a_database_says_what_the_restored_one_lacks() {
     );
     let fresh = work.result("restore --from {set2} --dir {new}");
     assert_eq!(fresh["lacks"], Value::Null);
+}
+
+/// Recovering a set of many logs takes long: what a restore compares looks at one recovered database.
+#[test]
+fn a_restore_recovers_its_sets_no_more_often_than_it_must() {
+    let work = Work::with_ca();
+    work.issue("ca", "one");
+    work.result("backup --dir {ca} --to {set}");
+    let recovered = |options: &str| {
+        let mut command =
+            command(&work.path(""), &format!("restore --from {{set}} --dir {{ca}} --force {options}"));
+        let run = Run::of(command.env("CERTADM_LOG", "certadm_set=debug"));
+        assert_eq!(run.code, 0, "{run:?}");
+        assert!(run.stdout.contains("lacks no certificate"), "{run:?}");
+        run.stderr.matches("recovering in a scratch folder").count()
+    };
+    assert_eq!(recovered("--dry-run"), 1, "the check has recovered it");
+    // The copy is checked; afterwards the CA's own database is looked at, where it is recovered.
+    assert_eq!(recovered("--no-recover"), 2);
+    assert_eq!(recovered(""), 1);
 }

@@ -367,6 +367,26 @@ fn a_database_alone_gets_a_verdict_and_takes_what_a_person_has() {
         let run = work.run(&format!("attach {{CertLog.edb}} {option} {{README.md}}"));
         assert_eq!(run.code, 5, "{option}: {run:?}");
     }
+    // A log of a quiet day is attached with a warning; of a damaged one nothing says that it was quiet.
+    let quiet = crate::gap::empty_event_log();
+    fs::write(work.path("cut.evtx"), &quiet[..4096]).unwrap();
+    assert_eq!(work.run("attach {CertLog.edb} --events {cut.evtx}").code, 5);
+    fs::write(work.path("quiet.evtx"), quiet).unwrap();
+    fs::write(work.path("quiet.xml"), "<Events></Events>").unwrap();
+    for name in ["quiet.evtx", "quiet.xml"] {
+        let run = work.run(&format!("--json attach {{CertLog.edb}} --events {{{name}}}"));
+        let result = run.json()["result"].clone();
+        assert_eq!((run.code, &result["findings"][0]["kind"]), (1, &"source-silent".into()), "{run:?}");
+        assert!(result["files"][0]["path"].as_str().unwrap().ends_with(name), "{result}");
+    }
+    // Remarks are part of INF.
+    let policy = |text: &str, code: i32| {
+        fs::write(work.path("remark.inf"), text).unwrap();
+        let run = work.run("attach {CertLog.edb} --capolicy {remark.inf}");
+        assert_eq!(run.code, code, "{text}: {run:?}");
+    };
+    policy("\u{feff}; policy\r\n[Version] ; of this CA\r\nSignature=\"$Windows NT$\"\r\n", 0);
+    policy("; [Version]\r\n", 5);
     work.result("attach {CertLog.edb} --external-key HSM-7");
     let result = work.run(&format!("--json complete {{CertLog.edb}} {now}")).json()["result"].clone();
     assert_eq!(components(&result)["key"].0, "external");

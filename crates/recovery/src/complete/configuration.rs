@@ -1,7 +1,7 @@
 //! Whether the configuration is there and of this CA; templates, modules, the machine.
 
 use certadm_identity::{Configuration, Role, Value};
-use certadm_rules::names;
+use certadm_rules::{FileTime, names};
 
 use crate::records::Maker;
 
@@ -64,7 +64,7 @@ pub(super) fn judge(question: &Question<'_>, known: Option<&(Configuration, (Str
     let Some((configuration, found)) = known else { return component };
     component.checks.extend(name(question, configuration));
     component.checks.extend(place(question, configuration));
-    component.checks.extend(question.age_of_attached(found).or_else(|| age(question, &found.1)));
+    component.checks.extend(age(question, found));
     component
 }
 
@@ -109,20 +109,27 @@ fn plain(path: &str) -> String {
     inner.replacen("$\\", ":\\", 1).trim_end_matches('\\').to_lowercase()
 }
 
-fn age(question: &Question<'_>, taken: &str) -> Option<Check> {
+/// What is older than the CA's newest certificate lacks what was changed with it. What was attached before that was made before it, too;
+/// of what was attached later nothing says when it was made.
+fn age(question: &Question<'_>, found: &(String, String)) -> Option<Check> {
     const NAME: &str = "age";
-    let renewed = newest_beginning(question)?.to_rfc3339();
+    let taken = &found.1;
+    let attached = question.age_of_attached(found);
+    let renewed = newest_beginning(question).map(FileTime::to_rfc3339);
     // Moments in RFC 3339 and UTC are in the order of their texts.
-    Some(match *taken < *renewed {
-        true => Check::unknown(
-            NAME,
-            format!("it was taken at {taken}, and the CA has a certificate since {renewed}"),
-            "fetch it again: certadm identity",
-        ),
-        false => {
-            Check::good(NAME, format!("it was taken at {taken}, after the CA's newest certificate began"))
-        }
-    })
+    if let Some(renewed) = renewed.as_ref().filter(|renewed| taken < *renewed) {
+        let (what, remedy) = match attached.is_some() {
+            true => {
+                ("attached", "fetch it again: certadm identity; or export it again, and certadm attach it")
+            }
+            false => ("taken", "fetch it again: certadm identity"),
+        };
+        let text = format!("it was {what} at {taken}, and the CA has a certificate since {renewed}");
+        return Some(Check::unknown(NAME, text, remedy));
+    }
+    let taken_later =
+        || Check::good(NAME, format!("it was taken at {taken}, after the CA's newest certificate began"));
+    attached.or_else(|| renewed.map(|_| taken_later()))
 }
 
 /// The component `templates`.

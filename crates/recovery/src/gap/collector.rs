@@ -57,23 +57,28 @@ pub struct SourceReport {
     pub unreadable: u64,
     /// Why the file could not be read to its end, or not at all.
     pub problem: Option<String>,
+    /// Whether it is an event log by its form, also where no event is in it.
+    #[serde(skip)]
+    pub is_event_log: bool,
 }
 
 impl SourceReport {
-    /// What to do about a source that can be read and has nothing in it: text of another kind often looks like an empty log. A CRL
-    /// without entries says that nothing was revoked.
-    pub(crate) fn is_silent(&self) -> Option<&'static str> {
-        let is_silent = self.read == 0 && self.unreadable == 0 && self.problem.is_none();
+    /// Whether it can be read and has nothing in it. A CRL without entries says that nothing was revoked.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.kind != "crl" && self.read == 0 && self.unreadable == 0 && self.problem.is_none()
+    }
+
+    /// What to do about one that is silent: text of another kind often looks like an empty log. Of a log that is one, as a filtered
+    /// export of a quiet day, nothing can be asked for.
+    pub(crate) fn remedy(&self) -> Option<&'static str> {
         match self.kind {
-            "events" if is_silent => Some(
+            _ if self.is_event_log => None,
+            "events" => Some(
                 "give the log as .evtx, or as XML: wevtutil qe Security \
-                 /q:\"*[System[(EventID>=4868 and EventID<=4900)]]\" /f:xml",
+                 /q:\"*[System[(EventID>=4868 and EventID<=4900)]]\" /f:xml /e:Events",
             ),
-            "ldif" if is_silent => {
-                Some("give LDIF with userCertificate: ldifde -f users.ldif -l userCertificate")
-            }
-            "certificates" if is_silent => Some("name files with certificates"),
-            _ => None,
+            "ldif" => Some("give LDIF with userCertificate: ldifde -f users.ldif -l userCertificate"),
+            _ => Some("name files with certificates"),
         }
     }
 
@@ -157,6 +162,7 @@ impl<'k> Collector<'k> {
         let mut start = std::io::BufReader::new(opened);
         let is_evtx = start.fill_buf().during("read", file)?.starts_with(EVTX);
         let name = file.path().display().to_string();
+        self.sources[source as usize].is_event_log = is_evtx;
         let read = if is_evtx {
             #[cfg(feature = "evtx")]
             {
@@ -165,12 +171,16 @@ impl<'k> Collector<'k> {
             #[cfg(not(feature = "evtx"))]
             {
                 let reason = "this certadm was built without the feature evtx; on Windows, \
-                    `wevtutil qe FILE /lf:true /f:xml` makes XML of it";
+                    `wevtutil qe FILE /lf:true /f:xml /e:Events` makes XML of it";
                 Err(Error::Source { name, reason: reason.to_owned() })
             }
         } else {
             let text = Utf8Text::new(start);
-            event_xml::read(&name, text, &mut |fields| self.event(source, &fields)).map(|()| 0)
+            let read = event_xml::read(&name, text, &mut |fields| self.event(source, &fields));
+            read.map(|is_log| {
+                self.sources[source as usize].is_event_log = is_log;
+                0
+            })
         };
         self.ended(source, read)
     }

@@ -20,7 +20,7 @@ const DEEPEST: usize = 32;
 const LARGEST_EVENT: usize = 1 << 20;
 const MOST_FIELDS: usize = 256;
 
-/// Reads events and hands each to `visit`. Nothing that the text refers to is fetched, and no entity is expanded but the
+/// Reads events and hands each to `visit`; returns whether it is a log by its root, which a log without events has, too. Nothing that the text refers to is fetched, and no entity is expanded but the
 /// five of XML and numbers of characters.
 ///
 /// # Errors
@@ -29,7 +29,7 @@ pub(crate) fn read(
     name: &str,
     text: impl BufRead,
     visit: &mut dyn FnMut(Fields) -> Result<()>,
-) -> Result<()> {
+) -> Result<bool> {
     let broken = |reason: String| Error::Source { name: name.to_owned(), reason };
     let mut reader = Reader::from_reader(Bounded::new(text));
     reader.config_mut().expand_empty_elements = true;
@@ -68,7 +68,7 @@ pub(crate) fn read(
             }
             Event::Eof => {
                 return if open.depth == 0 {
-                    Ok(())
+                    Ok(open.is_log)
                 } else {
                     Err(broken("it ends within an event".to_owned()))
                 };
@@ -82,6 +82,8 @@ pub(crate) fn read(
 #[derive(Default)]
 struct Open {
     depth: usize,
+    /// Whether the outermost element is that of a log, or an event.
+    is_log: bool,
     /// At which depth the event began.
     event: Option<usize>,
     fields: Fields,
@@ -105,6 +107,7 @@ impl Open {
         }
         let local = start.local_name();
         let local: &str = local.as_ref();
+        self.is_log |= self.depth == 1 && matches!(local, "Events" | "Event");
         let Some(event) = self.event else {
             if local == "Event" {
                 self.event = Some(self.depth);

@@ -71,12 +71,12 @@ pub(crate) fn read(
             });
             match read {
                 // Zeros in the place of an event are read as one that says nothing, not even which program wrote it.
-                Ok(())
+                Ok(_)
                     if events.iter().all(|event| event.provider.is_empty() && event.computer.is_empty()) =>
                 {
                     damaged += 1;
                 }
-                Ok(()) => events.into_iter().try_for_each(&mut *visit)?,
+                Ok(_) => events.into_iter().try_for_each(&mut *visit)?,
                 Err(Error::Source { .. }) => damaged += 1,
                 Err(error) => return Err(error),
             }

@@ -29,24 +29,43 @@ use certadm_ca::Serial;
 
 use crate::error::{Error, Result};
 
-/// Whether there is an event in a log, XML or EVTX.
-#[must_use]
-pub fn holds_events(content: &[u8]) -> bool {
-    let mut is_found = false;
-    // The first one ends it.
-    let mut visit = |_| {
-        is_found = true;
-        Err(Error::Source { name: String::new(), reason: String::new() })
-    };
-    if content.starts_with(collector::EVTX) {
-        #[cfg(feature = "evtx")]
-        let _: Result<u64> = evtx::read("", std::io::Cursor::new(content), &mut visit);
-        #[cfg(not(feature = "evtx"))]
-        let _: Result<()> = visit(event::Fields::default());
-    } else {
-        let _: Result<()> = event_xml::read("", text::Utf8Text::new(content), &mut visit);
+/// What a file is that should be an event log, XML or EVTX.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventLog {
+    /// There is an event in it.
+    Told,
+    /// It is a whole log, and no event is in it: a filtered export of a quiet day.
+    Empty,
+    /// It is no log, or one that is damaged and in which no event is left.
+    None,
+}
+
+impl EventLog {
+    /// Looks for the first event in a file.
+    #[must_use]
+    pub fn of(content: &[u8]) -> Self {
+        let mut is_found = false;
+        // The first one ends it.
+        let mut visit = |_| {
+            is_found = true;
+            Err(Error::Source { name: String::new(), reason: String::new() })
+        };
+        let is_whole = if content.starts_with(collector::EVTX) {
+            #[cfg(feature = "evtx")]
+            let read = evtx::read("", std::io::Cursor::new(content), &mut visit);
+            // Nothing here can look into it, so it is taken as it is.
+            #[cfg(not(feature = "evtx"))]
+            let read = visit(event::Fields::default()).map(|()| 0);
+            matches!(read, Ok(0))
+        } else {
+            matches!(event_xml::read("", text::Utf8Text::new(content), &mut visit), Ok(true))
+        };
+        match (is_found, is_whole) {
+            (true, _) => Self::Told,
+            (false, true) => Self::Empty,
+            (false, false) => Self::None,
+        }
     }
-    is_found
 }
 
 /// For fuzzing: reads bytes as event XML, as LDIF and as certificates, and says how many events and values were there.
@@ -71,5 +90,5 @@ pub fn read_any(bytes: &[u8]) -> (Result<u64>, Result<u64>, usize) {
         Ok(())
     });
     let certificates = certificates::in_file(bytes).map_or(0, |found| found.len());
-    (xml.map(|()| events), ldif.map(|_| values), certificates)
+    (xml.map(|_| events), ldif.map(|_| values), certificates)
 }

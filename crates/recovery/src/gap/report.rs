@@ -209,9 +209,19 @@ impl Gap {
             } else if source.unreadable != 0 {
                 let text = format!("{} cannot be read and are left out", counted(source.unreadable, "part"));
                 found.push(Finding::warning(Kind::SourceUnreadable, text).in_file(&source.path));
-            } else if let Some(remedy) = source.is_silent() {
-                let text = "nothing was found in it, so it tells nothing of what the CA issued";
-                found.push(Finding::warning(Kind::SourceSilent, text).remedy(remedy).in_file(&source.path));
+            } else if source.is_silent() {
+                let finding = match source.remedy() {
+                    Some(remedy) => {
+                        let text = "nothing was found in it, so it tells nothing of what the CA issued";
+                        Finding::warning(Kind::SourceSilent, text).remedy(remedy)
+                    }
+                    None => {
+                        let text =
+                            "it is an event log without an event, so it tells of nothing that the CA issued";
+                        Finding::note(Kind::SourceSilent, text)
+                    }
+                };
+                found.push(finding.in_file(&source.path));
             }
         }
         found.extend(self.unheard());
@@ -268,9 +278,8 @@ impl Gap {
     fn unheard(&self) -> Option<Finding> {
         let tells = |source: &SourceReport| source.of_this_ca != 0 || source.is_crl_of_this_ca();
         // Of one that cannot be read, and of one with nothing in it, a finding of its own is there.
-        let is_told = |source: &SourceReport| {
-            source.read == 0 && (source.problem.is_some() || source.is_silent().is_some())
-        };
+        let is_told =
+            |source: &SourceReport| source.read == 0 && (source.problem.is_some() || source.is_silent());
         if self.sources.iter().any(tells) || !self.sources.is_empty() && self.sources.iter().all(is_told) {
             return None;
         }

@@ -1,7 +1,7 @@
 //! Whether everything is there: what the verdict says of CRLs and certificates.
 
 use certadm_ca::rows::Disposition;
-use certadm_identity::{Attachments, Part, Role};
+use certadm_identity::{Attachments, Configuration, Part, Role, Value, registry};
 use certadm_recovery::complete::{Check, Facts, Question, Verdict};
 use certadm_recovery::{Anchors, CrlRow, Error, Flaw, Issuers, Maker, Options, Plan, Reading, Records};
 use certadm_rules::FileTime;
@@ -189,4 +189,37 @@ fn a_base_crl_is_compared_with_the_base_crls_of_its_key() {
     assert!(named(&checks(&records(95), &[], "crl"), "number").is_none());
     let told = checks(&records(96), &[], "crl");
     assert!(named(&told, "number").unwrap().detail.contains("knows number 96"), "{told:?}");
+}
+
+/// What was attached before the CA's newest certificate began was made before it; of what came later nothing says when it was made.
+#[test]
+fn an_attached_configuration_that_is_older_than_the_newest_certificate_is_told() {
+    let openssl = Openssl::new();
+    openssl.key("ca", "-algorithm EC -pkeyopt ec_paramgen_curve:P-256");
+    openssl.ca("ca", "ca", None, "");
+    let mut reading = Reading::new(Maker::Windows, now(), [].into());
+    reading.row(openssl.row("ca", 1, Disposition::CA_CERTIFICATE)).unwrap();
+    let records = reading.finish();
+    let mut configuration = Configuration::default();
+    configuration.set("", "Active", Value::Text("Renewed".into()));
+    configuration.set("Renewed", "CommonName", Value::Text("Renewed".into()));
+    let written = registry::to_text(&configuration, &registry::root(registry::CERTSVC));
+    let path = openssl.path("certsvc.reg");
+    std::fs::write(&path, registry::to_bytes(&written.text)).unwrap();
+    let age = |name: &str, attached: FileTime| {
+        let mut attachments = Attachments::default();
+        attachments.file(Role::Registry, &path).unwrap();
+        let set = openssl.path(name);
+        std::fs::create_dir(&set).unwrap();
+        let checks = checks(&records, &[attachments.write(&set, "", attached).unwrap()], "configuration");
+        let ages: Vec<_> = checks.into_iter().filter(|check| check.name == "age").collect();
+        let [age] = ages.as_slice() else { panic!("{ages:?}") };
+        age.clone()
+    };
+    let old = age("old", FileTime::from_unix_seconds(1_500_000_000));
+    assert_eq!(old.ok, None, "{old:?}");
+    assert!(old.detail.starts_with("it was attached at 2017-07-14T02:40:00Z, and the CA has"), "{old:?}");
+    assert!(old.remedy.as_deref().is_some_and(|remedy| remedy.contains("certadm identity")), "{old:?}");
+    let new = age("new", now());
+    assert!(new.detail.contains("nothing says when it was made") && new.remedy.is_none(), "{new:?}");
 }

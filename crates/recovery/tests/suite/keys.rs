@@ -146,6 +146,65 @@ fn a_further_key_of_another_kind_is_left_out() {
     assert!(matches!(error, Error::UnusableKey { .. }), "{error}");
 }
 
+/// Nor does a key with another passphrase, with encryption that is not read, or in a block that is damaged.
+#[test]
+fn a_further_key_that_cannot_be_decrypted_is_left_out() {
+    let openssl = Openssl::new();
+    let made = openssl.key("ca", "-algorithm EC -pkeyopt ec_paramgen_curve:P-256");
+    fs::write(openssl.path("pass"), PASSPHRASE).unwrap();
+    fs::write(openssl.path("other"), "another").unwrap();
+    let block = |name: &str, options: &str| {
+        openssl.good(&format!("pkcs8 -topk8 -in ca.key -out {name} {options}"));
+        fs::read_to_string(openssl.path(name)).unwrap()
+    };
+    let good = block("good", "-v2 aes-256-cbc -passout file:pass");
+    let locked = block("locked", "-v2 aes-256-cbc -passout file:other");
+    let unknown = block("unknown", "-v1 PBE-SHA1-3DES -passout file:pass");
+    let costly = block("costly", "-v2 aes-256-cbc -iter 10000001 -passout file:pass");
+    let broken =
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAA=!\n-----END ENCRYPTED PRIVATE KEY-----\n".to_owned();
+    let open = |text: &str| KeyFile::parse(&openssl.path("x.pem"), text.as_bytes(), &passphrase(PASSPHRASE));
+    for (other, why) in [
+        (&locked, "passphrase"),
+        (&unknown, "1.2.840.113549.1.12.1.3"),
+        (&costly, "10000001 rounds"),
+        (&broken, "decoded"),
+    ] {
+        for text in [format!("{other}{good}"), format!("{good}{other}")] {
+            let found = open(&text).unwrap();
+            assert_eq!((found.keys.len(), found.left_out.len()), (1, 1), "{why}");
+            assert_eq!(found.keys[0].public_key(), made.public_key());
+            assert!(found.left_out[0].contains(why), "{:?}", found.left_out);
+        }
+        // None opens: the passphrase is what a person can do something about.
+        let error = open(&format!("{other}{locked}")).unwrap_err();
+        assert!(matches!(error, Error::Ca(certadm_ca::Error::WrongPassphrase { .. })), "{error}");
+    }
+    let error = open(&format!("{unknown}{broken}")).unwrap_err();
+    assert!(matches!(error, Error::Ca(certadm_ca::Error::KeyUnsupported { .. })), "{error}");
+}
+
+/// A stranger may have written the file: all of its keys together take no longer than one may take.
+#[test]
+fn a_file_of_many_keys_takes_no_longer_than_one_key() {
+    let openssl = Openssl::new();
+    openssl.key("ca", "-algorithm EC -pkeyopt ec_paramgen_curve:P-256");
+    fs::write(openssl.path("pass"), PASSPHRASE).unwrap();
+    let keys = |options: &str, count: usize| {
+        openssl.good(&format!("pkcs8 -topk8 -in ca.key -out key.pem -passout file:pass {options}"));
+        let text = fs::read_to_string(openssl.path("key.pem")).unwrap().repeat(count);
+        KeyFile::parse(&openssl.path("key.pem"), text.as_bytes(), &passphrase(PASSPHRASE))
+    };
+    let rounds = |rounds: u32, count: usize| keys(&format!("-v2 aes-256-cbc -iter {rounds}"), count);
+    assert_eq!(rounds(1, 16).unwrap().keys.len(), 16);
+    // Too many, and too many rounds together.
+    for error in [rounds(1, 17).unwrap_err(), rounds(700_000, 16).unwrap_err()] {
+        let Error::Ca(error @ certadm_ca::Error::KeyUnsupported { .. }) = error else { panic!("{error}") };
+        let remedy = certadm_rules::Diagnosis::remedy(&error).into_owned();
+        assert!(remedy.contains("file of its own"), "{error}: {remedy}");
+    }
+}
+
 /// A PKCS#12 file without a MAC whose key is encrypted with scrypt, with a cost of 0.
 const COST_ZERO: &str = "\
     3081d90201033081d306092a864886f70d010701a081c50481c23081bf3081bc06092a864886f70d010701a081ae0481ab3081a83081a5 \

@@ -29,6 +29,14 @@ impl Plan {
     /// # Errors
     /// As [`Plan::execute`], and before it would have changed anything.
     pub fn check(&self, progress: &mut dyn Progress) -> Result<Checked> {
+        self.check_and_recover(progress).map(|(checked, _)| checked)
+    }
+
+    /// The same; returns the database that was checked, too. Whoever looks at it need not recover it once more.
+    ///
+    /// # Errors
+    /// As [`Plan::check`].
+    pub fn check_and_recover(&self, progress: &mut dyn Progress) -> Result<(Checked, Recovered)> {
         locks::refuse_owned(&self.folder)?;
         self.check_target()?;
         let mut done = 0;
@@ -42,8 +50,8 @@ impl Plan {
             self.compare(file, &hashes)?;
         }
         let chain = self.combined.check()?;
-        let checked = self.examine(&self.combined.image, &chain, progress)?;
-        Ok(Checked { warnings: self.check_dynamic(self.there())?, ..checked })
+        let (checked, recovered) = self.examine(&self.combined.image, &chain, progress)?;
+        Ok((Checked { warnings: self.check_dynamic(self.there())?, ..checked }, recovered))
     }
 
     /// Checks what lies in the staging folder. What was taken over and not copied is read to its end beside SQLite's check, flushed,
@@ -57,7 +65,7 @@ impl Plan {
                 .and_then(|chain| self.examine(staging.image(), &chain, progress));
             // What a changed file leads to comes second.
             compared.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-            checked
+            checked.map(|(checked, _)| checked)
         })
     }
 
@@ -114,7 +122,12 @@ impl Plan {
     ///
     /// The image is compared with its trailer beside that, as the CA's start will: SQLite's check passes over free space, and a
     /// manifest may have been made of an image that had changed.
-    fn examine(&self, image: &Found, chain: &Chain, progress: &mut dyn Progress) -> Result<Checked> {
+    fn examine(
+        &self,
+        image: &Found,
+        chain: &Chain,
+        progress: &mut dyn Progress,
+    ) -> Result<(Checked, Recovered)> {
         progress.at(Stage::Integrity, 0, 0);
         let (recovered, content) = std::thread::scope(|scope| {
             let summed =
@@ -144,6 +157,6 @@ impl Plan {
         if let Some(replaced) = &replaced {
             replaced.refuse_unknown(&chain.trailer.database.0, &identity)?;
         }
-        Ok(Checked { content, identity, warnings: Vec::new() })
+        Ok((Checked { content, identity, warnings: Vec::new() }, recovered))
     }
 }

@@ -11,10 +11,10 @@ use certadm_ca::identity::Identity;
 use certadm_ca::{Recognised, own_certificate_in};
 use certadm_files::read;
 use certadm_identity::{Attachments, MAX_FILE, Part, Role, registry};
-use certadm_recovery::gap::{DirectoryObjects, holds_events};
+use certadm_recovery::gap::{DirectoryObjects, EventLog};
 use certadm_recovery::{Issuers, PublishedCrl};
 use certadm_rules::diagnosis::Class;
-use certadm_rules::finding::{self, Finding, Severity};
+use certadm_rules::finding::{self, Finding, Kind, Severity};
 use certadm_rules::{Hresult, pem};
 use certadm_store::Folder;
 use serde_json::{Value, json};
@@ -82,7 +82,7 @@ fn attach(
     };
     let mut found = Vec::new();
     let mut attachments = Attachments::default();
-    files(args, issuers.as_ref(), &mut attachments)?;
+    files(args, issuers.as_ref(), &mut attachments, &mut found)?;
     let issuers = issuers.as_ref();
     keys::attach(args, issuers, now, &mut attachments, &mut found)?;
     attachments.external_keys.clone_from(&args.external_key);
@@ -140,8 +140,13 @@ fn tell(part: &Part, stored: Option<&Path>, before: &[String], found: &[Finding]
     })
 }
 
-/// Reads the files, and refuses those that are not what they should be.
-fn files(args: &AttachArgs, issuers: Option<&Issuers>, attachments: &mut Attachments) -> Result<(), Failure> {
+/// Reads the files, and refuses those that are not what they should be. One that is, and tells nothing, is a finding.
+fn files(
+    args: &AttachArgs,
+    issuers: Option<&Issuers>,
+    attachments: &mut Attachments,
+    found: &mut Vec<Finding>,
+) -> Result<(), Failure> {
     for path in &args.registry {
         let content = read::bounded(path, registry::MAX_FILE)?;
         let file = registry::parse(&content).map_err(|reason| unusable(path, &reason))?;
@@ -177,6 +182,11 @@ fn files(args: &AttachArgs, issuers: Option<&Issuers>, attachments: &mut Attachm
         if let Some(reason) = nothing_in(role, &content).filter(|_| !Recognised::holds_key(&content)) {
             return Err(unusable(path, reason));
         }
+        if role == Role::Events && EventLog::of(&content) == EventLog::Empty {
+            let text = "it is an event log without an event";
+            let remedy = "look whether its filter is right, where events were expected";
+            found.push(Finding::warning(Kind::SourceSilent, text).remedy(remedy).in_file(path));
+        }
         attachments.keep(role, path, content);
     }
     for path in &args.file {
@@ -204,8 +214,8 @@ fn files(args: &AttachArgs, issuers: Option<&Issuers>, attachments: &mut Attachm
 /// Why a file is none of its role: what reads it later would find nothing in it, and `complete` would call it present.
 fn nothing_in(role: Role, content: &[u8]) -> Option<&'static str> {
     match role {
-        Role::Events if !holds_events(content) => Some(
-            "no event is in it; export the log as XML (wevtutil qe Security /f:xml), or give the .evtx file",
+        Role::Events if EventLog::of(content) == EventLog::None => Some(
+            "it is no event log, or no event of a damaged one can be read; export the log as XML (wevtutil qe Security /f:xml /e:Events), or give the .evtx file",
         ),
         Role::Ldif if DirectoryObjects::of(content).entries == 0 => {
             Some("no entry of a directory is in it (dn:); ldifde or ldapsearch write LDIF")
@@ -218,7 +228,10 @@ fn nothing_in(role: Role, content: &[u8]) -> Option<&'static str> {
 /// Whether text in UTF-8, UTF-16 or a code page has the section that Windows asks for.
 fn is_policy(content: &[u8]) -> bool {
     let letters: Vec<u8> = content.iter().copied().filter(|byte| *byte != 0).collect();
-    let is_head = |line: &[u8]| line.trim_ascii().to_ascii_lowercase().ends_with(b"[version]");
+    let is_head = |line: &[u8]| {
+        let before_remark = line.split(|byte| *byte == b';').next().unwrap_or_default();
+        before_remark.trim_ascii().to_ascii_lowercase().ends_with(b"[version]")
+    };
     letters.split(|byte| *byte == b'\n').any(is_head)
 }
 

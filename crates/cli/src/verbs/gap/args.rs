@@ -23,7 +23,7 @@ pub(crate) struct GapArgs {
     /// of sets in a repository
     #[arg(value_name = "SET", required = true, num_args = 1..)]
     pub(super) sets: Vec<PathBuf>,
-    /// Event logs of the CA or of a collector, as XML (wevtutil qe Security /f:xml) or EVTX
+    /// Event logs of the CA or of a collector, as XML (wevtutil qe Security /f:xml /e:Events) or EVTX
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub(super) events: Vec<PathBuf>,
     /// Certificates that turned up: files in DER, PEM or PKCS#7, or folders of them

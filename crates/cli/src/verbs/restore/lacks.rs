@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use certadm_ca::Reason;
+use certadm_ca::health::unrecorded;
 use certadm_files::Found;
 use certadm_recovery::diff::{Change, Difference, diff};
+use certadm_rules::finding::Finding;
 use certadm_rules::words::counted;
 use certadm_set::restore::Plan;
 use certadm_set::scratch::Recovered;
@@ -30,29 +32,62 @@ pub(super) struct Lacks {
     problem: Option<String>,
 }
 
-impl Lacks {
-    /// Compares the database that was moved aside with the restored one. A database that was replaced because it is damaged is no
-    /// failure of the restore.
-    pub(super) fn of(plan: &Plan, aside: &Path, is_recovered: bool) -> Self {
-        Self::between(|| {
-            let database = Folder::new(aside).database_path()?;
-            let replaced = Recovered::left(&Found::named(database))?;
-            with_restored(plan, is_recovered, |restored| Self::compare(replaced.connection(), restored))
-        })
-    }
+/// What the restored database is compared with. It is recovered once for both: that may take long.
+#[derive(Default)]
+pub(super) struct Compared {
+    /// What it lacks. `None` where it replaces no database.
+    pub(super) lacks: Option<Lacks>,
+    /// What the published CRL in the folder lists and it does not have as revoked. What keeps that from being told is no failure of
+    /// the restore: the next CRL is compared all the same.
+    pub(super) published: Vec<Finding>,
+}
 
-    /// The same before a restore, for a dry run: compares the database that is there with what the sets give. `None` where there is
-    /// nothing to be replaced.
-    pub(super) fn would_be(plan: &Plan) -> Option<Self> {
-        let database = || plan.folder.database_path().is_ok_and(|path| plan.in_the_way.contains(&path));
-        database().then(|| {
-            Self::between(|| {
-                let present = Writer::open(&plan.folder)?;
-                with_restored(plan, false, |restored| Self::compare(present.connection(), restored))
+impl Compared {
+    /// Compares after a restore. `aside` is where the database was moved that is replaced, a database that may be damaged.
+    pub(super) fn after(plan: &Plan, aside: Option<&Path>, is_recovered: bool) -> Self {
+        if aside.is_none() && !has_crls(plan) {
+            return Self::default();
+        }
+        let lacks = |restored: &Connection, aside: &Path| {
+            Lacks::between(|| {
+                let database = Folder::new(aside).database_path()?;
+                let replaced = Recovered::left(&Found::named(database))?;
+                Lacks::compare(replaced.connection(), restored)
             })
+        };
+        let look = |restored: &Connection| {
+            let lacks = aside.map(|aside| lacks(restored, aside));
+            Ok(Self { lacks, published: published_alone(plan, restored) })
+        };
+        with_restored(plan, is_recovered, look).unwrap_or_else(|failure| Self {
+            lacks: aside.map(|_| Lacks::between(|| Err(failure))),
+            published: Vec::new(),
         })
     }
 
+    /// The same before a restore, for a dry run: compares what is there with the database that its check has recovered.
+    pub(super) fn would_be(plan: &Plan, restored: &Recovered) -> Self {
+        let restored = restored.connection();
+        let is_replaced = plan.folder.database_path().is_ok_and(|path| plan.in_the_way.contains(&path));
+        let lacks = is_replaced
+            .then(|| Lacks::between(|| Lacks::compare(Writer::open(&plan.folder)?.connection(), restored)));
+        Self { lacks, published: published_alone(plan, restored) }
+    }
+}
+
+fn published_alone(plan: &Plan, restored: &Connection) -> Vec<Finding> {
+    match has_crls(plan) {
+        true => unrecorded(restored, &plan.folder, &plan.database).unwrap_or_default(),
+        false => Vec::new(),
+    }
+}
+
+fn has_crls(plan: &Plan) -> bool {
+    plan.folder.crl_dir().is_dir()
+}
+
+impl Lacks {
+    /// A database that was replaced because it is damaged is no failure of the restore.
     fn between(compare: impl FnOnce() -> Result<Self, Failure>) -> Self {
         compare().unwrap_or_else(|failure| Self { problem: Some(failure.message), ..Self::default() })
     }
@@ -144,7 +179,7 @@ impl Lacks {
 }
 
 /// What `look` gives of the restored database: that of the folder where it was recovered, else what the sets give.
-pub(super) fn with_restored<T>(
+fn with_restored<T>(
     plan: &Plan,
     is_recovered: bool,
     look: impl FnOnce(&Connection) -> Result<T, Failure>,

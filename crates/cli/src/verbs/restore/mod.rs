@@ -5,7 +5,7 @@ mod elsewhere;
 mod kept;
 mod lacks;
 
-use certadm_ca::health::{keys_without_crl, unrecorded};
+use certadm_ca::health::keys_without_crl;
 use certadm_ca::identity::DatabaseIdentity;
 use certadm_ca::record_certificate_of;
 use certadm_client::own_host_name;
@@ -14,7 +14,6 @@ use certadm_rules::words::counted;
 use certadm_set::restore::{Checked, Options, Plan, abandon, check_target, plan};
 use certadm_set::signing::Standing;
 use certadm_store::Folder;
-use rusqlite::Connection;
 use serde_json::{Value, json};
 
 pub(crate) use args::RestoreArgs;
@@ -26,7 +25,7 @@ use crate::output::{Done, Output, human_bytes, path_text};
 use crate::verbs::files::refuse_home_sign;
 use crate::verbs::places::Places;
 use crate::verbs::{live, signing, until};
-use lacks::{Lacks, with_restored};
+use lacks::Compared;
 
 pub(crate) fn run(args: &RestoreArgs, output: Output) -> Result<Done, Failure> {
     let Some(dir) = &args.dir else {
@@ -86,16 +85,16 @@ pub(crate) fn run(args: &RestoreArgs, output: Output) -> Result<Done, Failure> {
             false => live::recover(&plan.folder, output)?,
         };
     }
-    let lacks =
-        restored.moved_aside.as_deref().map(|aside| (aside, Lacks::of(&plan, aside, !args.no_recover)));
+    let aside = restored.moved_aside.as_deref();
+    let compared = Compared::after(&plan, aside, !args.no_recover);
     let mut lacking = Vec::new();
-    if let Some((aside, lacks)) = &lacks {
+    if let (Some(aside), Some(lacks)) = (aside, &compared.lacks) {
         lacks.tell(aside, output);
         result["lacks"] = lacks.to_json();
         lacking.extend(lacks.warning());
     }
     warn(&lacking, output);
-    found.extend(published_alone(&plan, !args.no_recover));
+    found.extend(compared.published);
     let warnings = [chosen.warnings, restored.warnings, beside.warnings, not_written, lacking].concat();
     let exit = Exit::of_warnings(&warnings);
     result["warnings"] = json!(warnings);
@@ -148,7 +147,7 @@ fn dry_run(
     warnings: Vec<String>,
     output: Output,
 ) -> Result<Done, Failure> {
-    let checked = plan.check(&mut output.progress())?;
+    let (checked, recovered) = plan.check_and_recover(&mut output.progress())?;
     output.line(format!(
         "Checked {}: {}, the database is sound.",
         human_bytes(plan.bytes),
@@ -172,7 +171,8 @@ fn dry_run(
     let mut result = plan_json(plan, true, &checked);
     result["written"] = beside.files.iter().map(Kept::name).collect();
     let mut lacking = Vec::new();
-    if let Some(lacks) = Lacks::would_be(plan) {
+    let compared = Compared::would_be(plan, &recovered);
+    if let Some(lacks) = &compared.lacks {
         lacks.tell(&plan.folder.database_dir(), output);
         result["lacks"] = lacks.to_json();
         lacking.extend(lacks.warning());
@@ -181,17 +181,7 @@ fn dry_run(
     let warnings = [warnings, checked.warnings, beside.warnings, lacking].concat();
     result["warnings"] = json!(warnings);
     let done = Done { exit: Exit::of_warnings(&warnings), result };
-    Ok(live::tell_found(&published_alone(plan, false), done, output))
-}
-
-/// What the published CRL in the folder lists and the restored database does not have as revoked. What keeps that from being told is no
-/// failure of the restore: the next CRL is compared all the same.
-fn published_alone(plan: &Plan, is_recovered: bool) -> Vec<Finding> {
-    if !plan.folder.crl_dir().is_dir() {
-        return Vec::new();
-    }
-    let look = |restored: &Connection| Ok(unrecorded(restored, &plan.folder, &plan.database)?);
-    with_restored(plan, is_recovered, look).unwrap_or_default()
+    Ok(live::tell_found(&compared.published, done, output))
 }
 
 /// Tells what the exit code tells, too ([`Exit::of_warnings`]).
