@@ -9,7 +9,7 @@ use certadm_set::manifest::{self, Manifest, Role};
 use certadm_set::seal::describe_sound;
 use certadm_set::sink::{Committed, NewFile, SetSink};
 use certadm_set::stored::same_backup;
-use certadm_set::{Progress, Set, signing};
+use certadm_set::{Neighbours, Progress, Set, signing};
 
 use crate::beside;
 use crate::error::{Error, Result};
@@ -28,16 +28,21 @@ pub enum Imported {
 
 impl CaRepository {
     /// Stores a set that is a folder, with its manifest as it is. What certutil wrote, which has none, is checked as
-    /// [`certadm_set::seal::seal`] does, and stored with the manifest that this would write; the folder stays as it is. A set that is
-    /// there already, and whole, stays as it is; where it lacks something, it is stored once more, and [`CaRepository::repair`] can
+    /// [`certadm_set::seal::seal`] does, and stored with the manifest that this would write; the folder stays as it is. The full set that a log
+    /// set of certutil follows is looked for among `neighbours`. A set that is there already, and whole, stays as it is; where it lacks something, it is stored once more, and [`CaRepository::repair`] can
     /// let the other one go. Where more is attached to the folder than to the set that is there, it becomes a later version of it.
     ///
     /// # Errors
     /// As [`CaRepository::sink`]; [`Error::OtherCa`]; [`Error::Set`] when the folder is no complete set, cannot be sealed, or a file of
     /// it differs from its manifest; [`Error::ContinuesNothing`] for a log set whose full set is not here, or a set between;
     /// [`Error::Damaged`] when what is there in its place has other files; [`Error::OtherThings`].
-    pub fn import(&self, path: &Path, progress: &mut dyn Progress) -> Result<Imported> {
-        let set = Folder::complete(path, progress)?;
+    pub fn import(
+        &self,
+        path: &Path,
+        neighbours: &mut Neighbours,
+        progress: &mut dyn Progress,
+    ) -> Result<Imported> {
+        let set = Folder::complete(path, neighbours, progress)?;
         let manifest = &set.manifest;
         refuse_other_ca(&self.address(), &self.ca, &manifest.ca.name)?;
         let time = finished(manifest);
@@ -179,12 +184,13 @@ struct Folder {
 
 impl Folder {
     /// The set at a path, of our own CA or of a Windows CA. One of certutil gets the manifest that it lacks.
-    fn complete(path: &Path, progress: &mut dyn Progress) -> Result<Self> {
+    fn complete(path: &Path, neighbours: &mut Neighbours, progress: &mut dyn Progress) -> Result<Self> {
         match Self::with_manifest(path) {
             Err(Error::Set(certadm_set::Error::Incomplete { .. })) => {}
             other => return other,
         }
-        let (sealed, bytes) = describe_sound(&certadm_files::absolute(path)?, Hashing::Blake3, progress)?;
+        let absolute = certadm_files::absolute(path)?;
+        let (sealed, bytes) = describe_sound(&absolute, Hashing::Blake3, neighbours, progress)?;
         let (path, bytes) = (path.to_owned(), Some(bytes));
         Ok(Self { path, manifest: sealed.manifest, bytes, findings: sealed.findings })
     }

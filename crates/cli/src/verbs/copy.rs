@@ -7,7 +7,7 @@ use certadm_rules::finding::{Finding, Kind};
 use certadm_rules::words::counted;
 use certadm_set::folder::FolderSet;
 use certadm_set::stored::chains;
-use certadm_set::{Copies, Error, Readers, Second};
+use certadm_set::{Copies, Error, Neighbours, Readers, Second};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -50,7 +50,7 @@ pub(crate) fn run(args: &CopyArgs, output: Output) -> Result<Done, Failure> {
         plain.push(word.clone());
     }
     if goes_on {
-        from_folders(&with_their_chains(&plain)?, &mut copies, &mut each, output);
+        from_folders(&with_their_chains(&plain, &mut Neighbours::default())?, &mut copies, &mut each, output);
     }
     let Each { results, failed } = each;
     let found = loose(copies.sets(), &results);
