@@ -29,7 +29,8 @@ pub enum Imported {
 impl CaRepository {
     /// Stores a set that is a folder, with its manifest as it is. What certutil wrote, which has none, is checked as
     /// [`certadm_set::seal::seal`] does, and stored with the manifest that this would write; the folder stays as it is. The full set that a log
-    /// set of certutil follows is looked for among `neighbours`. A set that is there already, and whole, stays as it is; where it lacks something, it is stored once more, and [`CaRepository::repair`] can
+    /// set of certutil follows is looked for among `neighbours`. A set that is there already, and whole, stays as it is, and one of
+    /// certutil is known by its files, whatever its date; where it lacks something, it is stored once more, and [`CaRepository::repair`] can
     /// let the other one go. Where more is attached to the folder than to the set that is there, it becomes a later version of it.
     ///
     /// # Errors
@@ -43,11 +44,12 @@ impl CaRepository {
         progress: &mut dyn Progress,
     ) -> Result<Imported> {
         let set = Folder::complete(path, neighbours, progress)?;
+        refuse_other_ca(&self.address(), &self.ca, &set.manifest.ca.name)?;
+        let points = self.points()?;
+        let set = self.as_stored_before(set, &points)?;
         let manifest = &set.manifest;
-        refuse_other_ca(&self.address(), &self.ca, &manifest.ca.name)?;
         let time = finished(manifest);
         let attached = self.attached_to_folder(&set.path)?;
-        let points = self.points()?;
         let mut newest: Option<(&Point, beside::Attached)> = None;
         for point in &points {
             if point.time != time
@@ -78,6 +80,31 @@ impl CaRepository {
             Some((point, _)) => return Err(self.has_other_things(point)),
         };
         Ok(Imported::Stored(Box::new(committed), findings))
+    }
+
+    /// A set whose manifest was made on the way, with the manifest under which its files are here already. That one may have another date:
+    /// what lies beside a log set tells when it was taken, and earlier versions went by the times of files.
+    fn as_stored_before(&self, set: Folder, points: &[Point]) -> Result<Folder> {
+        if set.bytes.is_none() {
+            return Ok(set);
+        }
+        let mut before = None;
+        for point in points.iter().filter(|point| point.differs_in(&set.manifest).is_none()) {
+            let (manifest, bytes) = match self.manifest_of(point) {
+                Ok(read) => read,
+                Err(Error::Damaged { .. }) => continue,
+                Err(error) => return Err(error),
+            };
+            if point.contradiction(&manifest).is_none() && manifest.has_same_files(&set.manifest) {
+                let is_whole = self.has_whole(point, None)?;
+                before = Some((manifest, bytes));
+                if is_whole {
+                    break;
+                }
+            }
+        }
+        let Some((manifest, bytes)) = before else { return Ok(set) };
+        Ok(Folder { manifest, bytes: Some(bytes), ..set })
     }
 
     /// Stores a set again with what was attached to a copy of it in the meantime. The set as it was stays: it is the same backup
