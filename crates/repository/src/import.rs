@@ -225,7 +225,8 @@ impl Folder {
     /// The same, where its manifest is there.
     fn with_manifest(path: &Path) -> Result<Self> {
         let Set { path: folder, manifest, .. } = certadm_set::complete(path)?;
-        let manifest = manifest.ok_or_else(|| certadm_set::Error::Incomplete { path: path.to_owned() })?;
+        let lacking = || certadm_set::Error::Incomplete { path: path.to_owned(), is_of_certutil: false };
+        let manifest = manifest.ok_or_else(lacking)?;
         Ok(Self { path: folder, manifest, bytes: None, findings: Vec::new() })
     }
 }
