@@ -45,7 +45,7 @@ impl CaRepository {
         let there: Vec<&Point> = points.iter().filter(|there| same_backup(*there, point)).collect();
         let (mut whole, mut lacking) = (Vec::new(), Vec::new());
         let manifest = match (!there.is_empty()).then(|| source.manifest_of(point)).transpose() {
-            Ok(manifest) => manifest,
+            Ok(read) => read.map(|(manifest, _)| manifest),
             // A set that is lost there, and whole here, is what copies are for.
             Err(Error::Damaged { .. }) => None,
             Err(error) => return Err(error),

@@ -9,7 +9,7 @@ use certadm_set::manifest::{self, Manifest, Role};
 use certadm_set::seal::describe_sound;
 use certadm_set::sink::{Committed, NewFile, SetSink};
 use certadm_set::stored::same_backup;
-use certadm_set::{Progress, Set, signing};
+use certadm_set::{Neighbours, Progress, Set, signing};
 
 use crate::beside;
 use crate::error::{Error, Result};
@@ -28,21 +28,28 @@ pub enum Imported {
 
 impl CaRepository {
     /// Stores a set that is a folder, with its manifest as it is. What certutil wrote, which has none, is checked as
-    /// [`certadm_set::seal::seal`] does, and stored with the manifest that this would write; the folder stays as it is. A set that is
-    /// there already, and whole, stays as it is; where it lacks something, it is stored once more, and [`CaRepository::repair`] can
+    /// [`certadm_set::seal::seal`] does, and stored with the manifest that this would write; the folder stays as it is. The full set that a log
+    /// set of certutil follows is looked for among `neighbours`. A set that is there already, and whole, stays as it is, and one of
+    /// certutil is known by its files, whatever its date; where it lacks something, it is stored once more, and [`CaRepository::repair`] can
     /// let the other one go. Where more is attached to the folder than to the set that is there, it becomes a later version of it.
     ///
     /// # Errors
     /// As [`CaRepository::sink`]; [`Error::OtherCa`]; [`Error::Set`] when the folder is no complete set, cannot be sealed, or a file of
     /// it differs from its manifest; [`Error::ContinuesNothing`] for a log set whose full set is not here, or a set between;
     /// [`Error::Damaged`] when what is there in its place has other files; [`Error::OtherThings`].
-    pub fn import(&self, path: &Path, progress: &mut dyn Progress) -> Result<Imported> {
-        let set = Folder::complete(path, progress)?;
+    pub fn import(
+        &self,
+        path: &Path,
+        neighbours: &mut Neighbours,
+        progress: &mut dyn Progress,
+    ) -> Result<Imported> {
+        let set = Folder::complete(path, neighbours, progress)?;
+        refuse_other_ca(&self.address(), &self.ca, &set.manifest.ca.name)?;
+        let points = self.snapshots()?;
+        let set = self.as_stored_before(set, &points)?;
         let manifest = &set.manifest;
-        refuse_other_ca(&self.address(), &self.ca, &manifest.ca.name)?;
         let time = finished(manifest);
         let attached = self.attached_to_folder(&set.path)?;
-        let points = self.snapshots()?;
         let mut newest: Option<(&Point, beside::Attached)> = None;
         for point in &points {
             if point.time != time
@@ -73,6 +80,31 @@ impl CaRepository {
             Some((point, _)) => return Err(self.has_other_things(point)),
         };
         Ok(Imported::Stored(Box::new(committed), findings))
+    }
+
+    /// A set whose manifest was made on the way, with the manifest under which its files are here already. That one may have another date:
+    /// what lies beside a log set tells when it was taken, and earlier versions went by the times of files.
+    fn as_stored_before(&self, set: Folder, points: &[Point]) -> Result<Folder> {
+        if set.bytes.is_none() {
+            return Ok(set);
+        }
+        let mut before = None;
+        for point in points.iter().filter(|point| point.differs_in(&set.manifest).is_none()) {
+            let (manifest, bytes) = match self.manifest_of(point) {
+                Ok(read) => read,
+                Err(Error::Damaged { .. }) => continue,
+                Err(error) => return Err(error),
+            };
+            if point.contradiction(&manifest).is_none() && manifest.has_same_files(&set.manifest) {
+                let is_whole = self.has_whole(point, None)?;
+                before = Some((manifest, bytes));
+                if is_whole {
+                    break;
+                }
+            }
+        }
+        let Some((manifest, bytes)) = before else { return Ok(set) };
+        Ok(Folder { manifest, bytes: Some(bytes), ..set })
     }
 
     /// Stores a set again with what was attached to a copy of it in the meantime. The set as it was stays: it is the same backup
@@ -179,12 +211,13 @@ struct Folder {
 
 impl Folder {
     /// The set at a path, of our own CA or of a Windows CA. One of certutil gets the manifest that it lacks.
-    fn complete(path: &Path, progress: &mut dyn Progress) -> Result<Self> {
+    fn complete(path: &Path, neighbours: &mut Neighbours, progress: &mut dyn Progress) -> Result<Self> {
         match Self::with_manifest(path) {
             Err(Error::Set(certadm_set::Error::Incomplete { .. })) => {}
             other => return other,
         }
-        let (sealed, bytes) = describe_sound(&certadm_files::absolute(path)?, Hashing::Blake3, progress)?;
+        let absolute = certadm_files::absolute(path)?;
+        let (sealed, bytes) = describe_sound(&absolute, Hashing::Blake3, neighbours, progress)?;
         let (path, bytes) = (path.to_owned(), Some(bytes));
         Ok(Self { path, manifest: sealed.manifest, bytes, findings: sealed.findings })
     }
@@ -192,7 +225,8 @@ impl Folder {
     /// The same, where its manifest is there.
     fn with_manifest(path: &Path) -> Result<Self> {
         let Set { path: folder, manifest, .. } = certadm_set::complete(path)?;
-        let manifest = manifest.ok_or_else(|| certadm_set::Error::Incomplete { path: path.to_owned() })?;
+        let lacking = || certadm_set::Error::Incomplete { path: path.to_owned(), is_of_certutil: false };
+        let manifest = manifest.ok_or_else(lacking)?;
         Ok(Self { path: folder, manifest, bytes: None, findings: Vec::new() })
     }
 }

@@ -114,6 +114,16 @@ impl Point {
     /// What its snapshot says otherwise than the manifest of its set does, a sentence. Whoever has the key can store a snapshot
     /// that names an old set, whose signature is good, as the state of today.
     pub(crate) fn contradiction(&self, manifest: &Manifest) -> Option<String> {
+        // Where the manifest tells none, the snapshot has the time at which it was stored.
+        let is_of_another_time = manifest.finished_at().is_some_and(|time| time.unix_seconds() != self.time);
+        let what = self.differs_in(manifest).or(is_of_another_time.then_some("time"))?;
+        Some(format!(
+            "its snapshot and its manifest differ in the {what}: this is not the set that the snapshot names"
+        ))
+    }
+
+    /// What its snapshot says otherwise than a manifest does, the time aside.
+    pub(crate) fn differs_in(&self, manifest: &Manifest) -> Option<&'static str> {
         let (ca, generations) = (&manifest.ca, manifest.generations);
         let what = [
             ("CA", self.ca != ca.name),
@@ -121,13 +131,8 @@ impl Point {
             ("database", self.database != ca.database_signature),
             ("stream of logs", self.stream != ca.stream_signature),
             ("generations", self.generations != (generations.low, generations.high)),
-            // Where the manifest tells none, the snapshot has the time at which it was stored.
-            ("time", manifest.finished_at().is_some_and(|time| time.unix_seconds() != self.time)),
         ];
-        let what = what.into_iter().find_map(|(what, differs)| differs.then_some(what))?;
-        Some(format!(
-            "its snapshot and its manifest differ in the {what}: this is not the set that the snapshot names"
-        ))
+        what.into_iter().find_map(|(what, differs)| differs.then_some(what))
     }
 
     /// Whether its state was proven, by the ids that are noted: under its own, or under the one that it had before restic changed

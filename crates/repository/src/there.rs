@@ -12,13 +12,13 @@ use crate::point::Point;
 use crate::vault::CaRepository;
 
 impl CaRepository {
-    /// The manifest of a set that is here.
+    /// The manifest of a set that is here, and its bytes.
     ///
     /// # Errors
     /// [`Error::Damaged`], [`Error::Storage`].
-    pub(crate) fn manifest_of(&self, point: &Point) -> Result<Manifest> {
+    pub(crate) fn manifest_of(&self, point: &Point) -> Result<(Manifest, Vec<u8>)> {
         let known = self.kept.reader(&self.objects, &self.secret)?;
-        Ok(known.reader.manifest(&known.reader.files(point.tree)?)?.0)
+        known.reader.manifest(&known.reader.files(point.tree)?)
     }
 
     /// Whether all of a set is here, and its files are those of a manifest. Without one, they are not compared.
@@ -31,7 +31,7 @@ impl CaRepository {
             return Ok(false);
         }
         let Some(manifest) = manifest else { return Ok(true) };
-        if !self.manifest_of(point)?.has_same_files(manifest) {
+        if !self.manifest_of(point)?.0.has_same_files(manifest) {
             return Err(Error::Damaged {
                 place: format!("{}/{}", self.address(), point.short_id()),
                 detail: "it has other files than the set of its time and generations that was to be stored"

@@ -187,6 +187,8 @@ pub enum Error {
     Incomplete {
         /// The set.
         path: PathBuf,
+        /// Whether certutil wrote it, which makes no manifest: sealing the set does.
+        is_of_certutil: bool,
     },
     /// A copy of a set has something else attached to it than the set.
     #[error("{path} is attached to the copy that is there, and is not what is attached to the set")]
@@ -440,6 +442,12 @@ impl Diagnosis for Error {
                     "copy it to the CA's machine and run there `net stop certsvc`, `certutil -f -restoreDB FOLDER` (the \
                      folder that holds DataBase), `net start certsvc`; here `certadm verify {0}` checks it, `certadm list \
                      {0}` reads it, and `certadm recover {0} --to FOLDER` makes a clean database of it",
+                    path.display()
+                ));
+            }
+            Self::Incomplete { path, is_of_certutil: true } => {
+                return Cow::Owned(format!(
+                    "run `certadm seal {}`: it checks what certutil wrote, and makes the manifest, which certutil writes for no set",
                     path.display()
                 ));
             }

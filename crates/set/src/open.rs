@@ -47,11 +47,15 @@ pub fn open(paths: &[PathBuf]) -> Result<Opened> {
 /// # Errors
 /// As [`open`]; [`Error::Incomplete`] for one without a manifest; [`Error::NotASet`] for anything else that can be opened.
 pub fn complete(path: &Path) -> Result<Set> {
-    let set = match open(&[path.to_owned()])? {
-        Opened::Windows(sets) => sets.into_iter().next().and_then(|set| set.complete),
-        other => other.into_ours()?.into_iter().next(),
+    let (set, is_of_certutil) = match open(&[path.to_owned()])? {
+        Opened::Windows(sets) => match sets.into_iter().next() {
+            Some(set) if set.is_to_be_sealed() => (None, true),
+            set => (set.and_then(|set| set.complete), false),
+        },
+        other => (other.into_ours()?.into_iter().next(), false),
     };
-    set.filter(|set| set.manifest.is_some()).ok_or_else(|| Error::Incomplete { path: path.to_owned() })
+    set.filter(|set| set.manifest.is_some())
+        .ok_or_else(|| Error::Incomplete { path: path.to_owned(), is_of_certutil })
 }
 
 /// Looks at each path by itself, so that a check can say of each what is wrong with it.

@@ -3,19 +3,18 @@
 
 use std::path::{Path, PathBuf};
 
-use certadm_ese::log::LogFile;
-use certadm_ese::pager::FilePager;
 use certadm_files::{Found, durable};
 use certadm_rules::finding::{Finding, Kind, Severity};
 use certadm_rules::{FileTime, Generation};
 
 use crate::copy::hash_file;
-use crate::ends::{Signatures, of_windows};
+use crate::ends::Signatures;
 use crate::error::{Error, Result};
-use crate::folder::{self, FolderSet};
+use crate::folder::FolderSet;
 use crate::hashes::Hashing;
 use crate::layout::{DATABASE_DIR, file_of};
 use crate::manifest::{self, CaIdentity, FileEntry, Generations, Manifest, Role, SetKind};
+use crate::neighbours::{Neighbours, generation_of, last_generation, stream_of};
 use crate::open::{Opened, open};
 use crate::progress::Progress;
 use crate::signing::{self, Signer};
@@ -53,7 +52,7 @@ pub fn seal(
     progress: &mut dyn Progress,
 ) -> Result<Sealed> {
     let path = certadm_files::absolute(path)?;
-    let (sealed, bytes) = describe_sound(&path, hashing, progress)?;
+    let (sealed, bytes) = describe_sound(&path, hashing, &mut Neighbours::default(), progress)?;
     if let Some(signer) = signer {
         // The signature stands before the manifest does: no complete set lacks a signature that was asked for.
         durable::replace(&path.join(signing::FILE_NAME), signer.sign(&bytes).as_bytes())?;
@@ -63,20 +62,21 @@ pub fn seal(
 }
 
 /// Checks the set of a Windows CA at `path` as [`seal`] does, and makes its manifest, whose bytes come beside it. Nothing is written:
-/// for whoever stores the set elsewhere.
+/// for whoever stores the set elsewhere. The full set that a log set follows is looked for among `neighbours`.
 ///
 /// # Errors
 /// As [`seal`].
 pub fn describe_sound(
     path: &Path,
     hashing: Hashing,
+    neighbours: &mut Neighbours,
     progress: &mut dyn Progress,
 ) -> Result<(Sealed, Vec<u8>)> {
     let set = find(path)?;
     let mut findings = sound(path, progress)?.findings;
     findings.retain(|finding| finding.kind != Kind::Incomplete);
     findings.extend(strangers::keys_in(path));
-    let mut manifest = describe(path, &set, hashing)?;
+    let mut manifest = describe(path, &set, hashing, neighbours)?;
     let bad = |detail| Error::BadManifest { path: path.join(manifest::FILE_NAME), detail };
     manifest.check_entries().map_err(bad)?;
     let bytes = manifest.complete().map_err(bad)?;
@@ -118,10 +118,15 @@ fn sound(path: &Path, progress: &mut dyn Progress) -> Result<Report> {
     }
 }
 
-fn describe(path: &Path, set: &WindowsSet, hashing: Hashing) -> Result<Manifest> {
+fn describe(
+    path: &Path,
+    set: &WindowsSet,
+    hashing: Hashing,
+    neighbours: &mut Neighbours,
+) -> Result<Manifest> {
     let cannot = |detail: String| Error::CannotSeal { path: path.to_owned(), detail };
     let kind = if set.database.is_some() { SetKind::Full } else { SetKind::Logs };
-    let taken = taken(path, set).map(FileTime::to_rfc3339);
+    let taken = taken(path, set, neighbours).map(FileTime::to_rfc3339);
     let taken = taken.ok_or_else(|| cannot("nothing says when it was taken".to_owned()))?;
     let ca = whose(set).ok_or_else(|| cannot("it has no restore map that says whose it is".to_owned()))?;
     let mut manifest = Manifest::new(ca, kind, taken.clone());
@@ -163,18 +168,10 @@ fn whose(set: &WindowsSet) -> Option<CaIdentity> {
     }
 }
 
-/// The signature of its sequence of logs, as the first of them says, and as a backup of that CA notes it.
-fn stream_of(set: &WindowsSet) -> Option<String> {
-    let log = set.logs.first()?;
-    let generation = Generation::from_log_file_name(log.file_name()?.to_str()?)?;
-    let pager = FilePager::new(log.open().ok()?).ok()?;
-    of_windows(LogFile::read_header(&pager).ok()?, generation)
-}
-
 /// What a set without a manifest would say of itself if it were sealed; `None` for what is no set of a Windows CA, and where
-/// nothing tells. None of its files is checked.
+/// nothing tells. None of its files is checked. The full set that a log set follows is looked for among `neighbours`.
 #[must_use]
-pub fn unsealed(path: &Path) -> Option<FolderSet> {
+pub fn unsealed(path: &Path, neighbours: &mut Neighbours) -> Option<FolderSet> {
     let Ok(Opened::Windows(mut sets)) = open(&[path.to_owned()]) else { return None };
     let set = sets.pop().filter(|set| !set.is_single_file() && set.complete.is_none())?;
     let ca = whose(&set)?;
@@ -183,7 +180,7 @@ pub fn unsealed(path: &Path) -> Option<FolderSet> {
     Some(FolderSet {
         name: path.to_string_lossy().into_owned(),
         path: path.to_owned(),
-        time: taken(path, &set)?.unix_seconds(),
+        time: taken(path, &set, neighbours)?.unix_seconds(),
         seconds: 0,
         ca: ca.name,
         kind: if set.database.is_some() { SetKind::Full } else { SetKind::Logs },
@@ -195,38 +192,13 @@ pub fn unsealed(path: &Path) -> Option<FolderSet> {
     })
 }
 
-/// When a set was taken. One that continues another was not taken before it, whatever the clocks say.
-fn taken(path: &Path, set: &WindowsSet) -> Option<FileTime> {
-    set.taken().or_else(|| set.written()).max(full_before(path, set))
-}
-
-/// When the full set beside it was taken that a log set follows: the last one of its sequence of logs that ends before it does.
-/// `None` for a full set, and where no such set lies there.
-fn full_before(path: &Path, set: &WindowsSet) -> Option<FileTime> {
-    if set.database.is_some() {
-        return None;
-    }
-    let (stream, high) = (stream_of(set)?, last_generation(set)?);
-    let beside = folder::list(path.parent()?).ok()?;
-    let sealed =
-        beside.sets.iter().filter(|other| other.kind == SetKind::Full && other.signatures.1 == stream);
-    let sealed = sealed.map(|other| (other.generations.1, FileTime::from_unix_seconds(other.time)));
-    let unsealed = beside.unsealed.iter().filter_map(|folder| {
-        let Ok(Opened::Windows(mut sets)) = open(std::slice::from_ref(folder)) else { return None };
-        let other = sets.pop().filter(|other| other.database.is_some())?;
-        let is_of_the_stream = stream_of(&other)? == stream;
-        is_of_the_stream.then_some((last_generation(&other)?, other.taken().or_else(|| other.written())?))
-    });
-    let before = sealed.chain(unsealed).filter(|(last, _)| *last < high);
-    before.max().map(|(_, taken)| taken)
-}
-
-fn last_generation(set: &WindowsSet) -> Option<u32> {
-    set.logs.iter().filter_map(generation_of).max()
-}
-
-fn generation_of(log: &Found) -> Option<u32> {
-    Generation::from_log_file_name(log.file_name()?.to_str()?).map(Generation::number)
+/// When a set was taken. A log set was not taken before the full set beside it that it follows, whatever the clocks say.
+fn taken(path: &Path, set: &WindowsSet, neighbours: &mut Neighbours) -> Option<FileTime> {
+    let mut full_before = || match set.database {
+        Some(_) => None,
+        None => neighbours.full_before(path, &stream_of(set)?, last_generation(set)?),
+    };
+    set.taken().or_else(|| set.written()).max(full_before())
 }
 
 fn entry(path: &Path, file: &Found, role: Role, hashing: Hashing) -> Result<FileEntry> {

@@ -102,7 +102,9 @@ impl Copies {
     /// its manifest; [`Error::NoSpace`]; [`Error::File`].
     pub fn copy(&mut self, set: &Path, readers: Readers, progress: &mut dyn Progress) -> Result<Second> {
         let set = complete(set)?;
-        let manifest = set.manifest.clone().ok_or_else(|| Error::Incomplete { path: set.path.clone() })?;
+        let manifest = set.manifest.clone();
+        let manifest =
+            manifest.ok_or_else(|| Error::Incomplete { path: set.path.clone(), is_of_certutil: false })?;
         let own = FolderSet::of(set.path.clone(), &manifest);
         for there in own.iter().flat_map(|own| self.each_of(own)) {
             let copy = Set::open(&there.path)?;

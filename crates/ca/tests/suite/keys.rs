@@ -1,6 +1,6 @@
 //! Key files: `openssl` opens ours, we open those of `openssl`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use certadm_ca::{CaKey, Error, KeyType, Passphrase};
@@ -8,8 +8,17 @@ use certadm_rules::Diagnosis;
 use certadm_rules::diagnosis::Class;
 use der::Decode;
 use pkcs8::EncryptedPrivateKeyInfoRef;
+use tempfile::TempDir;
 
 use crate::support::{PASSPHRASE, openssl, passphrase, run_openssl, text};
+
+/// A key of P-256 in the file `ca.key` of a new folder.
+fn saved_key() -> (TempDir, PathBuf) {
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("ca.key");
+    CaKey::generate(KeyType::P256).unwrap().save(&path, &passphrase()).unwrap();
+    (scratch, path)
+}
 
 fn expected(kind: KeyType) -> &'static str {
     match kind {
@@ -119,9 +128,7 @@ fn a_key_that_is_encrypted_or_made_otherwise_is_refused_and_not_called_damaged()
 /// What stands around a key, and how its lines are broken, makes no damage of it.
 #[test]
 fn a_key_is_found_in_whatever_stands_around_it() {
-    let scratch = tempfile::tempdir().unwrap();
-    let path = scratch.path().join("ca.key");
-    CaKey::generate(KeyType::P256).unwrap().save(&path, &passphrase()).unwrap();
+    let (_scratch, path) = saved_key();
     let plain = std::fs::read_to_string(&path).unwrap();
     let base64: String = plain.lines().filter(|line| !line.starts_with('-')).collect();
     let lines = |width: usize, indent: &str| {
@@ -168,9 +175,7 @@ fn a_key_is_found_in_whatever_stands_around_it() {
 /// A key in another form is told apart from a damaged one, with what helps.
 #[test]
 fn a_key_in_another_form_is_told_with_what_converts_it() {
-    let scratch = tempfile::tempdir().unwrap();
-    let path = scratch.path().join("ca.key");
-    CaKey::generate(KeyType::P256).unwrap().save(&path, &passphrase()).unwrap();
+    let (scratch, path) = saved_key();
     let plain = std::fs::read_to_string(&path).unwrap();
     let wide = |wide: fn(u16) -> [u8; 2]| -> Vec<u8> { plain.encode_utf16().flat_map(wide).collect() };
     let der = scratch.path().join("ca.der");
@@ -214,9 +219,7 @@ fn a_key_in_another_form_is_told_with_what_converts_it() {
 
 #[test]
 fn a_wrong_passphrase_is_its_own_error() {
-    let scratch = tempfile::tempdir().unwrap();
-    let path = scratch.path().join("ca.key");
-    CaKey::generate(KeyType::P256).unwrap().save(&path, &passphrase()).unwrap();
+    let (_scratch, path) = saved_key();
     for text in ["correct hors", "correct horse ", "x"] {
         let wrong = Passphrase::new(text.into()).unwrap();
         let error = CaKey::open(&path, &wrong).unwrap_err();
@@ -261,9 +264,7 @@ fn damaged_files_are_refused_and_none_is_overwritten() {
 fn a_key_file_decides_neither_time_nor_memory_nor_ends_the_process() {
     use pkcs8::pkcs5::EncryptionScheme;
     use pkcs8::pkcs5::pbes2::{Kdf, Parameters};
-    let scratch = tempfile::tempdir().unwrap();
-    let path = scratch.path().join("ca.key");
-    CaKey::generate(KeyType::P256).unwrap().save(&path, &passphrase()).unwrap();
+    let (scratch, path) = saved_key();
     let (_, good) = der::SecretDocument::from_pem(&std::fs::read_to_string(&path).unwrap()).unwrap();
     let good = EncryptedPrivateKeyInfoRef::from_der(good.as_bytes()).unwrap();
     let small = pkcs8::pkcs5::scrypt::Params::new(4, 8, 1).unwrap();

@@ -3,17 +3,20 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
-use certadm_set::folder::{self, FolderSet};
+use certadm_set::folder::FolderSet;
 use certadm_set::manifest::SetKind;
-use certadm_set::seal;
 use certadm_set::stored::chains;
+use certadm_set::{Neighbours, seal};
 
 use crate::failure::Failure;
 
 /// The sets, each after those that lie beside it and that a restore needs with it; full sets first. A set without a manifest, such as
 /// certutil writes it, counts by what is in it. One whose neighbours cannot be listed stands for itself: whether its full set is
-/// there, the import looks up.
-pub(crate) fn with_their_chains(sets: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+/// there, the import looks up. What lies beside the sets is in `neighbours` then.
+pub(crate) fn with_their_chains(
+    sets: &[PathBuf],
+    neighbours: &mut Neighbours,
+) -> Result<Vec<PathBuf>, Failure> {
     let now = certadm_store::now().unix_seconds();
     let mut by_folder: Vec<(PathBuf, Vec<PathBuf>)> = Vec::new();
     for set in sets {
@@ -26,20 +29,21 @@ pub(crate) fn with_their_chains(sets: &[PathBuf]) -> Result<Vec<PathBuf>, Failur
     }
     let (mut fulls, mut others) = (Vec::new(), Vec::new());
     for (folder, sets) in by_folder {
-        let beside = folder::list(&folder).unwrap_or_default();
+        let beside = neighbours.in_folder(&folder);
         let sealed: Vec<&FolderSet> = beside.sets.iter().collect();
         let known = by_path(&sealed, now);
         // These are opened, so only where a set needs them, or is one of them.
         let is_known = |set: &PathBuf| known.get(set.as_path()).is_some_and(|(_, chain)| chain.is_ok());
         let unsealed = if sets.iter().all(is_known) { &[] } else { beside.unsealed.as_slice() };
-        let unsealed: Vec<FolderSet> = unsealed.iter().filter_map(|path| seal::unsealed(path)).collect();
+        let unsealed: Vec<FolderSet> =
+            unsealed.iter().filter_map(|path| seal::unsealed(path, neighbours)).collect();
         let all: Vec<&FolderSet> = sealed.iter().copied().chain(&unsealed).collect();
         let with_unsealed = by_path(&all, now);
         for set in sets {
             let found = if is_known(&set) { &known } else { &with_unsealed };
             let (last, chain) = found.get(set.as_path()).map(|(last, chain)| (*last, chain)).unzip();
             let needed = chain.and_then(|chain| chain.as_ref().ok()).into_iter().flatten();
-            let kind = last.map(|last| last.kind).or_else(|| Some(seal::unsealed(&set)?.kind));
+            let kind = last.map(|last| last.kind).or_else(|| Some(seal::unsealed(&set, neighbours)?.kind));
             let part = if kind == Some(SetKind::Logs) { &mut others } else { &mut fulls };
             part.extend(needed.map(|set| set.path.clone()).chain([set]));
         }
@@ -111,12 +115,35 @@ mod tests {
         for named in
             [vec![more.clone()], vec![more.clone(), logs.clone(), full.clone()], vec![full, more, logs]]
         {
-            assert_eq!(with_their_chains(&named).unwrap(), order, "{named:?}");
+            assert_eq!(with_their_chains(&named, &mut Neighbours::default()).unwrap(), order, "{named:?}");
         }
         // Without a full set beside them log sets stay last.
         fs::rename(&order[0], dir.join(".hidden")).unwrap();
         let other = set(&dir.join("elsewhere"), "full", true, 1);
         let named = [order[1].clone(), other.clone()];
-        assert_eq!(with_their_chains(&named).unwrap(), [other, order[1].clone()]);
+        assert_eq!(with_their_chains(&named, &mut Neighbours::default()).unwrap(), [other, order[1].clone()]);
+    }
+
+    /// How often this thread has read from a file since it began.
+    #[cfg(target_os = "linux")]
+    fn reads() -> u64 {
+        let text = fs::read_to_string("/proc/thread-self/io").unwrap();
+        text.lines().find_map(|line| line.strip_prefix("syscr: ")).unwrap().parse().unwrap()
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_neighbour_is_not_opened_once_for_every_other_one() {
+        let reads_for = |count: u32| {
+            let dir = tempfile::tempdir().unwrap();
+            let mut sets = vec![set(dir.path(), "full", true, 5)];
+            sets.extend((0..count).map(|at| set(dir.path(), &format!("logs-{at}"), false, 6 + at)));
+            let before = reads();
+            let mut neighbours = Neighbours::default();
+            assert_eq!(with_their_chains(&sets[sets.len() - 1..], &mut neighbours).unwrap(), sets);
+            reads() - before
+        };
+        let (few, many) = (reads_for(10), reads_for(40));
+        assert!(many < 5 * few, "{few} reads for 10 neighbours, {many} for 40");
     }
 }

@@ -7,7 +7,7 @@ use certadm_rules::finding::{Finding, Kind};
 use certadm_rules::words::counted;
 use certadm_set::folder::FolderSet;
 use certadm_set::stored::chains;
-use certadm_set::{Copies, Error, Readers, Second};
+use certadm_set::{Copies, Error, Neighbours, Readers, Second};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -50,7 +50,7 @@ pub(crate) fn run(args: &CopyArgs, output: Output) -> Result<Done, Failure> {
         plain.push(word.clone());
     }
     if goes_on {
-        from_folders(&with_their_chains(&plain)?, &mut copies, &mut each, output);
+        from_folders(&with_their_chains(&plain, &mut Neighbours::default())?, &mut copies, &mut each, output);
     }
     let Each { results, failed } = each;
     let found = loose(copies.sets(), &results);
@@ -79,6 +79,7 @@ fn make(to: &Path) -> Result<(), Failure> {
 
 /// Copies sets that are folders, each after those that it needs.
 fn from_folders(sets: &[PathBuf], copies: &mut Copies, each: &mut Each, output: Output) {
+    let mut unsealed = Vec::new();
     for set in sets {
         let copied = {
             let mut progress = output.progress();
@@ -88,11 +89,16 @@ fn from_folders(sets: &[PathBuf], copies: &mut Copies, each: &mut Each, output: 
             Ok(second) => second,
             Err(error) => {
                 let goes_on = is_of_one_set(&error);
+                let is_unsealed = matches!(error, Error::Incomplete { is_of_certutil: true, .. });
                 let (result, failure) = (json!({ "set": path_text(set) }), Failure::from(error));
                 if !goes_on {
-                    return each.ends(result, failure);
+                    each.ends(result, failure);
+                    break;
                 }
-                output.result(format!("Not copied: {}: {}", set.display(), failure.message));
+                match is_unsealed {
+                    true => unsealed.push(set.display().to_string()),
+                    false => output.result(format!("Not copied: {}: {}", set.display(), failure.message)),
+                }
                 each.fails(result, failure);
                 continue;
             }
@@ -107,6 +113,11 @@ fn from_folders(sets: &[PathBuf], copies: &mut Copies, each: &mut Each, output: 
         let mut told = told(&path_text(set), &path, is_new, &brought);
         told["left"] = json!(left);
         each.results.push(told);
+    }
+    // A log set brings its whole chain, and all of it lacks the same.
+    if !unsealed.is_empty() {
+        let unsealed = unsealed.join(", ");
+        output.result(format!("Not copied, for want of the manifest that `certadm seal` makes: {unsealed}"));
     }
 }
 

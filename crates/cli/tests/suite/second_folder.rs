@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::jobs::{next_second, result, run, steps, world};
 use crate::support::Work;
+use crate::windows_files::{log_set, sealed_full_set};
 
 fn names(dir: &Path) -> Vec<String> {
     let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -127,6 +128,32 @@ fn what_is_attached_later_is_brought() {
     fs::write(&copy, "of the copy").unwrap();
     let refused = work.run("copy {sets/full} --to {second}");
     assert_eq!((refused.code, fs::read(&copy).unwrap()), (3, b"of the copy".to_vec()), "{refused:?}");
+}
+
+/// What certutil wrote has no copy with a manifest: the remedy is to seal it, and its whole chain is told at once.
+#[test]
+fn what_certutil_wrote_is_to_be_sealed_first() {
+    let work = Work::new();
+    let sets = work.path("sets");
+    sealed_full_set(&sets, "2025-12-01T00:00:00Z");
+    log_set(&sets, "logs1", 7);
+    log_set(&sets, "logs2", 8);
+    let failed = work.run("--json copy {sets/logs2} --to {second}").json();
+    assert_eq!(told(&failed["result"], "stored"), [&Value::from(true), &Value::Null, &Value::Null]);
+    for (set, name) in
+        failed["result"]["sets"].as_array().unwrap().iter().zip(["full", "logs1", "logs2"]).skip(1)
+    {
+        let remedy = set["error"]["remedy"].as_str().unwrap();
+        let line = format!("`certadm seal {}`", sets.join(name).display());
+        assert!(remedy.contains(&line) && !remedy.contains("--incomplete"), "{remedy}");
+    }
+    let text = work.run("copy {sets/logs2} --to {second}").stdout;
+    let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("Not copied")).collect();
+    assert!(matches!(lines[..], [line] if line.contains("logs1") && line.contains("logs2")), "{text}");
+    work.result("seal {sets/logs1}");
+    work.result("seal {sets/logs2}");
+    let copied = work.result("copy {sets/logs2} --to {second}");
+    assert_eq!(told(&copied, "stored"), [false, true, true], "{copied:#}");
 }
 
 /// A job may have folders at any place: the first one holds what is due, the others get copies, and each is pruned.

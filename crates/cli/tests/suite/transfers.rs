@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::repository::{run, world};
 use crate::support::Work;
-use crate::windows_files::backup as backup_of_windows;
+use crate::windows_files::{backup as backup_of_windows, log_set, sealed_full_set};
 
 fn good(work: &Work, line: &str) -> Value {
     let ran = run(work, &format!("--json {line}"));
@@ -75,6 +75,31 @@ fn what_certutil_wrote_is_sealed_on_the_way() {
     assert_eq!(again["sets"][0]["stored"], false, "{again:#}");
     let verified = run(&work, "verify vault:");
     assert!(verified.code <= 1, "{verified:?}");
+}
+
+/// When a log set of certutil was taken, what lies beside it tells, so it is known by its files.
+#[test]
+fn a_log_set_of_certutil_is_stored_once_whatever_its_date() {
+    let work = with_repository("CA");
+    let (first, second) = (work.path("first"), work.path("second"));
+    sealed_full_set(&first, "2025-11-30T02:00:00Z");
+    let logs = log_set(&first, "logs", 7);
+    let stored = |line: &str| {
+        let imported = good(&work, &format!("repository import --to vault:CA {line}"));
+        let sets = imported["sets"].as_array().unwrap().iter();
+        sets.map(|set| (set["set"].to_string().contains("logs"), set["stored"] == true)).collect::<Vec<_>>()
+    };
+    assert_eq!(stored("{first/logs}"), [(false, true), (true, true)]);
+    // The full set that it follows here is a later one.
+    sealed_full_set(&second, "2025-12-01T02:00:00Z");
+    fs::rename(logs, second.join("logs")).unwrap();
+    assert_eq!(stored("{second/logs}"), [(false, true), (true, false)]);
+    // Logs with other bytes are another set.
+    let other = second.join("logs/DataBase/edb00007.log");
+    let mut bytes = fs::read(&other).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&other, bytes).unwrap();
+    assert_eq!(stored("{second/logs}"), [(false, false), (true, true)]);
 }
 
 /// Whoever reads JSON learns what was done, also where a part of it failed.

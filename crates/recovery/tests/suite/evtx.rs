@@ -5,7 +5,7 @@ use std::fs;
 use std::process::Command;
 
 use certadm_files::Found;
-use certadm_recovery::gap::{Collector, Limits};
+use certadm_recovery::gap::{Collector, Gap, Limits};
 use certadm_recovery::{Damage, Known, WindowsInventory};
 
 use crate::support::certlog;
@@ -154,18 +154,26 @@ fn example() -> Vec<u8> {
     log(vec![first.finish(), second.finish()])
 }
 
+/// What the database of a real CA knows.
+fn known() -> Known {
+    let database = certadm_ese::Database::open(certlog()).unwrap();
+    Known::of(&WindowsInventory { database: &database, damage: Damage::Refused }).unwrap()
+}
+
+/// What an event log of these bytes tells beside that.
+fn gap_of(known: &Known, bytes: &[u8]) -> Gap {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("Security.evtx");
+    fs::write(&path, bytes).unwrap();
+    let mut collector = Collector::new(known, Limits::default(), Box::new(|_, _| Ok(())));
+    collector.events(&Found::named(path)).unwrap();
+    collector.finish()
+}
+
 #[test]
 fn an_event_log_is_read_and_damage_in_it_is_passed_over() {
-    let database = certadm_ese::Database::open(certlog()).unwrap();
-    let known = Known::of(&WindowsInventory { database: &database, damage: Damage::Refused }).unwrap();
-    let dir = tempfile::tempdir().unwrap();
-    let gap = |bytes: &[u8]| {
-        let path = dir.path().join("Security.evtx");
-        fs::write(&path, bytes).unwrap();
-        let mut collector = Collector::new(&known, Limits::default(), Box::new(|_, _| Ok(())));
-        collector.events(&Found::named(path)).unwrap();
-        collector.finish()
-    };
+    let known = known();
+    let gap = |bytes: &[u8]| gap_of(&known, bytes);
     let good = example();
     let whole = gap(&good);
     assert_eq!((whole.sources[0].read, whole.sources[0].unreadable), (4, 0), "{whole:?}");
@@ -194,15 +202,9 @@ fn an_event_log_is_read_and_damage_in_it_is_passed_over() {
 /// A log that was cut off, or half of which is zeros, lacks events: what is missing is counted, as its headers tell.
 #[test]
 fn what_a_log_lacks_is_counted() {
-    let database = certadm_ese::Database::open(certlog()).unwrap();
-    let known = Known::of(&WindowsInventory { database: &database, damage: Damage::Refused }).unwrap();
-    let dir = tempfile::tempdir().unwrap();
+    let known = known();
     let read = |bytes: &[u8]| {
-        let path = dir.path().join("Security.evtx");
-        fs::write(&path, bytes).unwrap();
-        let mut collector = Collector::new(&known, Limits::default(), Box::new(|_, _| Ok(())));
-        collector.events(&Found::named(path)).unwrap();
-        let gap = collector.finish();
+        let gap = gap_of(&known, bytes);
         let told = gap.findings().iter().any(|finding| finding.detail.contains("cannot be read"));
         assert_eq!(told, gap.sources[0].unreadable != 0);
         (gap.sources[0].read, gap.sources[0].unreadable)

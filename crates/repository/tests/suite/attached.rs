@@ -9,7 +9,7 @@ use certadm_set::{Silent, TakeOptions, take};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::common::{Ca, assert_whole, over, repository};
+use crate::common::{Ca, assert_whole, import, over, repository};
 use crate::objects::Memory;
 
 fn attach_a_note(copy: &Path, text: &str) {
@@ -130,7 +130,7 @@ fn what_was_attached_to_a_folder_comes_with_it_and_hides_nothing() {
         let points = repository.points().unwrap();
         points.iter().map(|point| point.version).collect::<Vec<_>>()
     };
-    let import = || match repository.import(&set, &mut Silent) {
+    let import = || match import(&repository, &set) {
         Ok(imported) => Ok(matches!(imported, Imported::Stored(..))),
         Err(error) => Err(error),
     };

@@ -4,14 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use certadm_repository::objects::Objects;
-use certadm_repository::{CaRepository, Secret, Selector, SinkOptions};
+use certadm_repository::{CaRepository, Imported, Secret, Selector, SinkOptions};
 #[cfg(feature = "object-store")]
 use certadm_repository::{ExpiryOptions, Keep, Part};
 use certadm_rules::BackupType;
 use certadm_rules::unc::UncRoot;
 use certadm_session::{LocalSource, Source};
 use certadm_set::verify::verify;
-use certadm_set::{ReadBack, Silent, TakeOptions, Taken, take_into};
+use certadm_set::{Neighbours, ReadBack, Silent, TakeOptions, Taken, take_into};
 use certadm_store::{Folder, Options, Store, Writer};
 use certadm_tests::issue::insert;
 use certadm_tests::plain_set::copy_folder;
@@ -111,6 +111,11 @@ pub(crate) fn options(scratch: Option<&Path>) -> SinkOptions {
         signer: None,
         beside: None,
     }
+}
+
+/// Stores a set that is a folder.
+pub(crate) fn import(repository: &CaRepository, set: &Path) -> certadm_repository::Result<Imported> {
+    repository.import(set, &mut Neighbours::default(), &mut Silent)
 }
 
 /// An empty repository of the CA `ca` in memory, with its key.

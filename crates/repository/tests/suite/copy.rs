@@ -6,7 +6,7 @@ use certadm_repository::{CaRepository, Copied, Error, Imported, Part, RepairOpti
 use certadm_rules::BackupType;
 use certadm_set::Silent;
 
-use crate::common::{Ca, assert_whole, over, repository};
+use crate::common::{Ca, assert_whole, import, over, repository};
 use crate::objects::{Fault, Faulty};
 
 #[test]
@@ -140,9 +140,9 @@ fn what_is_there_and_lacks_something_is_stored_again() {
         assert_eq!(assert_whole(&target, ca.beside()), 2, "completed, and not stored twice");
         assert!(copy(&target).unwrap().iter().all(|copied| matches!(copied, Copied::There(_))));
         for folder in &folders {
-            let done = imported.import(folder, &mut Silent).unwrap();
+            let done = import(&imported, folder).unwrap();
             healed += usize::from(matches!(done, Imported::Stored(..)));
-            assert!(matches!(imported.import(folder, &mut Silent).unwrap(), Imported::There(_)));
+            assert!(matches!(import(&imported, folder).unwrap(), Imported::There(_)));
         }
         assert!(imported.points().unwrap().len() <= 2 + lost);
         // Where the set of before had lost its folders, too, it stays until somebody lets it go.

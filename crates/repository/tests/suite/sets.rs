@@ -8,7 +8,7 @@ use certadm_rules::BackupType;
 use certadm_set::verify::verify;
 use certadm_set::{Silent, TakeOptions, take};
 
-use crate::common::{Ca, assert_whole, options, over, repository};
+use crate::common::{Ca, assert_whole, import, options, over, repository};
 use crate::objects::{Fault, Faulty, Noting};
 
 /// The manifest lies in the same pack as the logs, and is read before them.
@@ -84,8 +84,8 @@ fn a_folder_goes_in_and_comes_out_byte_for_byte() {
         std::fs::write(path, content).unwrap();
     }
     for set in [&full, &logs] {
-        assert!(matches!(repository.import(set, &mut Silent).unwrap(), Imported::Stored(..)));
-        assert!(matches!(repository.import(set, &mut Silent).unwrap(), Imported::There(_)));
+        assert!(matches!(import(&repository, set).unwrap(), Imported::Stored(..)));
+        assert!(matches!(import(&repository, set).unwrap(), Imported::There(_)));
     }
     let points = repository.select(&Selector::Latest).unwrap();
     assert_eq!(points.len(), 2);
@@ -116,10 +116,10 @@ fn a_folder_goes_in_and_comes_out_byte_for_byte() {
     std::fs::write(&log, bytes).unwrap();
     let (_, _, other) = crate::common::repository();
     // Nor are logs that continue nothing.
-    let loose = other.import(&logs, &mut Silent).unwrap_err();
+    let loose = import(&other, &logs).unwrap_err();
     assert!(matches!(loose, certadm_repository::Error::ContinuesNothing { .. }), "{loose}");
-    other.import(&full, &mut Silent).unwrap();
-    assert!(other.import(&logs, &mut Silent).unwrap_err().to_string().contains("differ"));
+    import(&other, &full).unwrap();
+    assert!(import(&other, &logs).unwrap_err().to_string().contains("differ"));
     assert_eq!(other.points().unwrap().len(), 1);
 }
 

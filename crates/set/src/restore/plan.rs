@@ -98,7 +98,7 @@ pub fn plan(paths: &[PathBuf], target: &Path, options: Options) -> Result<Plan> 
     };
     let sets = opened.into_ours()?;
     if let Some(set) = sets.iter().find(|set| set.manifest.is_none() && !options.incomplete) {
-        return Err(Error::Incomplete { path: set.path.clone() });
+        return Err(Error::Incomplete { path: set.path.clone(), is_of_certutil: false });
     }
     let combined = combine(&sets)?;
     combined.check_headers()?;

@@ -114,6 +114,13 @@ impl WindowsSet {
         self.complete.is_none() && self.path.is_file()
     }
 
+    /// Whether it is a set as certutil wrote it, without a manifest, and says whose it is.
+    pub(crate) fn is_to_be_sealed(&self) -> bool {
+        let says_whose_it_is = self.database.is_some() || self.locations.is_some();
+        let is_backup = self.checkpoint.is_none() && !self.logs.is_empty();
+        self.complete.is_none() && !self.is_single_file() && is_backup && says_whose_it_is
+    }
+
     fn empty(path: &Path) -> Self {
         Self {
             path: path.to_owned(),

@@ -6,6 +6,8 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use certadm_set::manifest::{CaIdentity, FileEntry, Generations, Manifest, Role, SetKind};
+
 /// The bytes of a fixture; `None`, and one line that says so, where it is not present.
 pub fn fixture(name: &str) -> Option<Vec<u8>> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -88,4 +90,42 @@ pub fn made_log(generation: u32) -> Vec<u8> {
     let sum = certadm_ese::checksum::xor_checksum(&bytes[..4096]);
     bytes[..4].copy_from_slice(&sum.to_le_bytes());
     bytes
+}
+
+/// A log set of [`made_log`], as certutil leaves it, without a manifest.
+pub fn log_set(dir: &Path, name: &str, generation: u32) -> PathBuf {
+    let (set, name_of_log) = (dir.join(name), format!("DataBase/edb{generation:05x}.log"));
+    fs::create_dir_all(set.join("DataBase")).unwrap();
+    fs::write(set.join("DataBase/certbkxp.dat"), restore_map("CA.edb")).unwrap();
+    fs::write(set.join(name_of_log), made_log(generation)).unwrap();
+    set
+}
+
+/// A full set of the CA `CA` that the log sets of [`made_log`] from generation 7 on follow, in the folder `full`: with a manifest that
+/// says when its backup ended, and files without content.
+pub fn sealed_full_set(dir: &Path, finished: &str) -> PathBuf {
+    let ca = CaIdentity {
+        name: "CA".to_owned(),
+        host: "ca1".to_owned(),
+        database_signature: String::new(),
+        stream_signature: "07".repeat(28),
+    };
+    let full = dir.join("full");
+    fs::create_dir_all(full.join("DataBase")).unwrap();
+    let mut manifest = Manifest::new(ca, SetKind::Full, finished.to_owned());
+    manifest.finished = manifest.started.clone();
+    manifest.generations = Generations { low: 5, high: 6 };
+    for (name, role) in [("CA.edb", Role::Database), ("edb00006.log", Role::Log)] {
+        fs::write(full.join("DataBase").join(name), b"").unwrap();
+        manifest.files.push(FileEntry {
+            path: format!("DataBase/{name}"),
+            role,
+            source: name.to_owned(),
+            size: 0,
+            blake3: blake3::hash(b"").to_hex().to_string(),
+            sha256: None,
+        });
+    }
+    fs::write(full.join("manifest.json"), manifest.complete().unwrap()).unwrap();
+    full
 }

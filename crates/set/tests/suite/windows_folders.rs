@@ -8,14 +8,14 @@ use certadm_rules::finding::{Finding, Kind};
 use certadm_rules::{Diagnosis, Hresult};
 use certadm_set::finding::Severity;
 use certadm_set::hashes::Hashing;
-use certadm_set::manifest::{CaIdentity, FileEntry, Generations, Manifest, Role, SetKind};
 use certadm_set::progress::Silent;
+use certadm_set::seal::{describe_sound, unsealed as unsealed_set};
 use certadm_set::verify::{Report, verify};
 use certadm_set::windows::recover;
-use certadm_set::{Error, Opened, open};
+use certadm_set::{Error, Neighbours, Opened, open};
 
 use crate::common::scratch;
-use crate::windows_files::{backup, ca_database, made_log, restore_map};
+use crate::windows_files::{backup, ca_database, log_set, made_log, sealed_full_set};
 
 fn check(paths: &[&Path]) -> Report {
     let paths: Vec<PathBuf> = paths.iter().map(|path| (*path).to_owned()).collect();
@@ -129,15 +129,6 @@ fn damage_is_told_of_the_file_that_has_it() {
     );
 }
 
-/// A log set, as certutil leaves it, without a manifest.
-fn log_set(dir: &Path, name: &str, generation: u32) -> PathBuf {
-    let (set, name_of_log) = (dir.join(name), format!("DataBase/edb{generation:05x}.log"));
-    fs::create_dir_all(set.join("DataBase")).unwrap();
-    fs::write(set.join("DataBase/certbkxp.dat"), restore_map("CA.edb")).unwrap();
-    fs::write(set.join(name_of_log), made_log(generation)).unwrap();
-    set
-}
-
 /// The time of a file is that of its last copy.
 #[test]
 fn a_log_set_was_taken_when_its_last_log_says() {
@@ -150,33 +141,44 @@ fn a_log_set_was_taken_when_its_last_log_says() {
     let first = log_set(dir.path(), "first", 6);
     assert_eq!(taken(&first), moment("2025-12-01T00:00:06Z"));
     // It follows a full set of its sequence that lies beside it, whatever a clock said.
-    let ca = CaIdentity {
-        name: "CA".to_owned(),
-        host: "ca1".to_owned(),
-        database_signature: String::new(),
-        stream_signature: "07".repeat(28),
-    };
-    let full = dir.path().join("full");
-    fs::create_dir_all(full.join("DataBase")).unwrap();
-    let mut manifest = Manifest::new(ca, SetKind::Full, "2025-12-01T02:00:00Z".to_owned());
-    manifest.finished = manifest.started.clone();
-    manifest.generations = Generations { low: 5, high: 6 };
-    for (name, role) in [("CA.edb", Role::Database), ("edb00006.log", Role::Log)] {
-        fs::write(full.join("DataBase").join(name), b"").unwrap();
-        manifest.files.push(FileEntry {
-            path: format!("DataBase/{name}"),
-            role,
-            source: name.to_owned(),
-            size: 0,
-            blake3: blake3::hash(b"").to_hex().to_string(),
-            sha256: None,
-        });
-    }
-    fs::write(full.join("manifest.json"), manifest.complete().unwrap()).unwrap();
+    sealed_full_set(dir.path(), "2025-12-01T02:00:00Z");
     assert_eq!(taken(&log_set(dir.path(), "second", 7)), moment("2025-12-01T02:00:00Z"));
     // One that ends before it does follows another one.
     let older = log_set(dir.path(), "older", 5);
     assert_eq!(taken(&older), moment("2025-12-01T00:00:05Z"));
+}
+
+/// How often this thread has read from a file since it began.
+#[cfg(target_os = "linux")]
+fn reads() -> u64 {
+    let text = fs::read_to_string("/proc/thread-self/io").unwrap();
+    text.lines().find_map(|line| line.strip_prefix("syscr: ")).unwrap().parse().unwrap()
+}
+
+/// Each log set is dated by the full set beside it: the folder is looked at once for all of them.
+#[test]
+#[cfg(target_os = "linux")]
+fn many_log_sets_are_looked_at_once_each() {
+    let reads_for = |count: u32| {
+        let dir = scratch();
+        let mut sets: Vec<PathBuf> =
+            (0..count).map(|number| log_set(dir.path(), &format!("logs-{number}"), 7 + number)).collect();
+        sealed_full_set(dir.path(), "2025-12-01T02:00:00Z");
+        // One more that is full, without a manifest and of the same sequence.
+        let unsealed = log_set(dir.path(), "unsealed", 6);
+        fs::write(unsealed.join("DataBase/CA.edb"), ca_database()).unwrap();
+        sets.sort();
+        let before = reads();
+        let mut neighbours = Neighbours::default();
+        for set in &sets {
+            let (sealed, _) = describe_sound(set, Hashing::Blake3, &mut neighbours, &mut Silent).unwrap();
+            let unsealed = unsealed_set(set, &mut neighbours).unwrap();
+            assert_eq!(sealed.manifest.finished_at().unwrap().unix_seconds(), unsealed.time);
+        }
+        reads() - before
+    };
+    let (few, many) = (reads_for(10), reads_for(40));
+    assert!(many < 5 * few, "{few} reads for 10 sets, {many} for 40");
 }
 
 /// `certutil -backup`: key and database side by side.

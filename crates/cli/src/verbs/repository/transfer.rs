@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use certadm_files::durable;
 use certadm_repository::{Error, Imported};
 use certadm_rules::finding::Severity;
+use certadm_set::Neighbours;
 use clap::Args;
 use serde_json::json;
 
@@ -33,10 +34,11 @@ pub(super) fn import(args: &ImportArgs, output: Output) -> Result<Done, Failure>
     interrupt::watch();
     let mut each = Each::default();
     let mut found = Vec::new();
-    for set in &with_their_chains(&args.sets)? {
+    let mut neighbours = Neighbours::default();
+    for set in &with_their_chains(&args.sets, &mut neighbours)? {
         let imported = {
             let mut progress = output.progress();
-            repository.import(set, &mut progress)
+            repository.import(set, &mut neighbours, &mut progress)
         };
         let imported = match imported {
             Ok(imported) => imported,
