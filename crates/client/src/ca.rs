@@ -362,16 +362,41 @@ impl RemoteCa {
 
     /// Ends the backup that runs as aborted, by giving the object up: nothing can be called on it afterwards.
     pub(crate) fn abandon(&mut self) {
-        if !self.connection.is_broken()
-            && let Err(error) = self.release()
-        {
-            tracing::debug!(error = %chain_of(&error), "the CA's object was not released");
+        self.let_go();
+        self.connection.cut();
+    }
+
+    /// Gives the backup up as [`RemoteCa::abandon`] does. Where the CA does not take its object back, BackupEnd is sent, so that it does
+    /// not count the backup as running until it misses this client; it may then count it as done.
+    pub(crate) fn abandon_or_end(&mut self) {
+        if !self.let_go() {
+            match self.invoke_plain(&Request::BackupEnd, "BackupEnd") {
+                Ok(()) => tracing::warn!(
+                    remedy =
+                        "take the next backup as a full one: the CA may count logs as backed up that are not",
+                    "the CA did not take its object back, and counts the backup that was given up as complete"
+                ),
+                Err(error) => tracing::debug!(error = %chain_of(&error), "BackupEnd of a backup given up"),
+            }
         }
         self.connection.cut();
     }
 
-    /// Gives the object's references back (wire.md 4.15).
-    fn release(&mut self) -> Result<(), Error> {
+    /// Whether the CA took its object back.
+    fn let_go(&mut self) -> bool {
+        if self.connection.is_broken() {
+            return false;
+        }
+        let released = self.release();
+        if !matches!(released, Ok(true)) {
+            let error = released.as_ref().err().map(|error| chain_of(error).to_string());
+            tracing::debug!(error, "the CA's object was not released");
+        }
+        matches!(released, Ok(true))
+    }
+
+    /// Gives the object's references back (wire.md 4.15). Whether the CA has taken them.
+    fn release(&mut self) -> Result<bool, Error> {
         const CALL: &str = "RemRelease";
         self.connection.hurry();
         self.connection.add_interface(Interface::REM_UNKNOWN, CALL)?;

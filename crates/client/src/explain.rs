@@ -2,7 +2,8 @@
 //! 5.2 to 5.4).
 
 use certadm_rules::flags::{InterfaceFlags, Roles};
-use certadm_rules::{Diagnosis, Hresult, names};
+use certadm_rules::names::names_ca;
+use certadm_rules::{Diagnosis, Hresult};
 use certadm_session::OtherBackup;
 use certadm_wire::csra::{OtherCall, OtherOut, Variant};
 
@@ -52,9 +53,10 @@ impl RemoteCa {
         else {
             return error;
         };
-        match (self.authority(), self.name_of_server()) {
+        // An empty name is none: whoever insists on a name refuses it, too.
+        match (self.authority().filter(|given| !given.is_empty()), self.name_of_server()) {
             (None, None) => error,
-            (Some(given), Some(has)) if names_ca(&given, &has) => error,
+            (Some(given), Some(has)) if names_ca(Some(&given), &has) => error,
             (given, has) => Error::WrongCa { given, has },
         }
     }
@@ -72,13 +74,6 @@ impl RemoteCa {
         }
         Error::Denied { call, cause: Cause::find(self.evidence(), self.origin()) }
     }
-}
-
-/// Whether a name that was given means the CA of this common name: as it is, sanitized, or sanitized and short (wire.md 5.1).
-#[must_use]
-pub fn names_ca(given: &str, common_name: &str) -> bool {
-    let forms = [common_name.to_owned(), names::sanitize(common_name), names::short_sanitized(common_name)];
-    forms.iter().any(|name| names::same_ignoring_case(name, given))
 }
 
 impl RemoteCa {

@@ -46,7 +46,6 @@ pub use ca::RemoteCa;
 pub use config::Config;
 pub use credentials::Credentials;
 pub use error::Error;
-pub use explain::names_ca;
 pub use kerberos::{KdcAddress, KdcAddressError, KerberosError, KerberosTarget};
 pub use mechanism::{Mechanism, NoMechanism};
 pub use name::{NameError, OtherEntries, ServerName, is_own_name, own_host_name};

@@ -128,11 +128,7 @@ impl FromStr for ServerName {
 
 /// Cuts the port off. An IPv6 address with a port stands in brackets (certbcli.md D6).
 fn split_port(machine: &str) -> Result<(&str, Option<NonZeroU16>), &'static str> {
-    let number = |text: &str| match text.parse() {
-        // `u16` alone would take a sign.
-        Ok(port) if text.bytes().all(|byte| byte.is_ascii_digit()) => Ok(Some(port)),
-        _ => Err("the port is not a number from 1 to 65535"),
-    };
+    let number = |text: &str| port_number(text).map(Some).ok_or("the port is not a number from 1 to 65535");
     if let Some(inside) = machine.strip_prefix('[') {
         let (address, rest) = inside.split_once(']').ok_or("the bracket is not closed")?;
         if address.parse::<std::net::Ipv6Addr>().is_err() {
@@ -152,6 +148,11 @@ fn split_port(machine: &str) -> Result<(&str, Option<NonZeroU16>), &'static str>
         Some((_, port)) if port.contains(':') => Err("an IPv6 address with a port stands in brackets"),
         Some((host, port)) => Ok((host, number(port)?)),
     }
+}
+
+/// A port, as digits alone: `u16` by itself would take a sign, too.
+pub(crate) fn port_number(text: &str) -> Option<NonZeroU16> {
+    text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 impl fmt::Display for ServerName {

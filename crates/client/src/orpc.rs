@@ -1,7 +1,10 @@
 //! What every call on an object begins with, and the calls on Remote Unknown (wire.md 4.1, 4.15).
 
-use certadm_wire::dcom::{ComVersion, InterfaceReferences, Ipid, OrpcThis, RemUnknownRequest, StdObjRef};
-use certadm_wire::ndr::{Guid, Writer};
+use certadm_wire::dcom::{
+    ComVersion, InterfaceReferences, Ipid, OrpcThat, OrpcThis, RemUnknownRequest, RemUnknownResponse,
+    StdObjRef,
+};
+use certadm_wire::ndr::{ByteOrder, Guid, Reader, Writer};
 
 use crate::connection::{Connection, Interface};
 use crate::error::Error;
@@ -40,7 +43,7 @@ pub(crate) const fn object_of(ipid: Ipid) -> Option<Guid> {
     Some(ipid.0)
 }
 
-/// Gives an object's references back (wire.md 4.15).
+/// Gives an object's references back (wire.md 4.15). Whether the exporter has taken them.
 ///
 /// # Errors
 /// Those of a connection.
@@ -48,10 +51,15 @@ pub(crate) fn release(
     connection: &mut Connection,
     unknown: (Ipid, ComVersion),
     object: &StdObjRef,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let references = InterfaceReferences { ipid: object.ipid, public: object.references, private: 0 };
     let request = RemUnknownRequest::Release(vec![references]);
-    remote_unknown(connection, unknown, &request, "RemRelease").map(|_| ())
+    let stub = remote_unknown(connection, unknown, &request, "RemRelease")?;
+    let mut reader = Reader::new(&stub, ByteOrder::Little);
+    let answer = OrpcThat::read(&mut reader)
+        .map_err(Into::into)
+        .and_then(|_| RemUnknownResponse::read(&request, &mut reader));
+    Ok(answer.is_ok_and(|answer| answer.code().is_success()))
 }
 
 /// One call on an exporter's Remote Unknown, over a connection that has bound it.

@@ -93,13 +93,14 @@ impl Source for RemoteCa {
     }
 
     /// BackupEnd has no word for it: a CA that has sent everything would write its mark (certbcli.md 8.4), and our service would record a
-    /// backup as completed. Whoever lets go of the object has the backup aborted (certbcli.md 6.9, D30).
+    /// backup as completed. Whoever lets go of the object has the backup aborted (certbcli.md 6.9, D30). Only where the CA does
+    /// not take it back does BackupEnd follow.
     fn abort(&mut self) -> CallResult<()> {
         if !self.in_backup || self.connection.is_broken() || self.delivered.ends_without_abort() {
             return self.end();
         }
         self.reading.close();
-        self.abandon();
+        self.abandon_or_end();
         self.in_backup = false;
         Err(CallError::new("BackupEnd", Hresult::BACKUP_ABORT_BY_CALLER))
     }

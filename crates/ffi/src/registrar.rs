@@ -2,7 +2,8 @@
 //! Windows CA reads from its registry at a restart is not published in enough detail to be written there (9.3).
 
 use certadm_client::config::ca_name_in;
-use certadm_client::{Config, names_ca, own_host_name};
+use certadm_client::{Config, own_host_name};
+use certadm_rules::names::names_ca;
 use certadm_rules::registration::Registration;
 use certadm_rules::unc::UncRoot;
 use certadm_rules::{Hresult, RestoreType};
@@ -72,9 +73,10 @@ fn context(restore_type: RestoreType, ca: Option<&str>) -> Result<RestoreContext
         );
         Hresult::ERROR_SERVICE_DOES_NOT_EXIST
     })?;
-    if let (Some(given), Some(own)) = (ca, ca_name_in(&folder))
-        && !names_ca(given, &own)
+    if let Some(own) = ca_name_in(&folder)
+        && !names_ca(ca, &own)
     {
+        let given = ca.unwrap_or_default();
         tracing::warn!(
             remedy =
                 "name the CA of that folder, or none; or name the other CA's folder as ca_dir in client.toml",

@@ -11,6 +11,7 @@
 //! * [`read`]: reading a whole file that must not be large.
 //! * [`event_file`]: a file that events are appended to, opened so that no link leads elsewhere.
 //! * [`event_text`]: events as lines, whatever text from elsewhere is in them.
+//! * [`users`]: names of accounts by the system's list of users.
 //! * [`space`]: how much room a file system has.
 //! * [`offset_io`]: reading and writing at an offset, on every system.
 //! * [`buffer`]: buffers that files are read into at full speed.
@@ -41,6 +42,7 @@ pub mod space;
 pub mod system;
 mod temporary;
 pub mod unfinished;
+pub mod users;
 
 pub use absolute::absolute;
 pub use buffer::{ALIGNMENT, AlignedBuffer};

@@ -2,7 +2,7 @@
 
 use certadm_repository::{Address, Part, Place, Profiles};
 use certadm_rules::names::is_safe_component;
-use certadm_rules::span::{any_span, exact, span};
+use certadm_rules::span::{any_span, exact, kept_span, span};
 
 /// The first octet says what the rest is: 0 an address, 1 the list of vaults, 2 a span, 3 a part.
 pub(crate) fn run(data: &[u8]) {
@@ -19,6 +19,7 @@ pub(crate) fn run(data: &[u8]) {
 fn span_of_time(text: &str) {
     let any = any_span(text);
     assert!(span(text).is_err() || span(text) == any, "{text:?}");
+    assert!(kept_span(text).is_err() || kept_span(text) == any, "{text:?}");
     if let Ok(seconds) = any {
         assert!(0 <= seconds, "{text:?}");
         assert_eq!(any_span(&exact(seconds)), any, "{text:?}");

@@ -193,10 +193,12 @@ fn prune(job: &Job, ca: &Ca, target: &Target) -> Option<Words> {
     let Keep { last, within, daily, weekly, monthly, yearly } = keep;
     let number = |number: u32| Some(number).filter(|number| 0 < *number).map(|number| number.to_string());
     words.option("--keep-last", number(last));
-    words.option(
-        "--keep-within",
-        Some(within).filter(|within| 0 < *within).map(|within| format!("{}h", within / 3_600)),
-    );
+    // What is rounded off would be deleted.
+    let span = |within: i64| match within % 3_600 {
+        0 => format!("{}h", within / 3_600),
+        _ => format!("{within}s"),
+    };
+    words.option("--keep-within", Some(within).filter(|within| 0 < *within).map(span));
     words.option("--keep-daily", number(daily));
     words.option("--keep-weekly", number(weekly));
     words.option("--keep-monthly", number(monthly));
@@ -235,6 +237,21 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::held::tests::set;
+
+    /// Rounded to hours, `30min` would keep nothing.
+    #[test]
+    fn what_is_kept_is_said_to_the_second() {
+        for (within, word) in [("30min", "1800s"), ("1h30min", "5400s"), ("48h", "48h"), ("1w2d", "216h")] {
+            let text = format!(
+                "[ca]\nweb = {{ dir = 'ca' }}\n[job.j]\nca = 'web'\nto = 'sets'\nfull = 'hourly'\nkeep = {{ within = '{within}' }}"
+            );
+            let config = Config::parse(&text, std::path::Path::new("/etc/certadm.toml")).unwrap();
+            let held = Held::new(&[set(10, SetKind::Full, (1, 5))], 100);
+            let (job, ca) = (config.job("j").unwrap(), config.ca("web").unwrap());
+            let words = of(job, ca, (Step::Prune, 0), &held, 100).unwrap().to_string();
+            assert!(words.ends_with(&format!(" --keep-within {word}")), "{words}");
+        }
+    }
 
     #[test]
     fn a_rehearsal_names_no_folder_of_identity_that_is_gone() {

@@ -382,6 +382,7 @@ mod tests {
             ("[vault]\nurl='file:///x'\nkey-file='a'\nlock-days=3", "means nothing"),
             ("[vault]\nurl='file:///x'\nkey-file='a'\nlimit-upload='fast'", "50MiB/s"),
             ("[vault]\nurl='file:///x'\nkey-file='a'\nverified-within='a week'", "no span of time"),
+            ("[vault]\nurl='file:///x'\nkey-file='a'\n[vault.keep]\nwithin='6m'", "write min for minutes"),
             ("x", "line 1"),
         ] {
             let error = Profiles::parse(text).unwrap_err();

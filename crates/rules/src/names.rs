@@ -100,6 +100,24 @@ pub fn short_sanitized(common_name: &str) -> String {
     format!("{kept}-{hash:05}")
 }
 
+/// Whether a call that carries `authority` means the CA of this common name: as it is, sanitized, or sanitized and short; without an
+/// authority, or with an empty one, it means whatever CA is asked (wire.md 5.1).
+///
+/// ```
+/// use certadm_rules::names::names_ca;
+///
+/// assert!(names_ca(Some("contoso ca !00281!0029"), "Contoso CA (1)"));
+/// assert!(names_ca(Some(""), "Contoso CA (1)") && names_ca(None, "Contoso CA (1)"));
+/// assert!(!names_ca(Some("Contoso CA"), "Contoso CA (1)"));
+/// ```
+#[must_use]
+pub fn names_ca(authority: Option<&str>, common_name: &str) -> bool {
+    let Some(authority) = authority.filter(|authority| !authority.is_empty()) else { return true };
+    [common_name.to_owned(), sanitize(common_name), short_sanitized(common_name)]
+        .iter()
+        .any(|name| same_ignoring_case(name, authority))
+}
+
 /// The part of a UNC path after its last backslash; the whole of a name without one. It may be empty, and it is not
 /// safe until [`is_safe_component`] says so.
 #[must_use]
@@ -242,6 +260,20 @@ mod tests {
         }
         let name = "a".repeat(51) + &"z".repeat(13);
         assert_eq!(short_sanitized(&name), format!("{}-{expected:05}", "a".repeat(51)));
+    }
+
+    #[test]
+    fn a_ca_is_meant_by_each_of_its_names_and_by_none() {
+        let long = format!("Grüne CA (1) {}", "a".repeat(60));
+        for given in
+            [None, Some(String::new()), Some(long.to_uppercase()), Some(sanitize(&long).to_lowercase())]
+        {
+            assert!(names_ca(given.as_deref(), &long), "{given:?}");
+        }
+        assert!(names_ca(Some(&short_sanitized(&long)), &long));
+        for other in [" ", "Grüne CA", "Grüne CA (1)", &long[1..]] {
+            assert!(!names_ca(Some(other), &long), "{other:?}");
+        }
     }
 
     #[test]

@@ -15,6 +15,10 @@ const UNITS: [(&str, i64); 5] = [("w", 7 * 86_400), ("d", 86_400), ("h", 3_600),
 const CENTURY: i64 = 3_155_760_000;
 /// What is wrong with what is no span.
 const WRONG: &str = "this is no span of time: write such as 90s, 15m, 30min, 24h, 7d or 1w2d";
+/// The same of a span that decides what is kept.
+const WRONG_KEPT: &str = "this is no span of time: write such as 90s, 30min, 24h, 7d or 1w2d";
+/// What is wrong with `6m` there.
+const BARE_M: &str = "`m` may mean minutes or months: write min for minutes; to keep months, use --keep-monthly, or `monthly` in a file";
 
 /// Reads a span of time in seconds, such as `90s`, `15m`, `30min`, `24h`, `7d` or `1w2d`. More than a century is meant by nobody.
 ///
@@ -30,6 +34,24 @@ pub fn span(text: &str) -> Result<i64, String> {
 /// A sentence.
 pub fn any_span(text: &str) -> Result<i64, String> {
     read(text).ok_or_else(|| WRONG.to_owned())
+}
+
+/// Reads a span of a rule that decides what is kept, likewise, but no bare `m`: others who prune backups, such as restic, mean months by
+/// it, and what was kept for so many minutes is gone.
+///
+/// ```
+/// use certadm_rules::span::kept_span;
+///
+/// assert_eq!(kept_span("1h30min"), Ok(5_400));
+/// assert!(kept_span("6m").is_err());
+/// ```
+///
+/// # Errors
+/// A sentence.
+pub fn kept_span(text: &str) -> Result<i64, String> {
+    let seconds = read(text).ok_or_else(|| WRONG_KEPT.to_owned())?;
+    // What was read has no letters but those of units.
+    if text.replace("min", "").contains('m') { Err(BARE_M.to_owned()) } else { Ok(seconds) }
 }
 
 fn read(text: &str) -> Option<i64> {
@@ -101,6 +123,25 @@ mod tests {
     }
 
     #[test]
+    fn what_is_kept_for_months_is_not_deleted_after_minutes() {
+        let read = ["90s", "30min", "48h", "1w2d", "1h30min", "99999999d"].map(kept_span);
+        assert!(read.iter().all(Result::is_ok), "{read:?}");
+        assert_eq!(kept_span("1h30min"), any_span("1h30min"));
+        for bare in ["6m", "1h30m", "5min6m", "6m5min", "0m"] {
+            let told = kept_span(bare).unwrap_err();
+            assert!(
+                told.contains("write min for minutes") && told.contains("--keep-monthly"),
+                "{bare}: {told}"
+            );
+        }
+        for wrong in ["", "6", "1y", "6mi", "6mmin", "min"] {
+            // Nothing that is refused is proposed.
+            let told = kept_span(wrong).unwrap_err();
+            assert!(told.contains("no span of time") && !told.contains("15m"), "{wrong}: {told}");
+        }
+    }
+
+    #[test]
     fn spans_read_well() {
         assert_eq!([90, 900, 3_600, 86_400, 777_600].map(exact), ["90s", "15m", "1h", "1d", "9d"]);
         let told = [0, 59, 61, 3_600, 90_000, -300].map(rounded);
@@ -122,6 +163,9 @@ mod tests {
                 if let Ok(seconds) = any_span(&text) {
                     prop_assert!(0 <= seconds);
                     prop_assert_eq!(span(&text).is_ok(), seconds <= CENTURY);
+                    prop_assert!(kept_span(&text).is_err() || kept_span(&text) == Ok(seconds));
+                } else {
+                    prop_assert!(kept_span(&text).is_err());
                 }
             }
         }

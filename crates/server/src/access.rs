@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use certadm_ca::{ServiceConfig, Shutdown};
+use certadm_rules::Hresult;
 use certadm_rules::flags::{InterfaceFlags, Origin, Roles};
-use certadm_rules::{Hresult, names};
 use certadm_wire::csra::Method;
 use certadm_wire::rpc::AuthLevel;
 
@@ -144,12 +144,4 @@ fn may_stop(allowed: Shutdown, origin: Origin) -> bool {
         Shutdown::Local => origin == Origin::Local,
         Shutdown::Everybody => true,
     }
-}
-
-/// Whether `authority` names the CA whose common name is `common_name` (wire.md 5.1).
-pub(crate) fn names_ca(authority: Option<&str>, common_name: &str) -> bool {
-    let Some(authority) = authority.filter(|authority| !authority.is_empty()) else { return true };
-    [common_name.to_owned(), names::sanitize(common_name), names::short_sanitized(common_name)]
-        .iter()
-        .any(|name| names::same_ignoring_case(name, authority))
 }

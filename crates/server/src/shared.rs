@@ -8,13 +8,13 @@ use std::time::Instant;
 use certadm_auth::Service;
 use certadm_rules::Hresult;
 use certadm_rules::flags::{AUDIT_BACKUP, Roles};
+use certadm_rules::names::names_ca;
 use certadm_rules::unc::UncRoot;
 use certadm_session::LocalSource;
 use certadm_store::Store;
 use certadm_wire::dcom::{DualStringArray, SecurityBinding, StringBinding};
 use certadm_wire::rpc::AuthType;
 
-use crate::access::names_ca;
 use crate::accounts::Accounts;
 use crate::brake::{Brake, network};
 use crate::connections::{Connections, Place};

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use certadm_rules::span::any_span;
+use certadm_rules::span::kept_span;
 use serde::{Deserialize, Deserializer};
 use time::{Date, OffsetDateTime};
 
@@ -39,7 +39,7 @@ impl Keep {
 }
 
 fn read_span<'de, D: Deserializer<'de>>(from: D) -> Result<i64, D::Error> {
-    any_span(&String::deserialize(from)?).map_err(serde::de::Error::custom)
+    kept_span(&String::deserialize(from)?).map_err(serde::de::Error::custom)
 }
 
 /// What is to become of a set.

@@ -215,7 +215,10 @@ impl Diagnosis for KerberosError {
                     file.display()
                 ));
             }
-            Self::NoTicket { lack: Lack::Empty, left_out, .. } if !left_out.is_empty() => {
+            // Another logon would leave the same in the cache: what was left out is missing.
+            Self::NoTicket { lack: Lack::Empty | Lack::NoGranting { .. }, left_out, .. }
+                if !left_out.is_empty() =>
+            {
                 "let the KDC give AES session keys: msDS-SupportedEncryptionTypes of the account, and the enctypes in krb5.conf"
             }
             Self::NoTicket { path, lack: Lack::NotYet(_), .. } => {
@@ -237,6 +240,8 @@ impl Diagnosis for KerberosError {
 
 #[cfg(test)]
 mod tests {
+    use certadm_kerberos::Principal;
+
     use super::*;
 
     #[test]
@@ -247,5 +252,11 @@ mod tests {
         let foreign = ended(vec![23, 23, 17]);
         assert!(foreign.to_string().contains("; 3 with a session key of etype 17, 23"), "{foreign}");
         assert!(foreign.remedy().contains("AES"), "{}", foreign.remedy());
+        // The one to get others with was left out, and one of a service was not.
+        let others = || vec![Principal::account("host", "TOY.TEST")];
+        let lack = || Lack::NoGranting { realm: "TOY.TEST".into(), others: others() };
+        let no_granting = |left_out| KerberosError::NoTicket { path: "cc".into(), lack: lack(), left_out };
+        assert!(no_granting(vec![23]).remedy().contains("AES"), "{}", no_granting(vec![23]).remedy());
+        assert!(no_granting(vec![]).remedy().contains("kinit"));
     }
 }

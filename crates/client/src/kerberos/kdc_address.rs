@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::net::{Ipv6Addr, SocketAddr};
+use std::num::NonZeroU16;
 use std::str::FromStr;
 
 use serde::Deserialize;
 
 use super::dns::KdcPlace;
+use crate::name::port_number;
 
 /// The port of a KDC.
 const PORT: u16 = 88;
@@ -97,7 +99,7 @@ fn place(text: &str) -> Result<KdcPlace, &'static str> {
         return Err("it has no host");
     }
     let port = match port {
-        Some(port) => port.parse().ok().filter(|port| *port != 0),
+        Some(port) => port_number(port).map(NonZeroU16::get),
         None => Some(PORT),
     };
     Ok((host.to_owned(), port.ok_or("its port is no number from 1 to 65535")?))
@@ -144,6 +146,8 @@ mod tests {
             "vm:",
             ":88",
             "vm:-1",
+            "vm:+88",
+            "[::1]:+88",
             "https://x/KdcProxy",
             "udp/vm",
             "vm 127.0.0.1",

@@ -48,7 +48,7 @@ impl Krb5Conf {
     /// # Errors
     /// Why it cannot.
     pub(crate) fn can_read(path: &Path) -> Result<(), certadm_files::Error> {
-        if path.is_dir() {
+        if path.is_dir() || is_null_device(path) {
             return Ok(());
         }
         Found::named(path).read(MAX_FILE).map(drop)
@@ -61,6 +61,9 @@ impl Krb5Conf {
             return;
         };
         *left = less;
+        if is_null_device(path) {
+            return;
+        }
         match Found::named(path).read(MAX_FILE) {
             Ok(bytes) => self.lines(&String::from_utf8_lossy(&bytes), &mut |conf, include| {
                 for path in include.files() {
@@ -168,6 +171,23 @@ impl Krb5Conf {
         let named = self.kdcs.iter().find(|(name, _)| name.eq_ignore_ascii_case(realm));
         named.map_or(&[], |(_, kdcs)| kdcs)
     }
+}
+
+/// Whether it is the device that holds nothing, by its own name or by a link: whoever wants no krb5.conf to count names it.
+#[cfg(unix)]
+fn is_null_device(path: &Path) -> bool {
+    use std::os::unix::fs::{FileTypeExt, MetadataExt};
+    let device = |path: &Path| {
+        let metadata = path.metadata().ok().filter(|metadata| metadata.file_type().is_char_device())?;
+        Some(metadata.rdev())
+    };
+    device(path).is_some_and(|own| Some(own) == device(Path::new("/dev/null")))
+}
+
+/// Whether it is the device that holds nothing: whoever wants no krb5.conf to count names it.
+#[cfg(not(unix))]
+fn is_null_device(path: &Path) -> bool {
+    path.as_os_str().eq_ignore_ascii_case("NUL")
 }
 
 /// What a line includes.
@@ -333,6 +353,17 @@ mod tests {
         assert_eq!(Krb5Conf::read([parts.clone()]).default_realm.as_deref(), Some("A"));
         assert!(Krb5Conf::can_read(&parts).is_ok() && Krb5Conf::can_read(&main).is_ok());
         assert!(Krb5Conf::can_read(&dir.path().join("none")).is_err());
+        // The device that holds nothing is a file without a line; other devices are none.
+        #[cfg(unix)]
+        {
+            let link = dir.path().join("masked");
+            std::os::unix::fs::symlink("/dev/null", &link).unwrap();
+            for empty in [Path::new("/dev/null"), &link] {
+                assert!(Krb5Conf::can_read(empty).is_ok(), "{}", empty.display());
+                assert_eq!(Krb5Conf::read([empty.to_owned()]), Krb5Conf::default());
+            }
+            assert!(Krb5Conf::can_read(Path::new("/dev/zero")).is_err());
+        }
         // One that includes itself comes to an end.
         std::fs::write(&main, include("include", &main) + "[libdefaults]\ndefault_realm = ME\n").unwrap();
         assert_eq!(Krb5Conf::read([main]).default_realm.as_deref(), Some("ME"));

@@ -36,14 +36,25 @@ impl KerberosTarget {
     }
 
     /// That the krb5.conf which is named here can be read: passed over, it would let another realm or KDC be found than the one
-    /// that is meant. Of the usual files each may be missing.
+    /// that is meant. Where both are given beside it, a missing one is told in an event. Of the usual files each may be missing.
     ///
     /// # Errors
     /// [`KerberosError::Conf`].
     pub(crate) fn check(&self) -> Result<(), KerberosError> {
         let Some(path) = &self.krb5_conf else { return Ok(()) };
-        let conf = |detail| KerberosError::Conf { path: path.clone(), detail };
-        Krb5Conf::can_read(path).map_err(|error| conf(error.to_string()))
+        match Krb5Conf::can_read(path) {
+            Ok(()) => Ok(()),
+            Err(error) if error.is_not_found() && self.realm.is_some() && !self.kdc.is_empty() => {
+                let remedy = "correct `krb5_conf` in client.toml, or leave it out";
+                tracing::warn!(
+                    remedy,
+                    "{} is not there; realm and KDC are those of client.toml",
+                    path.display()
+                );
+                Ok(())
+            }
+            Err(error) => Err(KerberosError::Conf { path: path.clone(), detail: error.to_string() }),
+        }
     }
 
     /// What krb5.conf says.

@@ -80,7 +80,7 @@ pub(super) fn principal_in(
 /// [`KerberosError::OtherCache`].
 pub(super) fn default_cache(conf: &Krb5Conf) -> Result<PathBuf, KerberosError> {
     let named = std::env::var("KRB5CCNAME").ok().filter(|name| !name.is_empty());
-    match named.or_else(|| conf.default_cache.as_deref().map(expanded)) {
+    match named.or_else(|| conf.default_cache.as_deref().map(|name| expanded(name, own_name))) {
         Some(name) => file_of(&name),
         None => Ok(usual_file()),
     }
@@ -93,7 +93,7 @@ fn usual_file() -> PathBuf {
 }
 
 /// What MIT puts in the place of names in krb5.conf. A name of a user that is not known stays as it is, for the error to show.
-fn expanded(name: &str) -> String {
+fn expanded(name: &str, user: impl FnOnce() -> Option<String>) -> String {
     let uid = own_uid().to_string();
     let mut text = name.replace("%{null}", "");
     for same in ["%{uid}", "%{euid}", "%{USERID}"] {
@@ -102,7 +102,8 @@ fn expanded(name: &str) -> String {
     if text.contains("%{TEMP}") {
         text = text.replace("%{TEMP}", &std::env::temp_dir().display().to_string());
     }
-    match own_name(&uid).filter(|_| text.contains(USER_NAME)) {
+    // The list of users is read only for a name that asks for it.
+    match text.contains(USER_NAME).then(user).flatten() {
         Some(user) => text.replace(USER_NAME, &user),
         None => text,
     }
@@ -112,19 +113,9 @@ fn expanded(name: &str) -> String {
 const USER_NAME: &str = "%{username}";
 
 /// The name of this process's user: by the system's list of users, else as the session has it, which may come from a directory.
-fn own_name(uid: &str) -> Option<String> {
-    /// A list of users is not longer than this, in bytes.
-    const MAX_LIST: u64 = 1 << 20;
-    let listed = || {
-        let bytes = Found::named(Path::new("/etc/passwd")).read(MAX_LIST).ok()?;
-        let text = String::from_utf8_lossy(&bytes);
-        text.lines().find_map(|line| match line.split(':').collect::<Vec<_>>()[..] {
-            [name, _, id, ..] if id == uid => Some(name.to_owned()),
-            _ => None,
-        })
-    };
+fn own_name() -> Option<String> {
     let of_session = || ["USER", "LOGNAME", "USERNAME"].iter().find_map(|name| std::env::var(name).ok());
-    let known = if cfg!(unix) { listed() } else { None };
+    let known = if cfg!(unix) { certadm_files::users::name_of(own_uid()) } else { None };
     known.or_else(of_session).filter(|name| !name.is_empty() && !name.contains(['/', '\\']))
 }
 
@@ -197,10 +188,18 @@ mod tests {
             assert_eq!(conf("FILE:/tmp/x_%{uid}").unwrap(), Path::new(&format!("/tmp/x_{}", own_uid())));
             let same = "FILE:/tmp/y_%{USERID}%{null}_%{euid}";
             assert_eq!(conf(same).unwrap(), Path::new(&format!("/tmp/y_{0}_{0}", own_uid())));
-            let user = own_name(&own_uid().to_string()).unwrap();
+            let user = own_name().unwrap();
             assert_eq!(conf("FILE:/tmp/%{username}.cc").unwrap(), Path::new(&format!("/tmp/{user}.cc")));
             assert_eq!(default_cache(&Krb5Conf::default()).unwrap(), usual_file());
         }
+    }
+
+    #[test]
+    fn the_name_of_the_user_is_looked_up_only_where_it_is_asked_for() {
+        let nobody = || -> Option<String> { panic!("it was looked up") };
+        assert_eq!(expanded("FILE:/tmp/x%{null}", nobody), "FILE:/tmp/x");
+        assert_eq!(expanded("FILE:/tmp/%{username}", || Some("ca".to_owned())), "FILE:/tmp/ca");
+        assert_eq!(expanded("FILE:/tmp/%{username}", || None), "FILE:/tmp/%{username}");
     }
 
     #[cfg(unix)]

@@ -13,18 +13,21 @@ use certadm_wire::dcom::{ComVersion, Iid, Oid, ResolverRequest, SetId};
 use certadm_wire::rpc::FaultStatus;
 
 use crate::fake::{Calls, DATABASE, FakeCa, Files, Hook, encode};
-use crate::server::{Manners, Reply, Server, credentials};
+use crate::server::{Manners, Refusal, Reply, Server, credentials};
 
 fn connect(target: Target) -> RemoteCa {
     RemoteCa::connect(target, Some(credentials())).unwrap_or_else(|error| panic!("{error:?}"))
 }
 
 fn hooked(files: &Files, hook: Hook) -> (Server, Calls) {
+    hooked_with(Manners::default(), files, hook)
+}
+
+fn hooked_with(manners: Manners, files: &Files, hook: Hook) -> (Server, Calls) {
     let (files, calls) = (files.clone(), Calls::default());
     let log = Arc::clone(&calls);
-    let server = Server::start(Manners::default(), move || {
-        FakeCa::hooked(files.clone(), Arc::clone(&log), Arc::clone(&hook))
-    });
+    let server =
+        Server::start(manners, move || FakeCa::hooked(files.clone(), Arc::clone(&log), Arc::clone(&hook)));
     (server, calls)
 }
 
@@ -400,18 +403,36 @@ fn a_context_whose_connection_died_answers_every_call_alike() {
     next.prepare(BackupType::Full).unwrap();
 }
 
-/// A CA that has sent everything would note a backup at BackupEnd, though the set could not be stored.
-#[test]
-fn a_backup_that_is_given_up_after_its_last_byte_lets_go_of_the_object() {
-    let (server, calls) = hooked(&Files::new(10), Arc::new(|_| None));
-    let mut ca = connect(server.target());
-    let (mut session, logs) = Session::prepare_logs_only(&mut ca).unwrap().logs().unwrap();
+fn give_up_after_the_last_byte(ca: &mut RemoteCa) {
+    let (mut session, logs) = Session::prepare_logs_only(ca).unwrap().logs().unwrap();
     for name in &logs {
         let mut file = session.open(name, 0).unwrap();
         while file.read(&mut [0; 8192]).unwrap() > 0 {}
         session = file.close().unwrap();
     }
     assert_eq!(session.abort().unwrap_err().code, Hresult::BACKUP_ABORT_BY_CALLER);
+}
+
+/// Such a backup would go on at the CA, and keep others from beginning, until the CA misses this client.
+#[test]
+fn a_backup_whose_object_is_not_taken_back_is_ended() {
+    for refusal in [Refusal::Fault(FaultStatus::OPNUM_OUT_OF_RANGE), Refusal::Code(Hresult::E_ACCESSDENIED)] {
+        let manners = Manners { release: Some(refusal), ..Manners::default() };
+        let (server, calls) = hooked_with(manners, &Files::new(10), Arc::new(|_| None));
+        give_up_after_the_last_byte(&mut connect(server.target()));
+        assert_eq!(server.seen().released, 0);
+        let calls = calls.lock().unwrap();
+        assert_eq!(calls.iter().filter(|call| **call == Request::BackupEnd).count(), 1, "{refusal:?}");
+        assert_eq!(calls.last(), Some(&Request::BackupEnd));
+    }
+}
+
+/// A CA that has sent everything would note a backup at BackupEnd, though the set could not be stored.
+#[test]
+fn a_backup_that_is_given_up_after_its_last_byte_lets_go_of_the_object() {
+    let (server, calls) = hooked(&Files::new(10), Arc::new(|_| None));
+    let mut ca = connect(server.target());
+    give_up_after_the_last_byte(&mut ca);
     assert_eq!(server.seen().released, 5);
     assert!(!calls.lock().unwrap().contains(&Request::BackupEnd));
     // Before the logs are listed the CA knows by itself that nothing was backed up.

@@ -79,7 +79,8 @@ fn a_cache_says_what_it_lacks() {
 #[test]
 fn a_krb5_conf_that_is_named_has_to_be_there() {
     let world = Domain::new();
-    let kerberos = KerberosTarget { krb5_conf: Some(world.path("typo")), ..world.target().kerberos };
+    let given = KerberosTarget { krb5_conf: Some(world.path("typo")), ..world.target().kerberos };
+    let kerberos = KerberosTarget { realm: None, ..given.clone() };
     for mechanism in [Mechanism::Kerberos, Mechanism::Negotiate] {
         let target = Target { mechanism, kerberos: kerberos.clone(), ..world.target() };
         let error = RemoteCa::connect(target.clone(), Some(alice())).map(|_| ()).unwrap_err();
@@ -95,4 +96,15 @@ fn a_krb5_conf_that_is_named_has_to_be_there() {
     let target = Target { mechanism: Mechanism::Ntlm, kerberos, ..world.target() };
     let (_, told, _) = world.refusal(target, alice());
     assert!(!told.contains("typo"), "{told}");
+    // What it could say is given beside it.
+    assert!(given.realm.is_some() && !given.kdc.is_empty());
+    let target = Target { kerberos: given, ..world.target() };
+    RemoteCa::connect(target, Some(alice())).unwrap();
+    // The device that holds nothing is a file that says nothing.
+    let nothing = KerberosTarget { krb5_conf: Some("/dev/null".into()), ..world.target().kerberos };
+    let target = Target { kerberos: nothing.clone(), ..world.target() };
+    RemoteCa::connect(target, Some(alice())).unwrap();
+    let target = Target { kerberos: KerberosTarget { realm: None, ..nothing }, ..world.target() };
+    let (_, told, _) = world.refusal(target, alice());
+    assert!(told.contains("no realm is known"), "{told}");
 }

@@ -56,6 +56,13 @@ pub(crate) trait Script: Send {
     fn answer(&mut self, opnum: u16, parameters: &mut Reader<'_>) -> Reply;
 }
 
+/// A refusal, of the protocol or of the method.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Refusal {
+    Fault(FaultStatus),
+    Code(Hresult),
+}
+
 /// How the server behaves beside its script.
 #[derive(Clone)]
 pub(crate) struct Manners {
@@ -73,6 +80,8 @@ pub(crate) struct Manners {
     pub(crate) logon: Option<FaultStatus>,
     /// The fault that answers every activation.
     pub(crate) activation_fault: Option<FaultStatus>,
+    /// How every release of an object is refused.
+    pub(crate) release: Option<Refusal>,
     /// The extended error data of all faults.
     pub(crate) told: Vec<u8>,
     /// Objects are made by the factory of their class and in no other way.
@@ -95,6 +104,7 @@ impl Default for Manners {
             anonymous: None,
             logon: None,
             activation_fault: None,
+            release: None,
             told: Vec::new(),
             factory_alone: false,
             binding_host: "elsewhere.example".to_owned(),
@@ -466,8 +476,15 @@ impl Peer {
                 match request {
                     RemUnknownRequest::Release(references) => {
                         assert!([IPID, FACTORY].contains(&references[0].ipid));
-                        self.world.seen.lock().unwrap().released += references[0].public;
-                        RemUnknownResponse::Released(Hresult::S_OK).write(&mut writer);
+                        let code = match self.world.manners.release {
+                            Some(Refusal::Fault(status)) => return self.fault(call, status),
+                            Some(Refusal::Code(code)) => code,
+                            None => {
+                                self.world.seen.lock().unwrap().released += references[0].public;
+                                Hresult::S_OK
+                            }
+                        };
+                        RemUnknownResponse::Released(code).write(&mut writer);
                     }
                     RemUnknownRequest::QueryInterface { ipid, references, interfaces } => {
                         assert_eq!((ipid, interfaces.as_slice()), (IPID, &[Iid::CERT_ADMIN][..]));

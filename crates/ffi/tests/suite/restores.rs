@@ -114,6 +114,19 @@ fn a_backup_whose_files_are_whole_is_not_called_none() {
     assert!(said.contains("Keep its files") && said.contains("keep ") && !said.contains("remove"), "{said}");
 }
 
+/// As the service has it (wire.md 5.1): an empty name means whatever CA is asked.
+#[test]
+fn an_empty_name_is_that_of_no_other_ca() {
+    let world = World::new();
+    let config = fs::read_to_string(world.path("client.toml")).unwrap();
+    let entry = "[server.mine]\nhost = 'localhost'\nca = ''\n";
+    fs::write(world.path("client.toml"), config + entry).unwrap();
+    let database = world.path("ca/database/Test-CA.db");
+    let said = world.run(&world.program("registration"), &["mine", database.to_str().unwrap()]);
+    assert!(said.contains(" 0 wrong"), "{said}");
+    assert!(world.path("ca/restore.json").exists());
+}
+
 #[test]
 fn registrations_follow_their_rules() {
     let mut world = World::new();
