@@ -295,23 +295,25 @@ pub fn create_dir(dir: &Path) -> Result<()> {
     sync_parent(dir)
 }
 
+/// Refuses a folder that [`create_dir`] could not make, because it or one above it has the name of a file, or of a
+/// link that leads to no folder. For commands that work long before they create it. Rights are not looked at.
+///
+/// # Errors
+/// As [`create_dir`] for such a name.
+pub fn refuse_no_folder(dir: &Path) -> Result<()> {
+    let above = dir.ancestors().filter(|path| !path.as_os_str().is_empty());
+    let missing: Vec<&Path> = above.take_while(|path| !path.is_dir()).collect();
+    match missing.into_iter().rev().find(|path| path.symlink_metadata().is_ok()) {
+        Some(path) => Err(no_folder(path)).during("create", path),
+        None => Ok(()),
+    }
+}
+
 /// Why a name that is taken is not that of a folder.
 fn no_folder(path: &Path) -> io::Error {
     let is_link = path.symlink_metadata().is_ok_and(|found| found.is_symlink());
     let what = if is_link { "it is a link that leads to no folder" } else { "it is not a folder" };
     io::Error::new(io::ErrorKind::AlreadyExists, what)
-}
-
-/// Refuses a name that [`create_dir`] could make no folder of: that of a file, or of a link that leads to no folder. For
-/// commands that work long before they create it.
-///
-/// # Errors
-/// [`Error::Io`].
-pub fn refuse_no_folder(dir: &Path) -> Result<()> {
-    if dir.symlink_metadata().is_ok() && !dir.is_dir() {
-        return Err(no_folder(dir)).during("create", dir);
-    }
-    Ok(())
 }
 
 /// As [`create_dir`], with a mode of its own within the umask, should it not be there. On Windows the folder that it goes into

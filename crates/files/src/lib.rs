@@ -51,7 +51,7 @@ pub use durable::Access;
 pub use error::{Error, IoContext, Result};
 pub use found::Found;
 pub use offset_io::OffsetIo;
-pub use owner::{check_writable, is_exposed};
+pub use owner::{check_writable, is_exposed, refuse_immutable};
 pub use pace::Pace;
 pub use system::{io_hresult, io_remedy};
 pub use unfinished::Unfinished;

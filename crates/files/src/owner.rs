@@ -107,6 +107,27 @@ pub fn check_writable(dir: &Path) -> Result<()> {
     }
 }
 
+/// Refuses a file that nobody may move or change, root included, because it has the attribute "immutable". Its mode does not count.
+///
+/// # Errors
+/// [`crate::Error::Io`].
+pub fn refuse_immutable(file: &Path) -> Result<()> {
+    #[cfg(unix)]
+    {
+        use rustix::fs::{Access, AtFlags, CWD, accessat};
+        use rustix::io::Errno;
+
+        use crate::error::IoContext;
+        // A mode that forbids it says EACCES, and a file may be moved all the same.
+        if accessat(CWD, file, Access::WRITE_OK, AtFlags::EACCESS) == Err(Errno::PERM) {
+            return Err(std::io::Error::from(Errno::PERM)).during("move", file);
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = file;
+    Ok(())
+}
+
 /// Whether everyone can change what is open as `file`. On Windows the rights of the folder decide, and the answer is no.
 pub(crate) fn is_open_to_all(file: &File) -> bool {
     #[cfg(unix)]

@@ -1,12 +1,14 @@
 //! Putting beside a set what nobody can fetch: keys, files, notes (recovery.md 2).
 //!
 //! Nothing that is there is overwritten but the list, which is put into its place in one step: killed before, the identity part
-//! is what it was, and a file that the list does not name is taken over by the next try.
+//! is what it was, and a file that the list does not name is taken over by the next try. Two commands that add to one identity part
+//! take turns, because each writes the whole list.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use certadm_files::{Found, durable};
+use certadm_files::{Found, durable, lock, unfinished};
 use certadm_rules::FileTime;
 use certadm_rules::names::{folded, is_safe_component};
 
@@ -17,6 +19,9 @@ use crate::part::{Part, beside, found_at, sibling, write_file, write_folder, wri
 
 /// The folder for what was attached.
 const ATTACHMENTS: &str = "Attachments";
+
+/// For how long somebody else is waited for, who adds to the same identity part.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What is to be put beside a set.
 #[derive(Clone, Debug, Default)]
@@ -73,23 +78,37 @@ impl Attachments {
     /// into gets a folder beside it. `database_signature` as in [`Fetched::write`](crate::Fetched::write).
     ///
     /// # Errors
-    /// [`Error::Manifest`] when the identity part that is there cannot be used, [`Error::File`].
+    /// [`Error::Manifest`] when the identity part that is there cannot be used, [`Error::Busy`] when somebody else adds to it for a minute,
+    /// [`Error::File`].
     pub fn write(mut self, set: &Path, database_signature: &str, now: FileTime) -> Result<Part> {
-        let mut there = found_at(set);
         // Where one in the set cannot be written, one beside it was begun.
-        match there.pop() {
-            Some(dir) => match self.add_to(Part::open(&dir)?, now) {
-                Err(Error::File(error)) if cannot_be_written(&error) && dir != sibling(set) => {
-                    self.begin(&sibling(set), database_signature, now)
-                }
-                other => other,
-            },
-            None => match self.begin(&beside(set), database_signature, now) {
+        let Some(dir) = found_at(set).pop() else {
+            return match self.begin(&beside(set), database_signature, now) {
                 Err(Error::File(error)) if cannot_be_written(&error) && set.is_dir() => {
-                    self.begin(&sibling(set), database_signature, now)
+                    self.begin_or_add(&sibling(set), database_signature, now)
                 }
-                other => other,
-            },
+                Err(error) => self.add_after(error, &beside(set), now),
+                begun => begun,
+            };
+        };
+        match self.add_to(&dir, now) {
+            Err(Error::File(error)) if cannot_be_written(&error) && dir != sibling(set) => {
+                self.begin_or_add(&sibling(set), database_signature, now)
+            }
+            other => other,
+        }
+    }
+
+    fn begin_or_add(&mut self, dir: &Path, database_signature: &str, now: FileTime) -> Result<Part> {
+        let begun = self.begin(dir, database_signature, now);
+        begun.or_else(|error| self.add_after(error, dir, now))
+    }
+
+    /// Adds to the identity part in `dir` where beginning it failed because somebody else had just begun it.
+    fn add_after(&mut self, error: Error, dir: &Path, now: FileTime) -> Result<Part> {
+        match error {
+            Error::File(_) if Part::open(dir).is_ok() => self.add_to(dir, now),
+            error => Err(error),
         }
     }
 
@@ -101,7 +120,10 @@ impl Attachments {
         write_folder(dir, &mut manifest, &self.files)
     }
 
-    fn add_to(&mut self, mut part: Part, now: FileTime) -> Result<Part> {
+    fn add_to(&mut self, dir: &Path, now: FileTime) -> Result<Part> {
+        let turn = lock::within(PATIENCE, || unfinished::take_turn(dir))?;
+        let _turn = turn.ok_or_else(|| Error::Busy { path: dir.to_owned() })?;
+        let mut part = Part::open(dir)?;
         let mut listed: HashSet<String> =
             part.manifest.files.iter().map(|known| folded(&known.path)).collect();
         for mut file in self.files.clone() {

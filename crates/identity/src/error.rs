@@ -35,6 +35,12 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// Somebody else has put something into it all the time that was waited.
+    #[error("another command adds to {path}", path = path.display())]
+    Busy {
+        /// The folder.
+        path: PathBuf,
+    },
     /// A file operation failed.
     #[error(transparent)]
     File(#[from] certadm_files::Error),
@@ -45,6 +51,7 @@ impl Diagnosis for Error {
         match self {
             Self::NotThere { .. } => Hresult::ERROR_FILE_NOT_FOUND,
             Self::Manifest { .. } | Self::Damaged { .. } => Hresult::ERROR_INVALID_DATA,
+            Self::Busy { .. } => Hresult::ERROR_SHARING_VIOLATION,
             Self::File(error) => error.hresult(),
         }
     }
@@ -53,6 +60,7 @@ impl Diagnosis for Error {
         match self {
             Self::NotThere { .. } => Class::Usage,
             Self::Manifest { .. } | Self::Damaged { .. } => Class::Damaged,
+            Self::Busy { .. } => Class::Refused,
             Self::File(error) => error.class(),
         }
     }
@@ -65,6 +73,7 @@ impl Diagnosis for Error {
             Self::Manifest { .. } | Self::Damaged { .. } => {
                 "take the folder from another copy, or fetch it again with `certadm identity`"
             }
+            Self::Busy { .. } => "wait until it has ended, and try again",
             Self::File(error) => return error.remedy(),
         })
     }

@@ -4,10 +4,9 @@
 
 use std::fs::File;
 use std::path::Path;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use certadm_files::{IoContext, Result, cancel, durable, lock};
+use certadm_files::{IoContext, Result, durable, lock};
 
 use crate::config::{Ca, Config};
 
@@ -16,8 +15,6 @@ pub const OF_AGENT: &str = "agent.lock";
 /// For how long an agent that finds the records taken tries again: who asks whether an agent works with them ([`is_agent_gone`])
 /// shares the lock for a moment.
 pub const PROBES: Duration = Duration::from_secs(2);
-/// How often a lock is tried again.
-const GLANCE: Duration = Duration::from_millis(50);
 
 /// The lock of a CA.
 #[derive(Debug)]
@@ -41,7 +38,7 @@ impl CaLock {
     /// # Errors
     /// Those of the system, and [`certadm_files::Error::Cancelled`].
     pub fn wait(config: &Config, ca: &Ca, seconds: u64) -> Result<Option<Self>> {
-        within(Duration::from_secs(seconds), || Self::take(config, ca))
+        lock::within(Duration::from_secs(seconds), || Self::take(config, ca))
     }
 
     /// A second handle of the same lock, for a process that is to hold it, too.
@@ -60,21 +57,7 @@ impl CaLock {
 /// Those of the system, and [`certadm_files::Error::Cancelled`].
 pub fn of_agent(records: &Path, patience: Duration) -> Result<Option<File>> {
     durable::create_dir(records)?;
-    within(patience, || lock::try_lock(&records.join(OF_AGENT)))
-}
-
-/// Tries to take a lock for so long.
-fn within<T>(patience: Duration, mut take: impl FnMut() -> Result<Option<T>>) -> Result<Option<T>> {
-    let end = Instant::now() + patience;
-    loop {
-        match take()? {
-            None if Instant::now() < end => {
-                cancel::check()?;
-                thread::sleep(GLANCE);
-            }
-            other => return Ok(other),
-        }
-    }
+    lock::within(patience, || lock::try_lock(&records.join(OF_AGENT)))
 }
 
 /// Whether no agent works with these records. Where that cannot be told, one does.

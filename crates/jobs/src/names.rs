@@ -5,8 +5,9 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use certadm_files::{durable, read};
+use certadm_files::{durable, lock, read};
 use certadm_rules::Hresult;
 use certadm_rules::diagnosis::Class;
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,9 @@ const MAX_FILE: u64 = 4 << 20;
 /// The list, and the file whose lock is taken.
 const FILE: &str = "names.json";
 const LOCK: &str = "names.lock";
+
+/// For how long the lock is waited for, which is held for the time that it takes to read and write the list.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a folder has told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,12 +66,11 @@ pub(crate) fn refuse_alike(config: &Config, job: &Job, ca: &Ca) -> Result<(), Un
     Ok(())
 }
 
-/// One process at a time looks who is there, so that of two new ones one is the first.
+/// One process at a time looks who is there, so that of two new ones one is the first. One that was stopped meanwhile keeps nobody
+/// from going on.
 fn lock(config: &Config) -> Option<File> {
     durable::create_dir(&config.state).ok()?;
-    let file = durable::open_or_create(&config.state.join(LOCK)).ok()?;
-    file.lock().ok()?;
-    Some(file)
+    lock::within(PATIENCE, || lock::try_lock(&config.state.join(LOCK))).ok()?
 }
 
 #[cfg(test)]

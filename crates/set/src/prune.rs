@@ -106,6 +106,21 @@ impl Prune {
         &self.strangers
     }
 
+    /// Whether the sets that no rule keeps can be deleted, as far as the rights tell. Nothing is changed.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn check(&self) -> Result<()> {
+        let going = to_delete(&self.fates, self.now);
+        if !going.is_empty() {
+            certadm_files::check_writable(&self.dir)?;
+        }
+        for set in going {
+            certadm_files::check_writable(&set.path)?;
+        }
+        Ok(())
+    }
+
     /// Deletes the sets that no rule keeps: log sets from the newest back, then their full sets, so that a cut leaves no orphan.
     /// `gone` hears of each. Each loses its name first, so that half of a set is never taken for one. Returns what was unfinished
     /// there, of processes that are gone, and is removed.

@@ -55,13 +55,13 @@ pub(crate) fn run(args: &PruneArgs, output: Output) -> Result<Done, Failure> {
     let prune = Prune::plan(&args.dir, &args.keep.get().unwrap_or_default(), &mut is_proven, now)?;
     tell(&prune, args.dry_run, output);
     let mut deleted = BTreeSet::new();
-    let carried_out = match args.dry_run {
+    let carried_out = prune.check().and_then(|()| match args.dry_run {
         true => Ok(Vec::new()),
         false => prune.carry_out(&mut |set| {
             output.line(format!("Deleted {}.", set.path.display()));
             deleted.insert(set.path.clone());
         }),
-    };
+    });
     let (removed, failed) = match carried_out {
         Ok(removed) => (removed, None),
         Err(error) => (Vec::new(), Some(Failure::from(error))),

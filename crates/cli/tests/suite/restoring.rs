@@ -101,6 +101,52 @@ fn a_flipped_bit_in_any_file_of_a_set_leaves_a_ca_that_works() {
     work.issue("ca", "three");
 }
 
+/// What stands in the place of a folder of the CA, or of one above it, is refused before anything is copied.
+#[test]
+fn a_folder_that_cannot_be_made_is_refused_in_a_dry_run_too() {
+    let work = with_set();
+    fs::write(work.path("file"), "x").unwrap();
+    fs::create_dir(work.path("half")).unwrap();
+    fs::create_dir(work.path("linked")).unwrap();
+    fs::write(work.path("half/log"), "x").unwrap();
+    #[cfg(unix)]
+    std::os::unix::fs::symlink("nowhere", work.path("linked/database")).unwrap();
+    for (dir, named) in
+        [("file", "file"), ("file/ca", "file"), ("half", "half/log"), ("linked", "linked/database")]
+    {
+        for dry in [" --dry-run", ""] {
+            let run = work.run(&format!("--json restore --from {{full}} --dir {{{dir}}}{dry}"));
+            let error = run.json()["error"]["message"].to_string();
+            assert_eq!(run.code, 3, "{dir}{dry}: {error}");
+            assert!(error.contains(&work.path(named).display().to_string()), "{dir}{dry}: {error}");
+        }
+    }
+    assert_eq!(fs::read_dir(work.path("half")).unwrap().count(), 1, "nothing was made");
+}
+
+/// Two that restore into one new folder: the one that is refused takes nothing away from the other.
+#[test]
+fn a_refused_restore_leaves_the_folders_that_another_works_in() {
+    let work = with_set();
+    work.run("restore --from {full} --dir {other}").good();
+    let mut runs = Vec::new();
+    for _ in 0..4 {
+        let mut command = crate::support::command(&work.path(""), "restore --from {full} --dir {new}");
+        command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+        runs.push(command.spawn().unwrap());
+    }
+    let codes: Vec<Option<i32>> = runs.into_iter().map(|mut run| run.wait().unwrap().code()).collect();
+    assert_eq!(codes.iter().filter(|code| **code == Some(0)).count(), 1, "{codes:?}");
+    let names = |dir: &str| {
+        let entries = fs::read_dir(work.path(dir)).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names("new"), names("other"));
+    assert_eq!(work.tables("--dir {new}"), work.tables("--dir {other}"));
+}
+
 #[test]
 fn a_dry_run_makes_the_checks_of_a_restore_and_changes_nothing() {
     let work = with_set();

@@ -295,6 +295,27 @@ fn a_key_is_checked_and_forgotten_and_one_of_another_ca_is_refused() {
     assert_eq!(work.run("attach {set} --crl {other/crl/Test-CA.crl}").code, 5);
 }
 
+/// Each of them begins the identity part, or adds to what another has begun.
+#[test]
+fn of_several_commands_that_attach_at_a_time_nothing_is_lost() {
+    let work = Work::with_ca();
+    work.result("backup --dir {ca} --to {set}");
+    fs::remove_dir_all(work.path("set/Identity")).unwrap();
+    let attach = |number: usize| {
+        fs::write(work.path(&format!("{number}.txt")), number.to_string()).unwrap();
+        let line = format!("attach {{set}} --file {{{number}.txt}} --note {number}");
+        let mut command = crate::support::command(&work.path(""), &line);
+        command.stdout(std::process::Stdio::null()).spawn().unwrap()
+    };
+    let running: Vec<_> = (0..6).map(attach).collect();
+    for mut run in running {
+        assert_eq!(run.wait().unwrap().code(), Some(0));
+    }
+    let part = Part::open(&work.path("set/Identity")).unwrap();
+    assert_eq!((part.manifest.files.len(), part.manifest.notes.len()), (6, 6), "{:?}", part.manifest);
+    assert_eq!(part.check(), []);
+}
+
 #[test]
 fn a_database_alone_gets_a_verdict_and_takes_what_a_person_has() {
     let work = Work::new();

@@ -40,6 +40,23 @@ fn files_of_one_name_get_numbers_and_the_same_file_is_there_once() {
 }
 
 #[test]
+fn of_several_that_add_at_a_time_nothing_is_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    with(&[("0", b"0")]).write(dir.path(), "", NOW).unwrap();
+    std::thread::scope(|scope| {
+        for number in 1..=8 {
+            let name = number.to_string();
+            scope.spawn(move || with(&[(&name, name.as_bytes())]).write(dir.path(), "", NOW).unwrap());
+        }
+    });
+    let part = Part::open(&dir.path().join(DIR)).unwrap();
+    let mut found = paths(&part);
+    found.sort_unstable();
+    assert_eq!(found, (0..=8).map(|number| format!("Attachments/{number}")).collect::<Vec<_>>());
+    assert_eq!(part.check(), []);
+}
+
+#[test]
 fn what_a_killed_command_left_is_taken_over_and_never_overwritten() {
     let dir = tempfile::tempdir().unwrap();
     with(&[("a", b"a")]).write(dir.path(), "", NOW).unwrap();

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use certadm_ca::identity::{DatabaseIdentity, Identity};
-use certadm_files::{Found, space};
+use certadm_files::{Found, durable, space};
 use certadm_rules::Hresult;
 use certadm_store::chain::{Chain, check_image};
 use certadm_store::locks;
@@ -69,8 +69,8 @@ impl Plan {
         })
     }
 
-    /// Whether the target can take the restore: its file systems, the right to write to them, their free space, and whether anything
-    /// has come into the way since the plan was made.
+    /// Whether the target can take the restore: its folders, its file systems, the right to write to them, their free space, and whether
+    /// anything has come into the way since the plan was made.
     pub(super) fn check_target(&self) -> Result<()> {
         let folder = &self.folder;
         let there = self.there();
@@ -81,8 +81,13 @@ impl Plan {
                 return Err(Error::NotOneFileSystem { path: dir.clone(), folder: folder.path().to_owned() });
             }
         }
+        for (part, _) in folder.parts() {
+            durable::refuse_no_folder(&part)?;
+        }
+        let in_the_way = in_the_way(folder)?;
+        in_the_way.iter().try_for_each(|file| certadm_files::refuse_immutable(file))?;
         if !self.options.force {
-            refuse_occupied(folder, &in_the_way(folder)?)?;
+            refuse_occupied(folder, &in_the_way)?;
         }
         // The logs are laid down a second time when the copy is checked.
         let needed = self.bytes_to_copy(there)? + self.log_bytes + SPARE;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use certadm_files::{Found, IoContext, durable, second_name, unfinished};
 use certadm_rules::Generation;
-use certadm_store::Folder;
+use certadm_store::{Folder, locks};
 use certadm_store::chain::read_trailer;
 
 use super::plan::Plan;
@@ -231,7 +231,14 @@ impl<'a> MadeFolders<'a> {
 
 impl Drop for MadeFolders<'_> {
     fn drop(&mut self) {
-        // Best effort throughout: an empty folder harms nobody.
+        // Best effort throughout: an empty folder harms nobody. Whoever works in one has its lock.
+        if self.made.is_empty() {
+            return;
+        }
+        let Ok(alone) = locks::own(self.folder) else { return };
+        // Windows removes no file that is open.
+        #[cfg(not(unix))]
+        drop(alone);
         if self.made.iter().any(|path| path == self.folder.path()) {
             for lock in
                 [self.folder.owner_lock_path(), self.folder.use_lock_path(), self.folder.commit_lock_path()]
@@ -239,6 +246,8 @@ impl Drop for MadeFolders<'_> {
                 fs::remove_file(lock).ok();
             }
         }
+        #[cfg(unix)]
+        let _alone = alone;
         for dir in self.made.iter().rev() {
             fs::remove_dir(dir).ok();
         }
