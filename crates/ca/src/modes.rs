@@ -45,13 +45,13 @@ const DEEPEST: usize = 3;
 /// what lies below, and that is looked at, too. On Windows the rights of the folder decide, and nothing is found.
 pub fn exposures(folder: &Folder) -> Vec<Exposure> {
     let dir = folder.path();
-    let everything = format!("chmod -R go= '{}'", dir.display());
+    let everything = format!("chmod -R go= {}", certadm_rules::words::shell_word(dir.display()));
     let key = folder.key_path();
     let whole = [
         (dir.to_owned(), 0o066, everything.clone()),
         (folder.database_dir(), 0o022, everything.clone()),
         (folder.log_dir(), 0o022, everything),
-        (key.clone(), 0o077, format!("chmod 600 '{}'", key.display())),
+        (key.clone(), 0o077, format!("chmod 600 {}", certadm_rules::words::shell_word(key.display()))),
     ];
     let exposed = |(path, refused, remedy): (PathBuf, u32, String)| {
         let mode = mode_of(&path)? & refused;
@@ -97,7 +97,11 @@ fn below(folder: &Folder, reach: u32) -> Vec<Exposure> {
     let exposed = |(part, kept): (PathBuf, Kept)| {
         let (path, writable) = first_open(&part, kept, reach, DEEPEST, &mut left)?;
         let recursive = if part.is_dir() { "-R " } else { "" };
-        let remedy = format!("chmod {recursive}{} '{}'", kept.closed(), part.display());
+        let remedy = format!(
+            "chmod {recursive}{} {}",
+            kept.closed(),
+            certadm_rules::words::shell_word(part.display())
+        );
         Some(Exposure { path, writable, remedy })
     };
     parts.into_iter().filter_map(exposed).collect()

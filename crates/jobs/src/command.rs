@@ -39,12 +39,7 @@ impl std::fmt::Display for Words {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("certadm")?;
         for word in &self.0 {
-            let word = word.to_string_lossy();
-            let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:=@,+%".contains(letter);
-            match !word.is_empty() && word.chars().all(is_plain) {
-                true => write!(f, " {word}")?,
-                false => write!(f, " '{}'", word.replace('\'', r"'\''"))?,
-            }
+            write!(f, " {}", certadm_rules::words::shell_word(word.to_string_lossy()))?;
         }
         Ok(())
     }

@@ -75,6 +75,9 @@ pub fn is_agent_gone(records: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+    use std::time::Instant;
+
     use super::*;
 
     #[test]
@@ -100,6 +103,7 @@ mod tests {
         assert!(waiting.join().unwrap().unwrap(), "who waits gets it");
         assert!(CaLock::take(&config, &a).unwrap().is_some());
     }
+
     /// `status` shared the lock at the moment at which the agent was started, which then ended: "another agent works with [...]".
     #[test]
     fn an_agent_tries_again_while_somebody_only_asks_whether_there_is_one() {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use certadm_files::{io_hresult, io_remedy};
 use certadm_rules::diagnosis::Class;
-use certadm_rules::words::{counted, human_bytes};
+use certadm_rules::words::{counted, human_bytes, shell_word};
 use certadm_rules::{Diagnosis, Hresult};
 
 use crate::objects::ObjectError;
@@ -449,12 +449,14 @@ impl Diagnosis for Error {
             Self::OtherCa { place, ca } => {
                 let vault = place.split(':').next().unwrap_or_default();
                 return Cow::Owned(format!(
-                    "name the repository of that CA, '{vault}:{ca}/'; no log was deleted at the CA"
+                    "name the repository of that CA, {}; no log was deleted at the CA",
+                    shell_word(format_args!("{vault}:{ca}/"))
                 ));
             }
             Self::OtherThings { place } => {
                 return Cow::Owned(format!(
-                    "attach them to it, too, with `certadm attach '{place}'`; nothing was changed"
+                    "attach them to it, too, with `certadm attach {}`; nothing was changed",
+                    shell_word(place)
                 ));
             }
             Self::ContinuesNothing { .. } => {

@@ -1,4 +1,4 @@
-//! Numbers of things in words.
+//! Numbers of things in words, and words of commands.
 
 /// `1 log`, `2 logs`, `0 entries`: a number with its noun.
 ///
@@ -39,6 +39,33 @@ pub fn human_bytes(bytes: u64) -> String {
     }
     let hundredths = (u128::from(bytes) * 100 + u128::from(unit) / 2) / u128::from(unit);
     format!("{}.{:02} {name}", hundredths / 100, hundredths % 100)
+}
+
+/// A text as one word of a command that a person copies into a shell: as it is where no shell finds anything in it, else in quotes.
+///
+/// ```
+/// use certadm_rules::words::shell_word;
+///
+/// assert_eq!(shell_word("/srv/ca"), "/srv/ca");
+/// # #[cfg(not(windows))]
+/// assert_eq!(shell_word("/srv/Example CA"), "'/srv/Example CA'");
+/// # #[cfg(not(windows))]
+/// assert_eq!(shell_word("O'Neil"), r"'O'\''Neil'");
+/// ```
+#[must_use]
+pub fn shell_word(text: impl std::fmt::Display) -> String {
+    let text = text.to_string();
+    let is_plain = |letter: char| {
+        letter.is_ascii_alphanumeric() || "-_./:=@,+%".contains(letter) || cfg!(windows) && letter == '\\'
+    };
+    if !text.is_empty() && text.chars().all(is_plain) {
+        return text;
+    }
+    match cfg!(windows) {
+        // No name there has a double quote in it.
+        true => format!("\"{text}\""),
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
 }
 
 /// Units above the byte, each 1024 times the one before.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use certadm_rules::diagnosis::Class;
-use certadm_rules::words::human_bytes;
+use certadm_rules::words::{human_bytes, shell_word};
 use certadm_rules::{Diagnosis, Hresult};
 use certadm_session::CallError;
 
@@ -421,7 +421,7 @@ impl Diagnosis for Error {
             Self::NotPutBack { folder, .. } => {
                 return Cow::Owned(format!(
                     "nothing was deleted: run `certadm restore --abandon --dir {}` once the cause is mended",
-                    folder.display()
+                    shell_word(folder.display())
                 ));
             }
             Self::TargetName { .. } => {
@@ -442,13 +442,13 @@ impl Diagnosis for Error {
                     "copy it to the CA's machine and run there `net stop certsvc`, `certutil -f -restoreDB FOLDER` (the \
                      folder that holds DataBase), `net start certsvc`; here `certadm verify {0}` checks it, `certadm list \
                      {0}` reads it, and `certadm recover {0} --to FOLDER` makes a clean database of it",
-                    path.display()
+                    shell_word(path.display())
                 ));
             }
             Self::Incomplete { path, is_of_certutil: true } => {
                 return Cow::Owned(format!(
                     "run `certadm seal {}`: it checks what certutil wrote, and makes the manifest, which certutil writes for no set",
-                    path.display()
+                    shell_word(path.display())
                 ));
             }
             Self::Incomplete { .. } => {

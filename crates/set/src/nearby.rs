@@ -22,7 +22,7 @@ pub(crate) fn what_to_name(path: &Path) -> Cow<'static, str> {
     let at_ca = |dir: &Path| {
         Cow::Owned(format!(
             "look at a CA with `certadm show --dir {0}`; take a set of it with `certadm backup --dir {0} --to SET`",
-            dir.display()
+            certadm_rules::words::shell_word(dir.display())
         ))
     };
     if !path.exists() {

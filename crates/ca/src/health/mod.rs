@@ -27,7 +27,7 @@ use certadm_files::IoContext;
 use certadm_rules::diagnosis::chain_of;
 use certadm_rules::finding::{self, Finding, Kind, Spot};
 use certadm_rules::registration::RestoreRecord;
-use certadm_rules::words::human_bytes;
+use certadm_rules::words::{human_bytes, shell_word};
 use certadm_rules::{Diagnosis, Generation, GenerationRange, Hresult};
 use certadm_store::folder::wal_len;
 use certadm_store::{Folder, Writer, locks, record};
@@ -316,7 +316,7 @@ fn owners(folder: &Folder, findings: &mut Vec<Finding>) -> Result<()> {
         }
     }
     if let Some(first) = strangers.first() {
-        let (count, dir) = (strangers.len(), folder.path().display());
+        let (count, dir) = (strangers.len(), shell_word(folder.path().display()));
         let text = format!(
             "{count} files belong to another account than the folder, {} among them",
             first.display()

@@ -21,10 +21,11 @@ use crate::{findings, interrupt};
 /// `certadm copy`
 #[derive(Debug, Args)]
 #[command(after_help = "Example: certadm copy /backup/20261201T020000Z-full --to /mnt/second\n\
-    Of a repository: certadm copy 'vault:Example CA' --to /mnt/second\n\
+    All of a repository: certadm copy 'vault:Example CA' --to /mnt/second\n\
     Every file is compared with the manifest. A set that is there already stays as it is.")]
 pub(crate) struct CopyArgs {
-    /// The sets: folders, or addresses in a repository, such as vault:CA. With a log set come the sets that it needs
+    /// The sets: folders, or addresses in a repository. With a log set come the sets that it needs; vault:CA is all sets of a CA,
+    /// and vault:CA/latest its newest state
     #[arg(value_name = "SET", required = true)]
     sets: Vec<PathBuf>,
     /// The folder that gets a folder for each set. It is made where only its own name is missing
@@ -40,25 +41,28 @@ pub(crate) fn run(args: &CopyArgs, output: Output) -> Result<Done, Failure> {
     let mut copies = Copies::in_folder(&to)?;
     let mut each = Each::default();
     let mut plain = Vec::new();
-    let mut goes_on = true;
+    #[cfg(feature = "repository")]
+    let mut stored = Vec::new();
     for word in &args.sets {
         #[cfg(feature = "repository")]
         if let Some(address) = super::places::address(word)? {
-            goes_on = goes_on && from_repository(&address, &mut copies, &mut each, output)?;
+            stored.push(address);
             continue;
         }
         plain.push(word.clone());
     }
-    if goes_on {
-        from_folders(&with_their_chains(&plain, &mut Neighbours::default())?, &mut copies, &mut each, output);
+    let plain = with_their_chains(&plain, &mut Neighbours::default())?;
+    let mut goes_on = true;
+    #[cfg(feature = "repository")]
+    for address in &stored {
+        goes_on = goes_on && from_repository(address, &mut copies, &mut each, output);
     }
+    goes_on = goes_on && from_folders(&plain, &mut copies, &mut each, output);
     let Each { results, failed } = each;
     let found = loose(copies.sets(), &results);
     findings::print(&found, output);
-    if failed.is_none() {
-        let new = results.iter().filter(|set| set["stored"] == true).count();
-        let of = counted(results.len() as u64, "set");
-        output.line(format!("{new} of {of} copied; the others are in {} already.", to.display()));
+    if failed.is_none() && goes_on {
+        tell_all(&results, &to, output);
     }
     let exit = if found.is_empty() { Exit::Good } else { Exit::Finding };
     let result = json!({ "to": path_text(&to), "sets": results, "findings": findings::list(&found) });
@@ -78,7 +82,8 @@ fn make(to: &Path) -> Result<(), Failure> {
 }
 
 /// Copies sets that are folders, each after those that it needs.
-fn from_folders(sets: &[PathBuf], copies: &mut Copies, each: &mut Each, output: Output) {
+/// Whether all of them had their turn.
+fn from_folders(sets: &[PathBuf], copies: &mut Copies, each: &mut Each, output: Output) -> bool {
     let mut unsealed = Vec::new();
     for set in sets {
         let copied = {
@@ -93,7 +98,7 @@ fn from_folders(sets: &[PathBuf], copies: &mut Copies, each: &mut Each, output: 
                 let (result, failure) = (json!({ "set": path_text(set) }), Failure::from(error));
                 if !goes_on {
                     each.ends(result, failure);
-                    break;
+                    return false;
                 }
                 match is_unsealed {
                     true => unsealed.push(set.display().to_string()),
@@ -119,6 +124,7 @@ fn from_folders(sets: &[PathBuf], copies: &mut Copies, each: &mut Each, output: 
         let unsealed = unsealed.join(", ");
         output.result(format!("Not copied, for want of the manifest that `certadm seal` makes: {unsealed}"));
     }
+    true
 }
 
 /// Whether an error says something about one set, and nothing about the next one.
@@ -132,22 +138,33 @@ fn is_of_one_set(error: &Error) -> bool {
             | Error::NotASet { .. }
             | Error::OtherThings { .. }
             | Error::TargetNotEmpty { .. }
+            | Error::File(certadm_files::Error::NotAFile { by_name: false, .. })
     )
 }
 
-/// Copies the sets of a repository that an address leads to. Whether the others have their turn.
+/// Copies the sets of a repository: those that an address leads to, or all where it names no point. Whether the others have their turn.
 #[cfg(feature = "repository")]
 fn from_repository(
     address: &certadm_repository::Address,
     copies: &mut Copies,
     each: &mut Each,
     output: Output,
-) -> Result<bool, Failure> {
+) -> bool {
     use certadm_repository::Error::Set;
     use certadm_rules::Diagnosis;
     use certadm_rules::diagnosis::Class;
-    let repository = super::places::open(address)?;
-    for point in &repository.select(&address.point)? {
+    let found =
+        super::places::open(address).and_then(|repository| Ok((points(&repository, address)?, repository)));
+    let (points, repository) = match found {
+        Ok(found) => found,
+        Err(failure) => {
+            let name = format!("{}:{}", address.vault, address.ca.as_deref().unwrap_or_default());
+            output.result(format!("Not copied: {name}: {}", failure.message));
+            each.fails(json!({ "set": name }), failure);
+            return true;
+        }
+    };
+    for point in &points {
         let name = format!("{}/{}", repository.address(), point.short_id());
         match copy_point(&repository, point, copies, output) {
             Ok((path, is_new, brought)) => {
@@ -161,14 +178,31 @@ fn from_repository(
                 let (result, failure) = (json!({ "set": name }), Failure::from(error));
                 if !goes_on {
                     each.ends(result, failure);
-                    return Ok(false);
+                    return false;
                 }
                 output.result(format!("Not copied: {name}: {}", failure.message));
                 each.fails(result, failure);
             }
         }
     }
-    Ok(true)
+    true
+}
+
+/// The sets that an address names, each in its latest version.
+#[cfg(feature = "repository")]
+fn points(
+    repository: &certadm_repository::CaRepository,
+    address: &certadm_repository::Address,
+) -> Result<Vec<certadm_repository::Point>, Failure> {
+    use certadm_set::stored::same_backup;
+    if address.names_point {
+        return Ok(repository.select(&address.point)?);
+    }
+    let points = repository.points()?;
+    let is_latest = |point: &&certadm_repository::Point| {
+        points.iter().all(|other| !same_backup(other, *point) || other.version <= point.version)
+    };
+    Ok(points.iter().filter(is_latest).cloned().collect())
 }
 
 /// Copies one set of a repository: where it stands, whether it is new there, and what was attached since.
@@ -187,6 +221,16 @@ fn copy_point(
     repository.export(point, &path, &mut output.progress())?;
     copies.note(&path)?;
     Ok((path, true, Vec::new()))
+}
+
+/// How many were copied.
+fn tell_all(results: &[Value], to: &Path, output: Output) {
+    let new = results.iter().filter(|set| set["stored"] == true).count();
+    let others = match results.len() == new {
+        true => String::new(),
+        false => format!("; the others are in {} already", to.display()),
+    };
+    output.line(format!("{new} of {} copied{others}.", counted(results.len() as u64, "set")));
 }
 
 fn tell(set: &str, copy: &Path, is_new: bool, bytes: u64, output: Output) {

@@ -14,12 +14,22 @@ pub(crate) fn read_input(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
     Ok(certadm_files::read::bounded(path, limit)?)
 }
 
-/// Refuses a place for something new that begins with `~`: the shell expands that only without quotes, and a folder of that
-/// name is hardly meant.
+/// Refuses a place for something new that hardly is meant: one that begins with `~`, which the shell expands only without quotes, and
+/// the address of a vault. A folder of such a name would hide the vault from then on.
 ///
 /// # Errors
 /// A usage error.
 pub(crate) fn refuse_home_sign(to: &Path) -> Result<(), Failure> {
+    #[cfg(feature = "repository")]
+    if super::places::address(to)?.is_some() {
+        let text =
+            format!("{} is the address of a vault, and a file or folder is expected here", to.display());
+        return Err(Failure::usage(
+            text,
+            "name a folder; sets get into a vault by `certadm repository import`, and from one vault into another by `certadm \
+             repository copy`",
+        ));
+    }
     match to.components().next() {
         Some(Component::Normal(first)) if first.as_encoded_bytes().starts_with(b"~") => {
             let text = format!("{} begins with ~, which the shell did not replace", to.display());

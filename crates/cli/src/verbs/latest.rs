@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use certadm_rules::FileTime;
 use certadm_rules::diagnosis::chain_of;
-use certadm_rules::words::counted;
+use certadm_rules::words::{counted, shell_word};
 use certadm_set::folder::FolderSet;
 use certadm_set::manifest::SetKind;
 use certadm_set::signing::AllowedSigners;
@@ -119,7 +119,8 @@ impl LatestArgs {
         if 1 < cas.len() {
             let count = counted(cas.len() as u64, "database");
             let text = format!("sets of {count} lie in {}", place.display());
-            let remedy = format!("see `certadm sets {}`, and name the sets by --from", place.display());
+            let remedy =
+                format!("see `certadm sets {}`, and name the sets by --from", shell_word(place.display()));
             return Err(Failure::usage(text, remedy));
         }
         let (all, now): (Vec<&S>, _) = (sets.iter().collect(), certadm_store::now().unix_seconds());

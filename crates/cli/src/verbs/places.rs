@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use certadm_rules::diagnosis::chain_of;
 use certadm_rules::finding::Finding;
+#[cfg(feature = "repository")]
+use certadm_rules::words::shell_word;
 use clap::Args;
 
 use crate::failure::Failure;
@@ -123,12 +125,23 @@ impl Places {
 /// The address that a word is; `None` for a path.
 ///
 /// # Errors
-/// Usage, when it begins as an address and is none.
+/// Usage, when it begins as an address and is none, and when it is a path that is there and the address of a vault that is known.
 #[cfg(feature = "repository")]
 pub(crate) fn address(word: &Path) -> Result<Option<certadm_repository::Address>, Failure> {
-    let is_there = word.symlink_metadata().is_ok();
-    let parsed = word.to_str().filter(|_| !is_there).and_then(certadm_repository::Address::parse);
-    Ok(parsed.transpose()?)
+    let parsed = word.to_str().and_then(certadm_repository::Address::parse);
+    if parsed.is_none() || word.symlink_metadata().is_err() {
+        return Ok(parsed.transpose()?);
+    }
+    let is_vault = |address: &certadm_repository::Address| vault(&address.vault).is_ok();
+    if matches!(&parsed, Some(Ok(address)) if is_vault(address)) {
+        let text = format!("{0} is a vault, and a file or folder here has that name, too", word.display());
+        let here = shell_word(format_args!("./{}", word.display()));
+        let remedy = format!(
+            "write {here} for what lies here; for the vault, move that away, or work in another folder"
+        );
+        return Err(Failure::usage(text, remedy));
+    }
+    Ok(None)
 }
 
 /// The vault of that name.

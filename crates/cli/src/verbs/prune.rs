@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use certadm_rehearsal::Proof;
 use certadm_rehearsal::evidence::{Folder, Kept};
 use certadm_rules::finding::{Finding, Kind, Severity};
-use certadm_rules::words::counted;
+use certadm_rules::words::{counted, shell_word};
 use certadm_set::folder::{FolderSet, Listed};
 use certadm_set::nearby;
 use certadm_set::prune::Prune;
@@ -148,7 +148,7 @@ fn proven_by(dir: &Path) -> Result<BTreeSet<String>, Failure> {
 fn refuse_vault(dir: &Path) -> Result<(), Failure> {
     #[cfg(feature = "repository")]
     if super::places::address(dir)?.is_some() {
-        let remedy = format!("run `certadm repository expire {}`", dir.display());
+        let remedy = format!("run `certadm repository expire {}`", shell_word(dir.display()));
         return Err(Failure::usage("prune is for folders of sets", remedy));
     }
     let _ = dir;

@@ -555,6 +555,12 @@ fn init_writes_a_configuration_that_runs() {
     assert_eq!(run(&work, "config init --file {x.toml}").code, 2, "nobody can be asked");
     result(&work, "config init --ca ca --to backups/ --file new.toml");
     assert!(fs::read_to_string(work.path("new.toml")).unwrap().contains("\nname = \"Test-CA\"\n"));
+    // A folder without a slash is relative to where the command runs, and not to the configuration.
+    fs::create_dir(work.path("elsewhere")).unwrap();
+    result(&work, "config init --ca ca --to backups --file elsewhere/new.toml");
+    let to = format!("to = \"{}\"", work.path("backups").display());
+    let written = fs::read_to_string(work.path("elsewhere/new.toml")).unwrap();
+    assert!(written.contains(&to), "{written}");
 }
 
 #[test]

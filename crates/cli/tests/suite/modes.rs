@@ -147,13 +147,13 @@ fn what_lies_open_below_a_folder_that_others_pass_through_is_told_and_not_served
     set_mode(&work.path("ca/restore.d"), 0o700);
     let database = "ca/database/Test-CA.db";
     for (opened, mends) in [
-        (vec![("ca/database", 0o755), (database, 0o644)], "chmod -R go= '*/ca/database'"),
-        (vec![("ca/log", 0o711), ("ca/log/edb.chk", 0o604)], "chmod -R go= '*/ca/log'"),
-        (vec![("ca/commit.lock", 0o644)], "chmod go= '*/ca/commit.lock'"),
-        (vec![("ca/ca.toml", 0o666)], "chmod go-w '*/ca/ca.toml'"),
-        (vec![("ca/restore.d", 0o777)], "chmod -R o-w '*/ca/restore.d'"),
-        (vec![("ca/crl", 0o777)], "chmod -R go-w '*/ca/crl'"),
-        (vec![("ca/crl/Test-CA.crl", 0o646)], "chmod -R go-w '*/ca/crl'"),
+        (vec![("ca/database", 0o755), (database, 0o644)], "chmod -R go= */ca/database"),
+        (vec![("ca/log", 0o711), ("ca/log/edb.chk", 0o604)], "chmod -R go= */ca/log"),
+        (vec![("ca/commit.lock", 0o644)], "chmod go= */ca/commit.lock"),
+        (vec![("ca/ca.toml", 0o666)], "chmod go-w */ca/ca.toml"),
+        (vec![("ca/restore.d", 0o777)], "chmod -R o-w */ca/restore.d"),
+        (vec![("ca/crl", 0o777)], "chmod -R go-w */ca/crl"),
+        (vec![("ca/crl/Test-CA.crl", 0o646)], "chmod -R go-w */ca/crl"),
     ] {
         let before: Vec<u32> = opened.iter().map(|(name, _)| mode(&work.path(name))).collect();
         opened.iter().for_each(|(name, open)| set_mode(&work.path(name), *open));

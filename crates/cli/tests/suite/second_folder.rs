@@ -130,6 +130,71 @@ fn what_is_attached_later_is_brought() {
     assert_eq!((refused.code, fs::read(&copy).unwrap()), (3, b"of the copy".to_vec()), "{refused:?}");
 }
 
+/// A log of a set is a link now: that set is not copied, and the next one is.
+#[test]
+fn a_set_with_a_link_in_it_keeps_no_other_from_being_copied() {
+    let work = with_chain();
+    work.result("backup --dir {ca} --to {sets/next}");
+    let mut logs = fs::read_dir(work.path("sets/full/DataBase")).unwrap().map(|entry| entry.unwrap().path());
+    let log = logs.find(|path| path.extension().is_some_and(|end| end == "log")).unwrap();
+    fs::remove_file(&log).unwrap();
+    std::os::unix::fs::symlink("/dev/null", &log).unwrap();
+    let failed = work.run("--json copy {sets/full} {sets/next} --to {second}");
+    assert_eq!(failed.code, 5, "{failed:?}");
+    assert_eq!(names(&work.path("second")), ["next"], "{failed:?}");
+}
+
+/// The folder would hide the vault from then on, and hold the sets unencrypted.
+#[test]
+fn the_address_of_a_vault_is_no_folder_for_something_new() {
+    let work = world("to = 'vault:'\nfull = 'monthly 1 00:00'");
+    result(&work, "repository init vault: --ca Test-CA --recovery-file {code}");
+    result(&work, "backup --dir {ca} --to {one}");
+    for line in [
+        "copy {one} --to vault:",
+        "copy {one} --to vault:Test-CA",
+        "copy {one} --to other:",
+        "repository export vault: --to vault:out",
+        "identity --dir {ca} --to vault:Test-CA",
+        "restore --from {one} --dir vault:",
+        "emergency-crl {one} --tbs-only --to other:",
+        "rehearse {one} --evidence vault:",
+    ] {
+        let refused = run(&work, line);
+        assert_eq!(refused.code, 2, "{line}: {refused:?}");
+        assert!(names(&work.path("")).iter().all(|name| !name.contains(':')), "{line}");
+    }
+    // One that is there by whatever way is not taken for the vault, nor the vault for it.
+    fs::create_dir(work.path("vault:")).unwrap();
+    for line in ["backup --dir {ca} --to vault:", "sets vault:", "restore --latest-in vault: --dir {back}"] {
+        let refused = run(&work, line);
+        assert!(refused.code == 2 && refused.stderr.contains("./vault:"), "{line}: {refused:?}");
+    }
+    assert_eq!(fs::read_dir(work.path("vault:")).unwrap().count(), 0);
+}
+
+/// An address without a point is all sets of the CA, as for `repository copy`.
+#[test]
+fn all_sets_of_a_repository_are_copied_and_one_that_nobody_knows_keeps_none_back() {
+    let work = world("to = 'vault:'\nfull = 'monthly 1 00:00'");
+    result(&work, "repository init vault: --ca Test-CA --recovery-file {code}");
+    for _ in 0..2 {
+        result(&work, "backup --dir {ca} --to vault:");
+        next_second();
+    }
+    fs::write(work.path("note.txt"), "later").unwrap();
+    result(&work, "attach vault: --file {note.txt}");
+    let newest = result(&work, "copy vault:latest --to {newest}");
+    assert_eq!(told(&newest, "stored"), [true], "{newest:#}");
+    let failed = run(&work, "--json copy nowhere:Test-CA vault: --to {second}");
+    assert_eq!((failed.code, names(&work.path("second")).len()), (2, 2), "{failed:?}");
+    let stored = failed.json();
+    assert_eq!(told(&stored["result"], "stored"), [&Value::Null, &true.into(), &true.into()]);
+    assert_eq!(run(&work, "copy vault: --to {third}").good().lines().last().unwrap(), "2 of 2 sets copied.");
+    let again = run(&work, "copy vault: --to {third}").good();
+    assert!(again.lines().last().unwrap().starts_with("0 of 2 sets copied; the others are in "), "{again}");
+}
+
 /// What certutil wrote has no copy with a manifest: the remedy is to seal it, and its whole chain is told at once.
 #[test]
 fn what_certutil_wrote_is_to_be_sealed_first() {

@@ -44,9 +44,9 @@ fn of_several_that_add_at_a_time_nothing_is_lost() {
     let dir = tempfile::tempdir().unwrap();
     with(&[("0", b"0")]).write(dir.path(), "", NOW).unwrap();
     std::thread::scope(|scope| {
-        for number in 1..=8 {
-            let name = number.to_string();
-            scope.spawn(move || with(&[(&name, name.as_bytes())]).write(dir.path(), "", NOW).unwrap());
+        for name in ["1", "2", "3", "4", "5", "6", "7", "8"] {
+            let set = dir.path();
+            scope.spawn(move || with(&[(name, name.as_bytes())]).write(set, "", NOW).unwrap());
         }
     });
     let part = Part::open(&dir.path().join(DIR)).unwrap();

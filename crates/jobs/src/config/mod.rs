@@ -515,6 +515,12 @@ impl Mail {
     }
 }
 
+/// Whether a word of `to` is the address of a vault, and no folder.
+#[must_use]
+pub fn names_a_vault(word: &str) -> bool {
+    Address::parse(word).is_some()
+}
+
 fn targets_of(words: &Spanned<raw::Words>, folder: &Path) -> std::result::Result<Vec<Target>, String> {
     let mut targets: Vec<Target> = Vec::new();
     for word in &words.get_ref().0 {

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use certadm_files::{Found, IoContext, durable, second_name, unfinished};
 use certadm_rules::Generation;
-use certadm_store::{Folder, locks};
 use certadm_store::chain::read_trailer;
+use certadm_store::{Folder, locks};
 
 use super::plan::Plan;
 use crate::chain::Combined;
@@ -213,6 +213,7 @@ impl<'a> MadeFolders<'a> {
     /// # Errors
     /// [`crate::Error::File`].
     pub(super) fn of(folder: &'a Folder) -> Result<Self> {
+        folder.parts().iter().try_for_each(|(dir, _)| durable::refuse_no_folder(dir))?;
         let mut made = Self { folder, made: Vec::new() };
         for (dir, mode) in folder.parts() {
             let missing: Vec<PathBuf> =

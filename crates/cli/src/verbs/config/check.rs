@@ -12,7 +12,7 @@ use certadm_jobs::{Ca, Config, Job, Name, Target};
 use certadm_repository::{Profiles, Vault};
 use certadm_rules::diagnosis::chain_of;
 use certadm_rules::finding::{Finding, Kind};
-use certadm_rules::words::counted;
+use certadm_rules::words::{counted, shell_word};
 use serde_json::json;
 
 use crate::failure::{Exit, Failure};
@@ -162,8 +162,10 @@ fn check_keys(config: &Config, (job, ca): (&Job, &Ca), vaults: &[Vault], found: 
     for vault in vaults.iter().filter(|vault| vault.key_file(own).is_some_and(|file| !file.is_file())) {
         let name = vault.name();
         let text = format!("[job.{}]: the vault {name} has no key file for {own}", job.name);
-        let remedy =
-            format!("make the repository: certadm repository init {name}: --ca '{own}' --recovery-file FILE");
+        let remedy = format!(
+            "make the repository: certadm repository init {name}: --ca {} --recovery-file FILE",
+            shell_word(own)
+        );
         found.push(warning(config, text, &remedy));
     }
 }

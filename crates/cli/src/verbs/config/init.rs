@@ -60,7 +60,12 @@ pub(super) fn run(args: &InitArgs, output: Output) -> Result<Done, Failure> {
     let name = answer(args.name.clone(), "--name", "What is it called here?", Some(&suggested))?;
     let to =
         answer(args.to.clone(), "--to", "Where do backups go (a vault such as vault:, or a folder)?", None)?;
-    let to = if is_path(&to) { certadm_files::absolute(to.as_ref())?.display().to_string() } else { to };
+    // Relative to where the person stands, not to the configuration.
+    let to = if certadm_jobs::config::names_a_vault(&to) {
+        to
+    } else {
+        certadm_files::absolute(to.as_ref())?.display().to_string()
+    };
     let when = |given: &Option<Schedule>| given.map(|schedule| schedule.to_string());
     let full = answer(when(&args.full), "--full", "When is a full backup taken?", Some("daily 02:00"))?;
     let logs = answer(when(&args.logs), "--logs", "When are logs backed up?", Some("every 15m"))?;

@@ -54,7 +54,10 @@ pub(crate) fn run(args: &RecoverArgs, output: Output) -> Result<Done, Failure> {
         }
         Opened::Ours(_) => {
             let path = args.sets.first().cloned().unwrap_or_default();
-            let remedy = format!("bring it back with `certadm restore --from {} --dir DIR`", path.display());
+            let remedy = format!(
+                "bring it back with `certadm restore --from {} --dir DIR`",
+                certadm_rules::words::shell_word(path.display())
+            );
             let detail = "it is a set of certadm's own CA, and recover is for Windows CAs".to_owned();
             Err(Failure { remedy, ..certadm_set::Error::NotASet { path, detail }.into() })
         }

@@ -68,7 +68,8 @@ impl CodeArgs {
             Failure {
                 message: format!("{}; {kept} may open the repository already", error.message),
                 remedy: format!(
-                    "keep that code; `certadm repository key list '{repository}'` says which keys there are; then: {}",
+                    "keep that code; `certadm repository key list {}` says which keys there are; then: {}",
+                    certadm_rules::words::shell_word(repository),
                     error.remedy
                 ),
                 ..error

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use certadm_repository::{CaRepository, LockEnd, LockEnds};
 use certadm_rules::diagnosis::chain_of;
 use certadm_rules::finding::{Finding, Kind};
-use certadm_rules::words::counted;
+use certadm_rules::words::{counted, shell_word};
 use certadm_rules::{Diagnosis, FileTime};
 use clap::Args;
 use serde_json::{Value, json};
@@ -84,7 +84,8 @@ pub(super) fn neglected(ends: &LockEnds, repository: &str) -> Vec<Finding> {
             ),
         };
         Finding::warning(Kind::LockEnds, text).in_file(repository).remedy(format!(
-            "run `certadm repository extend-locks '{repository}'`, each night after the backup"
+            "run `certadm repository extend-locks {}`, each night after the backup",
+            shell_word(repository)
         ))
     };
     ends.neglected().map(finding).collect()
