@@ -130,6 +130,12 @@ fn a_manual_page_for_every_verb() {
         assert!(synopsis.contains(option), "{option}: {synopsis}");
     }
     assert!(backup.contains("CERTADM_CONFIG") && backup.contains("client.toml"));
+    // Whoever takes the address of a vault says where vaults stand, and the words of restic have no pages.
+    for page in ["backup", "restore", "copy", "repository-info"] {
+        let text = fs::read_to_string(work.path(&format!("man/man1/certadm-{page}.1"))).unwrap();
+        assert!(text.contains("CERTADM_REPOSITORIES") && text.contains("repositories.toml"), "{page}");
+    }
+    assert!(!work.path("man/man1/certadm-repository-forget.1").exists());
 }
 
 const SECTIONS: [&str; 8] =

@@ -62,7 +62,12 @@ fn pages(command: &Command, parent: Option<&Command>, dir: &Path) -> Result<(), 
     let mut text = Vec::new();
     page(command, parent, &mut text).during("write", &path)?;
     durable::replace_readable(&path, &text)?;
-    command.get_subcommands().try_for_each(|verb| pages(verb, Some(command), dir))
+    verbs(command).try_for_each(|verb| pages(verb, Some(command), dir))
+}
+
+/// The verbs of a command, without hidden ones: those say only which verb is meant.
+fn verbs(command: &Command) -> impl Iterator<Item = &Command> {
+    command.get_subcommands().filter(|verb| !verb.is_hide_set())
 }
 
 /// `certadm-ca-init`
@@ -200,7 +205,15 @@ fn environment(command: &Command) -> Vec<(&'static str, &'static str)> {
     if is_of_jobs(command) {
         variables.push(("CERTADM_JOBS", "the only certadm.toml to read, in the place of the usual ones"));
     }
-    if matches!(command.get_name(), "drill" | "rehearse" | "verify" | "list" | "show") {
+    if is_of_vaults(command) {
+        variables.push((
+            "CERTADM_REPOSITORIES",
+            "the only repositories.toml to read, in the place of the usual ones",
+        ));
+    }
+    if has(command, "scratch")
+        || matches!(command.get_name(), "drill" | "rehearse" | "verify" | "list" | "show")
+    {
         variables
             .push(("TMPDIR", "where temporary files go that can lie nowhere else; /tmp if it is not set"));
     }
@@ -213,6 +226,17 @@ fn is_of_jobs(command: &Command) -> bool {
     name.starts_with("certadm-config")
         || ["certadm-run", "certadm-status", "certadm-check", "certadm-agent", "certadm-timers"]
             .contains(&name)
+}
+
+/// Whether a command takes the address of a vault, or of a set in one.
+fn is_of_vaults(command: &Command) -> bool {
+    let places = ["SET", "SET|TABLE", "LOGSET", "PLACE", "ADDRESS", "VAULT:"];
+    command.get_name() == "certadm"
+        || is_of_jobs(command)
+        || command
+            .get_arguments()
+            .flat_map(|argument| argument.get_value_names().into_iter().flatten())
+            .any(|name| places.contains(&name.as_str()))
 }
 
 fn files_of(command: &Command) -> Vec<(&'static str, &'static str)> {
@@ -256,6 +280,12 @@ fn files_of(command: &Command) -> Vec<(&'static str, &'static str)> {
     if files.is_empty() {
         files.push(("SET/manifest.json", "what a backup set holds, with hashes"));
     }
+    if is_of_vaults(command) {
+        files.push((
+            "~/.config/certadm/repositories.toml, /etc/certadm/repositories.toml",
+            "vaults, where they lie and what opens them: repositories.toml(5)",
+        ));
+    }
     files
 }
 
@@ -264,13 +294,16 @@ fn see_also(command: &Command, parent: Option<&Command>) -> Roff {
     if let Some(parent) = parent {
         pages.push((name_of(parent).to_owned(), "1"));
     }
-    let beside = parent.into_iter().flat_map(Command::get_subcommands);
-    for other in command.get_subcommands().chain(beside) {
+    let beside = parent.into_iter().flat_map(verbs);
+    for other in verbs(command).chain(beside) {
         if name_of(other) != name_of(command) {
             pages.push((name_of(other).to_owned(), "1"));
         }
     }
-    pages.extend(["ca.toml", "certadm.toml", "client.toml", "users.toml"].map(|page| (page.to_owned(), "5")));
+    pages.extend(
+        ["ca.toml", "certadm.toml", "client.toml", "repositories.toml", "users.toml"]
+            .map(|page| (page.to_owned(), "5")),
+    );
     let mut line: Vec<Inline> = Vec::new();
     for (place, (name, section)) in pages.iter().enumerate() {
         line.push(roman(if place == 0 { "" } else { ", " }));
