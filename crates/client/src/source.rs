@@ -1,6 +1,6 @@
 //! A CA over the network as a [`Source`]: every call under its name in the C API, every error with its code.
 
-use certadm_rules::flags::BackupType;
+use certadm_rules::flags::{BackupType, Origin};
 use certadm_rules::{Hresult, PlainList, TaggedList};
 use certadm_session::{CallError, CallResult, Source};
 use certadm_wire::csra::Request;
@@ -68,6 +68,11 @@ impl Source for RemoteCa {
         self.invoke_plain(&Request::BackupTruncateLogs, CALL).map_err(failed(CALL))?;
         self.delivered.truncated();
         Ok(())
+    }
+
+    /// A socket of this machine is our own service's. Nothing that comes over the network tells such a CA from Windows for certain.
+    fn may_ask_again(&self) -> bool {
+        self.origin() == Origin::Local
     }
 
     fn dynamic_files(&mut self) -> CallResult<PlainList> {

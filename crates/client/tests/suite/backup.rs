@@ -38,7 +38,7 @@ fn a_full_backup_by_every_mechanism() {
         let (server, calls) = hooked(&files, Arc::new(|_| None));
         let work = tempfile::tempdir().unwrap();
         let mut ca = connect(Target { mechanism, ..server.target() });
-        assert!(ca.is_online().unwrap());
+        assert!(ca.is_online().unwrap() && !ca.may_ask_again());
         let taken = take(&mut ca, &work.path().join("set"), &TakeOptions::new(BackupType::Full), &mut Silent)
             .unwrap();
         assert_eq!(taken.end_error, None);
@@ -173,6 +173,8 @@ fn the_socket_of_this_machine_needs_no_account() {
         FakeCa::new(content.clone(), Arc::clone(&calls))
     });
     let mut ca = RemoteCa::connect(server.local_target(), None).unwrap();
+    // It is our own service's.
+    assert!(ca.may_ask_again());
     take(&mut ca, &work.path().join("set"), &TakeOptions::new(BackupType::Full), &mut Silent).unwrap();
     assert!(std::fs::read(work.path().join("set/DataBase/Example CA.edb")).unwrap() == *files.database);
     drop(ca);
