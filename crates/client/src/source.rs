@@ -32,7 +32,7 @@ impl Source for RemoteCa {
 
     fn open_file(&mut self, name: &str, read_hint: u32) -> CallResult<u64> {
         let length = self.backup_open(name).map_err(failed("BackupOpenFile"))?;
-        self.reading.open(length, read_hint);
+        self.reading.open(name, length, read_hint);
         self.delivered.opened(name);
         Ok(length)
     }
