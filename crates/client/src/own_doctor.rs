@@ -190,7 +190,7 @@ impl Walk<'_> {
             match done {
                 Ok(done) => return Ok((book, done)),
                 Err(error) if is_unknown(&error) => last = Some(error),
-                Err(error) => return Err(shut(Gate::Ticket, &error)),
+                Err(error) => return Err(refused(&error, &service.host)),
             }
         }
         let detail =
@@ -201,6 +201,30 @@ impl Walk<'_> {
             visit.finding = visit.finding.remedy(remedy);
         }
         Err(Box::new(visit))
+    }
+}
+
+/// A logon that was refused. Where it would take another proof than keys, nothing is said against the keytab: the service does not log on.
+fn refused(error: &KerberosError, host: &str) -> Ended {
+    let prove = format!(
+        "prove the service by a client that has a ticket: `certadm doctor --server {host} --ticket-cache PATH`"
+    );
+    match error {
+        KerberosError::Kdc(ClientError::OtherProof { .. }) => {
+            let detail = format!("{}; whether the key is right stays unknown", chain_of(error));
+            let mut visit = note(Gate::Ticket, Verdict::Unknown, detail);
+            visit.finding = visit.finding.remedy(prove);
+            Box::new(visit)
+        }
+        KerberosError::Kdc(ClientError::Refused { error: said, .. }) if said.code == ErrorCode::POLICY => {
+            let mut ended = shut(Gate::Ticket, error);
+            let remedy = format!(
+                "check the authentication policies of the account; where the domain demands FAST, {prove}"
+            );
+            ended.finding = ended.finding.remedy(remedy);
+            ended
+        }
+        error => shut(Gate::Ticket, error),
     }
 }
 

@@ -510,6 +510,38 @@ fn a_keytab_is_proven_against_the_kdc() {
     }
 }
 
+/// No cache of tickets can take the place of the keys that this test is about, so none is advised.
+#[test]
+fn a_keytab_that_the_kdc_wants_another_proof_for_stays_unknown() {
+    use certadm_client::doctor::{Gate, Verdict};
+    use certadm_client::{OwnService, examine_service};
+    use certadm_kerberos::message::PaType;
+    for proof in [PaType::FAST, PaType::CERTIFICATE] {
+        let change = Box::new(move |kdc: &mut Kdc| {
+            kdc.accounts.get_mut("alice").unwrap().proofs = vec![proof];
+        });
+        let world = Domain::with(Changes { kdc: Some(change), ..Changes::default() });
+        let key =
+            string_to_key(Etype::Aes256Sha1, PASSWORD, b"TOY.TESTalice", &64_u32.to_be_bytes()).unwrap();
+        let entry = certadm_kerberos::KeytabEntry {
+            principal: Principal::account("alice", REALM),
+            key_version: 1,
+            etype: Etype::Aes256Sha1.to_wire(),
+            key: Some(key),
+        };
+        let keytab = world.path("keytab");
+        write_keytab(&keytab, &Keytab::new(vec![entry]));
+        let folder = keytab.parent().unwrap().to_owned();
+        let own = OwnService { keytab, folder, host: HOST.into(), realms: Vec::new(), skew_seconds: 300 };
+        let visits = examine_service(&own, &world.target().kerberos, Duration::from_secs(60), &mut |_| {});
+        let ticket = visits.iter().find(|visit| visit.gate == Gate::Ticket).unwrap();
+        let remedy = ticket.finding.remedy.clone().unwrap_or_default();
+        assert_eq!(ticket.verdict, Verdict::Unknown, "{}", ticket.finding.detail);
+        assert!(ticket.finding.detail.contains("stays unknown"), "{}", ticket.finding.detail);
+        assert!(remedy.contains("certadm doctor --server") && !remedy.contains("kinit"), "{remedy}");
+    }
+}
+
 #[test]
 fn an_error_of_kerberos_says_whose_fault_it_is() {
     let error = KerberosError::NoRealm { account: "alice".into() };
