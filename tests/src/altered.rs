@@ -24,6 +24,11 @@ pub trait Altered {
         self.ca().truncate_logs()
     }
 
+    /// See [`Source::may_ask_again`].
+    fn may_ask_again(&self) -> bool {
+        true
+    }
+
     /// See [`Source::dynamic_files`].
     fn dynamic_files(&mut self) -> CallResult<PlainList> {
         self.ca().dynamic_files()
@@ -61,6 +66,9 @@ impl<T: Altered> Source for Through<T> {
     }
     fn truncate_logs(&mut self) -> CallResult<()> {
         self.0.truncate_logs()
+    }
+    fn may_ask_again(&self) -> bool {
+        self.0.may_ask_again()
     }
     fn dynamic_files(&mut self) -> CallResult<PlainList> {
         self.0.dynamic_files()

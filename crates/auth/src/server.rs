@@ -78,6 +78,8 @@ pub(crate) struct Server {
     /// The keys by which tickets are accepted, where there are any.
     pub(crate) tickets: Option<Arc<dyn Tickets>>,
     pub(crate) has_ntlm: bool,
+    /// Whether a client with a ticket must ask for the protection of the level.
+    pub(crate) wants_protection: bool,
 }
 
 impl Server {

@@ -26,7 +26,15 @@ impl Service {
         environment: Arc<dyn Environment>,
     ) -> Self {
         let names = Arc::new(names);
-        Self(Server { names, accounts, environment, mic_required: false, tickets: None, has_ntlm: true })
+        Self(Server {
+            names,
+            accounts,
+            environment,
+            mic_required: false,
+            tickets: None,
+            has_ntlm: true,
+            wants_protection: true,
+        })
     }
 
     /// Refuses clients that do not protect the exchange with a MIC. Windows clients always do; impacket does not. A MIC that
@@ -67,6 +75,16 @@ impl Service {
             },
             _ => Err(self.0.no_common_mechanism()),
         }
+    }
+
+    /// An acceptor for a security context below packet integrity, whose calls are refused whoever the client is (wire.md 5.1). A
+    /// client with a ticket need not ask for protection there; what NTLM asks of a client stays.
+    ///
+    /// # Errors
+    /// As [`acceptor`](Self::acceptor).
+    pub fn acceptor_below_integrity(&self, auth_type: AuthType) -> Result<Box<dyn Acceptor>, AuthError> {
+        let server = Server { wants_protection: false, ..self.0.clone() };
+        Self(server).acceptor(auth_type, Level::Integrity)
     }
 }
 

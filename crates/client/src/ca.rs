@@ -9,7 +9,6 @@ use certadm_rules::{BackupType, Hresult, PlainList, TaggedList};
 use certadm_wire::csra::{Request, Response};
 use certadm_wire::dcom::{ComVersion, Ipid, OrpcThat, StdObjRef};
 use certadm_wire::ndr::{ByteOrder, Reader, Writer};
-use certadm_wire::rpc::FaultStatus;
 
 use crate::connection::{Connection, Interface};
 use crate::credentials::Credentials;
@@ -22,6 +21,21 @@ use crate::outlet::Ready;
 use crate::ping::Pinger;
 use crate::reading::{PAGE, READ, Reading};
 use crate::target::{Endpoint, Target};
+
+/// What servers answer to a read that is too large for them: RPC_X_BAD_STUB_DATA, RPC_S_INVALID_BOUND, an invalid argument or buffer
+/// size (-1047); and to one for which memory is short: RPC_S_SERVER_OUT_OF_MEMORY, ERROR_NOT_ENOUGH_MEMORY, E_OUTOFMEMORY, and
+/// -1011 and -1069 of the engine (certbcli.md 14.2).
+const TOO_LARGE: [Hresult; 9] = [
+    Hresult::from_win32(0x6F7),
+    Hresult::from_win32(0x6C6),
+    Hresult::E_INVALIDARG,
+    Hresult::from_jet(1047),
+    Hresult::from_win32(0x46A),
+    Hresult::from_win32(8),
+    Hresult::E_OUTOFMEMORY,
+    Hresult::from_jet(1011),
+    Hresult::from_jet(1069),
+];
 
 /// The administration object of a CA: one backup at a time, as [`certadm_session::Source`].
 ///
@@ -293,11 +307,10 @@ impl RemoteCa {
             // What is left behind this one, if it delivers what it asks for.
             let after = remaining.saturating_sub(size.into());
             let next_size = self.reading.next_size(after);
-            let next = if after > 0 && self.reading.is_proven && self.reading.remaining.is_some() {
-                Some(self.ready(&Request::BackupReadFile { size: next_size })?)
-            } else {
-                None
-            };
+            let may_go_ahead =
+                after > 0 && self.reading.is_proven(next_size) && self.reading.remaining.is_some();
+            let next = may_go_ahead.then(|| self.ready(&Request::BackupReadFile { size: next_size }));
+            let next = next.transpose()?;
             let ready = self.ready(&request)?;
             let answer = self.connection.call_ahead(&ready, next, READ).map_err(|error| self.lost(error));
             self.reading.ahead = self.connection.is_ahead().then_some(next_size);
@@ -308,7 +321,7 @@ impl RemoteCa {
                         // Where in the stub the bytes are that there is no room for.
                         let begin = data.as_ptr().addr() - stub.as_ptr().addr();
                         let end = begin + data.len();
-                        Some(reading.accept(data, buffer).map(|len| (len, begin + len..end)))
+                        Some(reading.accept(size, data, buffer).map(|len| (len, begin + len..end)))
                     }
                     _ => None,
                 });
@@ -325,7 +338,8 @@ impl RemoteCa {
             });
             match len {
                 Err(error) if self.may_be_too_large(&error, size) => {
-                    self.reading.halve();
+                    self.reopen(error)?;
+                    self.reading.halve(size);
                     tracing::debug!(
                         size = self.reading.size,
                         "the CA refuses so large a read; trying a smaller one"
@@ -336,20 +350,37 @@ impl RemoteCa {
         }
     }
 
-    /// Whether an error may mean that the server has a lower limit for reads than we asked for. Such a refusal comes
-    /// before anything is read (wire.md 5.7), and only before a read of this size has ever succeeded.
+    /// Whether an error may mean that the server has a lower limit for reads than we asked for, or too little memory for so large a one.
+    /// That can only be a read of more bytes than ever succeeded, and it is the first of its file.
     fn may_be_too_large(&self, error: &Error, size: u32) -> bool {
-        let refused = match error {
-            Error::Fault { status, .. } => {
-                [FaultStatus::BAD_STUB_DATA, FaultStatus(0x1C01_0013), FaultStatus(0x1C00_0007)]
-                    .contains(status)
-            }
-            Error::Method { code, .. } => {
-                matches!(*code, Hresult::E_INVALIDARG | Hresult::E_OUTOFMEMORY)
-            }
-            _ => false,
+        let code = match error {
+            Error::Fault { status, .. } => match status.client_code() {
+                // Of the protocol, and without a Win32 error: its last digits mean something else.
+                0x1_0000..0x8000_0000 => return false,
+                code => Hresult::from_win32(code),
+            },
+            Error::Method { code, .. } => *code,
+            _ => return false,
         };
-        refused && !self.reading.is_proven && self.reading.remaining.is_some() && MIN_READ_BUFFER < size
+        TOO_LARGE.contains(&code)
+            && self.reading.untouched().is_some()
+            && !self.reading.is_proven(size)
+            && MIN_READ_BUFFER < size
+    }
+
+    /// Opens the file anew whose first read was refused: the CA has closed a database when it could not read it (certbcli.md 6.5), or
+    /// stands behind what it read and could not send. Where that does not work, the refusal is what is told.
+    fn reopen(&mut self, refused: Error) -> Result<(), Error> {
+        let Some((name, length)) = self.reading.untouched() else { return Err(refused) };
+        // One that is closed already cannot be closed.
+        let closed = self.invoke_plain(&Request::BackupCloseFile, "BackupCloseFile");
+        match self.backup_open(&name) {
+            Ok(again) if again == length => Ok(()),
+            opened => {
+                tracing::debug!(?closed, ?opened, length, "the file of a refused read was not opened again");
+                Err(refused)
+            }
+        }
     }
 
     /// In a backup a connection that is gone has taken the backup with it, whichever call notices (certbcli.md D30).

@@ -9,7 +9,7 @@ use certadm_auth::AccountName;
 use certadm_kerberos::client::ClientError;
 use certadm_kerberos::crypto::Etype;
 use certadm_kerberos::message::ErrorCode;
-use certadm_kerberos::{AcceptError, Acceptor, Demand, Initiator, Keytab};
+use certadm_kerberos::{AcceptError, Acceptor, Demand, Initiator, Keytab, Principal};
 use certadm_rules::diagnosis::chain_of;
 use certadm_rules::finding::Finding;
 use certadm_rules::{Diagnosis, Hresult};
@@ -22,13 +22,17 @@ use crate::kerberos::{Book, KerberosError, KerberosTarget, LoggedOn, Proof, Syst
 pub struct OwnService {
     /// The file with its keys.
     pub keytab: PathBuf,
+    /// The CA's folder; its owner is the account of the service.
+    pub folder: PathBuf,
     /// The name of this machine in the domain.
     pub host: String,
+    /// The realms whose accounts may come in; empty for those of the keytab.
+    pub realms: Vec<String>,
     /// How many seconds clocks may be apart.
     pub skew_seconds: u32,
 }
 
-/// Walks from the keytab to a ticket that is accepted. `report` gets each gate as it is reached. No answer of a KDC is waited
+/// Walks from the keytab to a ticket that is accepted. Only accounts of the realm in `kerberos` log on, where one is named. `report` gets each gate as it is reached. No answer of a KDC is waited
 /// for longer than `patience`.
 pub fn examine_service(
     service: &OwnService,
@@ -69,7 +73,7 @@ impl Walk<'_> {
         kerberos: &KerberosTarget,
         patience: Duration,
     ) -> Result<(), Ended> {
-        let keytab = self.keytab(service)?;
+        let keytab = self.keytab(service, kerberos.realm.as_deref())?;
         let (book, done) = self.log_on(service, &keytab, kerberos, patience)?;
         let LoggedOn { client, etype, until } = &done;
         let detail = format!("{client} has a ticket of etype {etype} until {until}, by the keytab");
@@ -83,7 +87,7 @@ impl Walk<'_> {
         let clock = Shifted(ticket.clock_offset);
         let (initiator, first) = Initiator::start(ticket.credential, 0, &clock)
             .map_err(|error| shut(Gate::Acceptance, &AcceptError::from(error)))?;
-        // Whoever's realm it is: the question is whether the key is right.
+        // Whoever's realm it is: first comes whether the key is right.
         let realms = [client.realm().to_owned()];
         let acceptor = Acceptor::new(keytab.into(), std::sync::Arc::default())
             .with_realms(realms)
@@ -95,6 +99,9 @@ impl Walk<'_> {
             }
         });
         let accepted = accepted.map_err(|error| shut(Gate::Acceptance, &error))?;
+        if !service.realms.is_empty() && !service.realms.iter().any(|realm| realm == client.realm()) {
+            return Err(left_out(client.realm()));
+        }
         let rights = if accepted.pac.and_then(|pac| pac.logon).is_some() { "with" } else { "without" };
         let detail = format!("accepted by the key of version {}, {rights} SIDs", accepted.key_version);
         self.add(note(Gate::Acceptance, Verdict::Open, detail));
@@ -102,7 +109,7 @@ impl Walk<'_> {
     }
 
     /// Whether the keytab can be used, and whose keys it has.
-    fn keytab(&mut self, service: &OwnService) -> Result<Keytab, Ended> {
+    fn keytab(&mut self, service: &OwnService, realm: Option<&str>) -> Result<Keytab, Ended> {
         let path = &service.keytab;
         let wrong = |detail: &str| {
             shut(Gate::Keytab, &KerberosError::Keytab { path: path.clone(), detail: detail.to_owned() })
@@ -110,11 +117,29 @@ impl Walk<'_> {
         if certadm_files::is_exposed(path) {
             return Err(wrong("others can read it, and be this machine to its clients"));
         }
+        // Root reads everything, and its word says nothing of the service.
+        if let Some((account, why)) = certadm_files::users::kept_from_owner_of(&service.folder, path) {
+            let detail = format!(
+                "{why}, but the CA's folder belongs to {account}: a service of that account cannot read it"
+            );
+            let mut ended = wrong(&detail);
+            let remedy = format!("`chown {account} {0}` and `chmod 600 {0}`", path.display());
+            ended.finding = ended.finding.remedy(remedy);
+            return Err(ended);
+        }
         let keytab = keytab_of(path).map_err(|error| shut(Gate::Keytab, &error))?;
         if !keytab.etypes().iter().any(|etype| Etype::from_wire(*etype).is_some()) {
             return Err(wrong("it has no keys of AES (etypes 17 to 20)"));
         }
         let names = names(&keytab);
+        if let Some(realm) = realm
+            && !keytab.entries().iter().any(|entry| entry.principal.realm().eq_ignore_ascii_case(realm))
+        {
+            let mut ended =
+                wrong(&format!("it has no key of the realm {realm}, but of: {}", names.join(", ")));
+            ended.finding = ended.finding.remedy("name a realm of the keytab by --realm, or leave it out");
+            return Err(ended);
+        }
         let is_named = keytab.entries().iter().any(|entry| {
             entry.principal.components().get(1).is_some_and(|host| host.eq_ignore_ascii_case(&service.host))
         });
@@ -140,7 +165,11 @@ impl Walk<'_> {
         patience: Duration,
     ) -> Result<(Book, LoggedOn), Ended> {
         let mut last = None;
-        let mut accounts = keytab.entries().iter().map(|entry| &entry.principal).collect::<Vec<_>>();
+        let is_meant = |principal: &&Principal| {
+            kerberos.realm.as_ref().is_none_or(|realm| principal.realm().eq_ignore_ascii_case(realm))
+        };
+        let principals = keytab.entries().iter().map(|entry| &entry.principal);
+        let mut accounts = principals.filter(is_meant).collect::<Vec<_>>();
         accounts.sort_by_key(|principal| principal.components().len());
         accounts.dedup();
         for account in accounts {
@@ -161,7 +190,7 @@ impl Walk<'_> {
             match done {
                 Ok(done) => return Ok((book, done)),
                 Err(error) if is_unknown(&error) => last = Some(error),
-                Err(error) => return Err(shut(Gate::Ticket, &error)),
+                Err(error) => return Err(refused(&error, &service.host)),
             }
         }
         let detail =
@@ -173,6 +202,39 @@ impl Walk<'_> {
         }
         Err(Box::new(visit))
     }
+}
+
+/// A logon that was refused. Where it would take another proof than keys, nothing is said against the keytab: the service does not log on.
+fn refused(error: &KerberosError, host: &str) -> Ended {
+    let prove = format!(
+        "prove the service by a client that has a ticket: `certadm doctor --server {host} --ticket-cache PATH`"
+    );
+    match error {
+        KerberosError::Kdc(ClientError::OtherProof { .. }) => {
+            let detail = format!("{}; whether the key is right stays unknown", chain_of(error));
+            let mut visit = note(Gate::Ticket, Verdict::Unknown, detail);
+            visit.finding = visit.finding.remedy(prove);
+            Box::new(visit)
+        }
+        KerberosError::Kdc(ClientError::Refused { error: said, .. }) if said.code == ErrorCode::POLICY => {
+            let mut ended = shut(Gate::Ticket, error);
+            let remedy = format!(
+                "check the authentication policies of the account; where the domain demands FAST, {prove}"
+            );
+            ended.finding = ended.finding.remedy(remedy);
+            ended
+        }
+        error => shut(Gate::Ticket, error),
+    }
+}
+
+/// The key is right, and the service takes no account of its own realm all the same.
+fn left_out(realm: &str) -> Ended {
+    let detail = format!("the key is right, but `realms` in [kerberos] of ca.toml leave out {realm}");
+    let remedy = format!("add \"{realm}\" to `realms`, unless no account of that realm is to come in");
+    let finding = Finding::error(Gate::Acceptance.kind(), Hresult::E_ACCESSDENIED, detail).remedy(remedy);
+    let class = Hresult::E_ACCESSDENIED.class();
+    Box::new(Visit { class, ..Visit::new(Gate::Acceptance, Verdict::Shut, finding) })
 }
 
 fn is_unknown(error: &KerberosError) -> bool {

@@ -31,8 +31,10 @@ pub(crate) struct Reading {
     pub(crate) size: u32,
     /// The first open has fixed the size (certbcli.md 6.4).
     is_fixed: bool,
-    /// A read of this size has succeeded on this object.
-    pub(crate) is_proven: bool,
+    /// The largest read that has succeeded on this object; a small one, as of a short file, says nothing of larger ones.
+    proven: u32,
+    /// The name of the open file, and its announced length in bytes.
+    file: (String, u64),
     /// Bytes of the open file that have not come yet; none when none is open.
     pub(crate) remaining: Option<u64>,
     /// `cbBuffer` of the request that was sent ahead.
@@ -49,7 +51,8 @@ impl Reading {
             server,
             size,
             is_fixed: false,
-            is_proven: false,
+            proven: 0,
+            file: (String::new(), 0),
             remaining: None,
             ahead: None,
             stub: Vec::new(),
@@ -57,15 +60,26 @@ impl Reading {
         }
     }
 
-    /// A file of `length` bytes was opened.
-    pub(crate) fn open(&mut self, length: u64, hint: u32) {
+    /// The file `name` of `length` bytes was opened.
+    pub(crate) fn open(&mut self, name: &str, length: u64, hint: u32) {
         if !self.is_fixed {
             let size = read_buffer_size(hint);
             self.size = taken().get(&self.server).map_or(size, |&limit| size.min(limit));
             self.is_fixed = true;
         }
         self.close();
+        self.file = (name.to_owned(), length);
         self.remaining = Some(length);
+    }
+
+    /// Name and length of the open file of which nothing has come yet.
+    pub(crate) fn untouched(&self) -> Option<(String, u64)> {
+        (self.remaining == Some(self.file.1)).then(|| self.file.clone())
+    }
+
+    /// Whether a read of so many bytes has succeeded, or a larger one.
+    pub(crate) const fn is_proven(&self, size: u32) -> bool {
+        size <= self.proven
     }
 
     /// The file is not open any more.
@@ -75,9 +89,12 @@ impl Reading {
         self.rest = 0..0;
     }
 
-    /// The server does not take so large a read: half of it, then. The rules let nobody ask for less than [`MIN_READ_BUFFER`].
-    pub(crate) fn halve(&mut self) {
-        self.size = (self.size / 2).max(MIN_READ_BUFFER);
+    /// The server does not take a read of `refused` bytes: halves until they are fewer. The rules let nobody ask for less than
+    /// [`MIN_READ_BUFFER`].
+    pub(crate) fn halve(&mut self, refused: u32) {
+        while refused <= self.size && MIN_READ_BUFFER < self.size {
+            self.size = (self.size / 2).max(MIN_READ_BUFFER);
+        }
         taken().insert(self.server.clone(), self.size);
     }
 
@@ -117,18 +134,19 @@ impl Reading {
         (self.stub, self.rest) = (stub, rest);
     }
 
-    /// Takes what the CA sent, as much of it as there is room for into `buffer`. It must not be more than was announced.
+    /// Takes what the CA sent when `asked` bytes were asked for, as much of it as there is room for into `buffer`. It must not be
+    /// more than was announced.
     ///
     /// # Errors
     /// [`Error::BadAnswer`].
-    pub(crate) fn accept(&mut self, data: &[u8], buffer: &mut [u8]) -> Result<usize, Error> {
+    pub(crate) fn accept(&mut self, asked: u32, data: &[u8], buffer: &mut [u8]) -> Result<usize, Error> {
         let remaining = self.remaining.unwrap_or(0);
         let delivered = data.len() as u64;
         if remaining < delivered {
             let detail = format!("{} bytes more than BackupOpenFile announced", delivered - remaining);
             return Err(Error::BadAnswer { call: READ, detail });
         }
-        self.is_proven = true;
+        self.proven = self.proven.max(asked);
         self.remaining = Some(remaining - delivered);
         let len = data.len().min(buffer.len());
         buffer[..len].copy_from_slice(&data[..len]);
@@ -159,9 +177,9 @@ mod tests {
     #[test]
     fn the_first_hint_counts() {
         let mut reading = Reading::new("b".to_owned(), 1);
-        reading.open(5, 100_000);
+        reading.open("a", 5, 100_000);
         assert_eq!(reading.size, 128 * 1024);
-        reading.open(5, 4 << 20);
+        reading.open("a", 5, 4 << 20);
         assert_eq!(reading.size, 128 * 1024);
     }
 
@@ -169,16 +187,29 @@ mod tests {
     fn what_a_server_takes_is_remembered() {
         let open = |server: &str| {
             let mut reading = Reading::new(server.to_owned(), 1);
-            reading.open(5, 4 << 20);
+            reading.open("a", 5, 4 << 20);
             reading
         };
         let mut first = open("halving:135");
         assert_eq!(first.size, 4 << 20);
-        first.halve();
-        first.halve();
+        first.halve(4 << 20);
+        first.halve(2 << 20);
         assert_eq!((first.size, open("halving:135").size), (1 << 20, 1 << 20));
         assert_eq!(open("another:135").size, 4 << 20);
-        (0..10).for_each(|_| first.halve());
+        // The last read of a file is shorter than a full one: less than it, then.
+        first.halve(200 << 10);
+        assert_eq!(first.size, 128 << 10);
+        (0..10).for_each(|_| first.halve(4096));
         assert_eq!(first.size, MIN_READ_BUFFER);
+    }
+
+    #[test]
+    fn a_small_read_proves_no_large_one() {
+        let mut reading = Reading::new("c".to_owned(), 4 << 20);
+        reading.open("a", 5, 4 << 20);
+        assert_eq!(reading.untouched(), Some(("a".to_owned(), 5)));
+        reading.accept(4096, &[0; 5], &mut [0; 5]).unwrap();
+        assert_eq!(reading.untouched(), None);
+        assert!(reading.is_proven(4096) && !reading.is_proven(8192));
     }
 }

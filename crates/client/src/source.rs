@@ -1,6 +1,6 @@
 //! A CA over the network as a [`Source`]: every call under its name in the C API, every error with its code.
 
-use certadm_rules::flags::BackupType;
+use certadm_rules::flags::{BackupType, Origin};
 use certadm_rules::{Hresult, PlainList, TaggedList};
 use certadm_session::{CallError, CallResult, Source};
 use certadm_wire::csra::Request;
@@ -32,7 +32,7 @@ impl Source for RemoteCa {
 
     fn open_file(&mut self, name: &str, read_hint: u32) -> CallResult<u64> {
         let length = self.backup_open(name).map_err(failed("BackupOpenFile"))?;
-        self.reading.open(length, read_hint);
+        self.reading.open(name, length, read_hint);
         self.delivered.opened(name);
         Ok(length)
     }
@@ -68,6 +68,11 @@ impl Source for RemoteCa {
         self.invoke_plain(&Request::BackupTruncateLogs, CALL).map_err(failed(CALL))?;
         self.delivered.truncated();
         Ok(())
+    }
+
+    /// A socket of this machine is our own service's. Nothing that comes over the network tells such a CA from Windows for certain.
+    fn may_ask_again(&self) -> bool {
+        self.origin() == Origin::Local
     }
 
     fn dynamic_files(&mut self) -> CallResult<PlainList> {

@@ -1,4 +1,4 @@
-//! Names of accounts, by the system's list of users.
+//! Names of accounts, by the system's list of users; and what the account of a service can read.
 
 use std::path::Path;
 
@@ -25,6 +25,28 @@ fn name_in(list: &str, id: u32) -> Option<String> {
     })
 }
 
+/// Why an account that owns `folder`, as a service does whose folder it is, cannot read `file`, which nobody but its owner can read:
+/// the account, and what stands in its way as a sentence fragment. Nothing where it can, where the account is root, and on Windows.
+#[must_use]
+pub fn kept_from_owner_of(folder: &Path, file: &Path) -> Option<(String, String)> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let (folder, file) = (std::fs::metadata(folder).ok()?, std::fs::metadata(file).ok()?);
+        let can_read = folder.uid() == 0 || (folder.uid() == file.uid() && file.mode() & 0o400 != 0);
+        let name = |uid| name_of(uid).unwrap_or_else(|| uid.to_string());
+        let mode = file.mode() & 0o777;
+        (!can_read).then(|| {
+            (name(folder.uid()), format!("it belongs to {} and has mode {mode:04o}", name(file.uid())))
+        })
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = (folder, file);
+        None
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -40,5 +62,29 @@ mod tests {
     #[test]
     fn the_first_account_has_a_name() {
         assert_eq!(name_of(0).as_deref(), Some("root"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_of_another_account_is_kept_from_the_owner_of_the_folder() {
+        use std::fs;
+        use std::os::unix::fs::{PermissionsExt, chown};
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("keytab");
+        fs::write(&file, "x").unwrap();
+        let told = |mode| {
+            fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+            kept_from_owner_of(dir.path(), &file)
+        };
+        assert_eq!(told(0o600), None);
+        // Accounts other than root may give nothing away.
+        if chown(dir.path(), Some(4711), None).is_ok() {
+            let why = "it belongs to root and has mode 0600".to_owned();
+            assert_eq!(told(0o600), Some(("4711".to_owned(), why)));
+            chown(&file, Some(4711), None).unwrap();
+            assert_eq!(told(0o600), None);
+        }
+        assert!(told(0o200).is_some());
+        assert_eq!(kept_from_owner_of(dir.path(), &dir.path().join("absent")), None);
     }
 }

@@ -40,6 +40,8 @@ pub struct Acceptor {
 /// What a client must ask its context to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Demand {
+    /// No protection of messages.
+    Nothing,
     /// Sign messages.
     Integrity,
     /// Sign and encrypt them.
@@ -450,6 +452,7 @@ fn check_flags(authenticator: &Authenticator, demand: Demand) -> Result<(), Acce
         .map(|flags| u32::from_le_bytes(*flags))
         .ok_or(AcceptError::Unsupported { what: "does not say what its context is to do" })?;
     let demanded = match demand {
+        Demand::Nothing => 0,
         Demand::Integrity => flag::INTEGRITY,
         Demand::Privacy => flag::INTEGRITY | flag::CONFIDENTIALITY,
     };

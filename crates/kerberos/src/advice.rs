@@ -13,7 +13,9 @@ pub(crate) fn remedy(code: ErrorCode) -> &'static str {
              knows the name"
         }
         ErrorCode::POLICY => {
-            "check logon hours and authentication policies; where the domain demands FAST, use `kinit` and its cache"
+            "check logon hours and authentication policies; where the domain demands FAST, have `kinit` log on with tickets \
+             of the machine as armour, and use the tickets in PATH: `kinit -k -c FILE:ARMOR 'HOST$@REALM'`, then `kinit -T \
+             FILE:ARMOR -c FILE:PATH user@REALM`"
         }
         ErrorCode::ETYPE_UNSUPPORTED => {
             "allow AES for the account (msDS-SupportedEncryptionTypes) and set its password again; RC4 is not spoken \

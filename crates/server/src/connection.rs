@@ -3,7 +3,6 @@
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::io;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -30,6 +29,7 @@ use crate::limits::{RESOLVER_STUB, WRITE_BATCH};
 use crate::listeners::Port;
 use crate::object::ConnectionId;
 use crate::read::ReadAnswer;
+use crate::refusals;
 use crate::shared::Shared;
 use crate::tickets::left_of;
 use crate::transport::Stream;
@@ -295,7 +295,7 @@ impl Connection {
         let has_role = has_role(&self.shared, &context.caller);
         self.is_roleless = !has_role;
         if !self.shared.connections.proven(self.id, &context.caller, has_role) {
-            tell_too_many(&self.shared, address, &context.caller);
+            refusals::too_many(&self.shared, address, &context.caller);
             return false;
         }
         match &context.caller {
@@ -408,8 +408,12 @@ impl Connection {
 
     /// Levels below integrity are let through the handshake so that their calls get fault 5 (wire.md 5.1).
     fn acceptor(&self, leg: &AuthLeg<'_>) -> Option<Box<dyn Acceptor>> {
-        let level = if leg.level == AuthLevel::Privacy { Level::Privacy } else { Level::Integrity };
-        self.shared.logons.acceptor(leg.auth_type, level).ok()
+        let logons = &self.shared.logons;
+        let acceptor = match level_of(leg) {
+            Some(level) => logons.acceptor(leg.auth_type, level),
+            None => logons.acceptor_below_integrity(leg.auth_type),
+        };
+        acceptor.ok()
     }
 
     /// Enters a finished context; answers whether the caller may have one more connection.
@@ -420,6 +424,10 @@ impl Connection {
         incarnation: Option<Incarnation>,
     ) -> bool {
         let Established { sealer, unsealer, peer, .. } = established;
+        let (level, address) = (level_of(leg), self.stream.peer());
+        if level.is_none() {
+            refusals::below_integrity(&self.shared, address, &peer);
+        }
         let mut until = None;
         let caller = match &peer {
             PeerIdentity::Account { account, .. } => {
@@ -430,8 +438,9 @@ impl Connection {
             PeerIdentity::Principal(holder) => {
                 let Some(tickets) = &self.shared.tickets else { return false };
                 let settings = tickets.settings();
-                if !leg.header_signing && !settings.danger_unsigned_headers {
-                    tell_unsigned(&self.shared, self.stream.peer(), &peer);
+                // Below integrity no message is signed, and header signing is not agreed on: every call is refused.
+                if level.is_some() && !leg.header_signing && !settings.danger_unsigned_headers {
+                    refusals::unsigned(&self.shared, address, &peer);
                     return false;
                 }
                 until = Some(Instant::now() + left_of(holder.end, settings.skew_seconds));
@@ -439,20 +448,14 @@ impl Connection {
             }
             _ => return false,
         };
-        let level = match leg.level {
-            AuthLevel::Privacy => Some(Level::Privacy),
-            AuthLevel::Integrity => Some(Level::Integrity),
-            _ => None,
-        };
         let keys = level.map(|level| Keys {
             protection: Protection { level, header_signing: leg.header_signing },
             sealer,
             unsealer,
         });
-        let address = self.stream.peer();
         tracing::debug!(connection = self.id, ?address, account = %peer, "logged on");
         if !self.shared.connections.may_prove(self.id, &caller) {
-            tell_too_many(&self.shared, address, &caller);
+            refusals::too_many(&self.shared, address, &caller);
             return false;
         }
         let context = Context { caller, until, keys, is_proven: false };
@@ -616,20 +619,12 @@ impl Connection {
     }
 }
 
-fn tell_too_many(shared: &Shared, address: Option<IpAddr>, caller: &Identity) {
-    if let Some(left_out) = shared.lines.about_caller(caller, Instant::now()) {
-        tracing::warn!(?address, %caller, left_out, "a connection was closed; the caller has too many");
-    }
-}
-
-fn tell_unsigned(shared: &Shared, address: Option<IpAddr>, caller: &PeerIdentity) {
-    if let Some(left_out) = shared.lines.about_peer(address, Instant::now()) {
-        tracing::warn!(
-            ?address,
-            %caller,
-            left_out,
-            "logon refused: the client does not sign headers; `danger_unsigned_headers` in [kerberos] lets it in"
-        );
+/// How messages are protected at a leg's level; not at all below packet integrity.
+fn level_of(leg: &AuthLeg<'_>) -> Option<Level> {
+    match leg.level {
+        AuthLevel::Privacy => Some(Level::Privacy),
+        AuthLevel::Integrity => Some(Level::Integrity),
+        _ => None,
     }
 }
 

@@ -33,6 +33,7 @@ mod rates;
 #[cfg(feature = "fuzzing")]
 mod reached;
 mod read;
+mod refusals;
 mod resolver;
 mod roles;
 mod service;

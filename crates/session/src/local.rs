@@ -297,6 +297,10 @@ impl Source for LocalSource {
         self.sequence.truncated().map_err(refused(CALL))
     }
 
+    fn may_ask_again(&self) -> bool {
+        true
+    }
+
     fn dynamic_files(&mut self) -> CallResult<PlainList> {
         const CALL: &str = "BackupGetDynamicFileList";
         let dir = self.folder().crl_dir();

@@ -149,6 +149,13 @@ pub trait Source {
     /// 0xC8000268 when anything listed is unread.
     fn truncate_logs(&mut self) -> CallResult<()>;
 
+    /// Whether logs may be asked for once more between [`Source::truncate_logs`] and [`Source::end`]. A Windows CA may cancel the
+    /// backup when a log is not there (6.4), and writes its marks at the end alone (6.9): with its logs gone and no mark, it takes
+    /// no log backup any more. So only a CA that is certainly our own says yes.
+    fn may_ask_again(&self) -> bool {
+        false
+    }
+
     /// Files outside the database to copy by other means (6.11).
     ///
     /// # Errors
@@ -210,6 +217,10 @@ impl<S: Source + ?Sized> Source for &mut S {
 
     fn truncate_logs(&mut self) -> CallResult<()> {
         (**self).truncate_logs()
+    }
+
+    fn may_ask_again(&self) -> bool {
+        (**self).may_ask_again()
     }
 
     fn dynamic_files(&mut self) -> CallResult<PlainList> {

@@ -191,7 +191,12 @@ impl<S: Source, P: Opens> Session<S, P> {
 }
 
 impl<S: Source> Session<S, Truncated> {
-    /// Whether a listed log is still at the CA.
+    /// Whether [`Session::is_still_there`] may be asked, as [`Source::may_ask_again`].
+    pub fn may_ask_again(&self) -> bool {
+        self.source.as_ref().is_some_and(Source::may_ask_again)
+    }
+
+    /// Whether a listed log is still at the CA. Ask only where [`Session::may_ask_again`]: another CA may cancel the backup.
     ///
     /// # Errors
     /// As [`Source::open_file`], but for the code that says it is gone.

@@ -99,8 +99,11 @@ pub struct Taken {
     pub kind: BackupKind,
     /// Whether log sets may build on it: the CA answered BackupEnd with success, and counts the backup as full.
     pub is_base: bool,
-    /// Listed logs that were asked for again after truncation and are gone, with the bytes they had in the set.
+    /// Listed logs that the CA deleted, with the bytes they had in the set: those that were found gone where they were asked for
+    /// again, otherwise all, as the CA says.
     pub truncated: Vec<(Generation, u64)>,
+    /// Whether the listed logs were asked for again after truncation. A CA over the network is not asked: it may be a Windows CA.
+    pub asked_again: bool,
     /// After a full backup, the generation below which the CA deleted all logs, too. The set does not hold them: what was in them
     /// stands in its database.
     pub truncated_below: Option<Generation>,
@@ -211,7 +214,7 @@ pub fn take_into(
     }
     let is_sound = finding::worst(&findings) < Some(Severity::Error);
     let truncate = options.truncate && checked && is_sound;
-    let Ending { truncated, still_there, is_ended, refused, error } = match truncate {
+    let Ending { truncated, asked_again, still_there, is_ended, refused, error } = match truncate {
         true => truncate_and_end(session, &manifest, &mut allowance, progress),
         false => Ending::of(session.end()),
     };
@@ -225,6 +228,7 @@ pub fn take_into(
         kind,
         is_base: kind.is_base() && is_ended,
         truncated,
+        asked_again,
         truncated_below,
         still_there,
         checked,
@@ -240,6 +244,7 @@ pub fn take_into(
 #[derive(Default)]
 struct Ending {
     truncated: Vec<(Generation, u64)>,
+    asked_again: bool,
     still_there: Vec<Generation>,
     /// Whether it answered BackupEnd with success.
     is_ended: bool,
@@ -254,7 +259,7 @@ impl Ending {
     }
 }
 
-/// Has the CA delete its logs, looks at what became of them, and ends the backup whatever was seen.
+/// Has the CA delete its logs, looks at what became of them where that is safe, and ends the backup whatever was seen.
 fn truncate_and_end<S: Source>(
     session: Session<S, Logs>,
     manifest: &Manifest,
@@ -268,13 +273,20 @@ fn truncate_and_end<S: Source>(
             return Ending { refused: Some(error.code), error: Some(error), ..Ending::default() };
         }
     };
-    let asked = ask_again(&mut after, manifest, allowance);
+    let asked = after.may_ask_again().then(|| ask_again(&mut after, manifest, allowance)).transpose();
     progress.at(Stage::Truncate, 1, 1);
     let ending = Ending::of(after.end());
     match asked {
-        Ok((truncated, still_there)) => Ending { truncated, still_there, ..ending },
-        Err(error) => Ending { error: Some(error), ..ending },
+        Ok(Some((truncated, still_there))) => Ending { truncated, still_there, asked_again: true, ..ending },
+        Ok(None) => Ending { truncated: listed(manifest), ..ending },
+        Err(error) => Ending { truncated: listed(manifest), error: Some(error), ..ending },
     }
+}
+
+/// The logs that the CA has listed, with their bytes.
+fn listed(manifest: &Manifest) -> Vec<(Generation, u64)> {
+    // Every log of the set was stored under the name of its generation.
+    manifest.logs().filter_map(|entry| Some((log_generation(&entry.source).ok()?, entry.size))).collect()
 }
 
 /// Removes what backups that were killed have left beside the target.
@@ -461,7 +473,8 @@ pub(crate) fn not_included(left_out: &[String], here: bool) -> Vec<String> {
 /// Logs that are gone, with their bytes, and logs that are still there.
 type Truncation = (Vec<(Generation, u64)>, Vec<Generation>);
 
-/// After truncation the listed logs are asked for once more: which are really gone, and how many bytes had they?
+/// After truncation the listed logs are asked for once more: which are really gone, and how many bytes had they? Only of a CA that
+/// may be asked ([`Session::may_ask_again`]).
 fn ask_again<S: Source>(
     session: &mut Session<S, Truncated>,
     manifest: &Manifest,
@@ -469,7 +482,6 @@ fn ask_again<S: Source>(
 ) -> CallResult<Truncation> {
     let (mut gone, mut there) = (Vec::new(), Vec::new());
     for entry in manifest.logs() {
-        // Every log of the set was stored under the name of its generation.
         let Ok(generation) = log_generation(&entry.source) else { continue };
         let asking = Instant::now();
         if session.is_still_there(&entry.source)? {

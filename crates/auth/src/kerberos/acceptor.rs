@@ -27,6 +27,7 @@ impl KerberosServer {
     /// None where the server has no keys.
     pub(crate) fn of(server: &Server, level: Level) -> Option<Self> {
         let demand = match level {
+            _ if !server.wants_protection => Demand::Nothing,
             Level::Integrity => Demand::Integrity,
             Level::Privacy => Demand::Privacy,
         };

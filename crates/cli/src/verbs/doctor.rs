@@ -34,7 +34,7 @@ pub(crate) struct DoctorArgs {
     vault: Option<PathBuf>,
     #[command(flatten)]
     remote: RemoteArgs,
-    /// A CA's folder on this machine: get a ticket for its service by its keytab, of --kdc where that is given, and accept it
+    /// A CA's folder on this machine: get a ticket for its service by its keytab (of --realm, from --kdc, where given), and accept it
     #[arg(long, value_name = "DIR", conflicts_with_all = ["no_prepare", "server", "socket", "user", "keytab", "ticket_cache"])]
     dir: Option<PathBuf>,
     /// Begin no backup: the last gate, and whether a full backup is on record, stay unknown
@@ -114,11 +114,11 @@ fn examine_own(dir: &Path, kerberos: &KerberosTarget, output: Output) -> Result<
     let folder = Folder::new(dir);
     let config = Config::load(&folder.config_path())?;
     let settings = KerberosSettings::from_config(&config.kerberos, folder.path(), &own_host_name());
-    let Some(KerberosSettings { keytab, host, skew_seconds, .. }) = settings else {
+    let Some(KerberosSettings { keytab, host, realms, skew_seconds, .. }) = settings else {
         let text = "ca.toml has no keytab, so that its service takes no tickets";
         return Err(Failure::usage(text, "add `keytab` to [kerberos]; docs/remote.md says how it is made"));
     };
-    let service = OwnService { keytab, host, skew_seconds };
+    let service = OwnService { keytab, folder: folder.path().to_owned(), host, realms, skew_seconds };
     let patience = Timeouts::default().connect;
     let visits = examine_service(&service, kerberos, patience, &mut |visit| show(visit, output));
     let with_remedy = |visit: &&Visit| visit.finding.remedy.is_some();

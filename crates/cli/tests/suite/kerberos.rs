@@ -175,6 +175,15 @@ fn the_service_proves_its_own_keytab() {
         let run = configured(&work, &format!("doctor --dir {{ca}} --realm {REALM} --kdc {kdc}"));
         assert!(run.code == 2 && run.stderr.contains(kdc), "{run:?}");
     }
+    // The key is right, and the service would refuse every ticket.
+    let config = work.path("ca").join("ca.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    let mistyped = text.replace("\nrealms = []", "\nrealms = [\"toy.elsewhere\"]");
+    assert_ne!(mistyped, text);
+    fs::write(&config, mistyped).unwrap();
+    let run = own();
+    assert_eq!((run.code, &run.json()["result"]["shut"]), (3, &serde_json::json!(["acceptance"])), "{run:?}");
+    fs::write(&config, text).unwrap();
     // Stale, as after a change of the machine's password.
     let path = work.path("ca").join("ca.keytab");
     let mut bytes = fs::read(&path).unwrap();

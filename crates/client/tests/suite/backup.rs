@@ -12,7 +12,7 @@ use certadm_wire::csra::{Request, Response};
 use certadm_wire::dcom::{ComVersion, Iid, Oid, ResolverRequest, SetId};
 use certadm_wire::rpc::FaultStatus;
 
-use crate::fake::{Calls, DATABASE, FakeCa, Files, Hook, encode};
+use crate::fake::{Calls, DATABASE, FakeCa, Files, Hook, LOGS, encode, pattern};
 use crate::server::{Manners, Refusal, Reply, Server, credentials};
 
 fn connect(target: Target) -> RemoteCa {
@@ -38,7 +38,7 @@ fn a_full_backup_by_every_mechanism() {
         let (server, calls) = hooked(&files, Arc::new(|_| None));
         let work = tempfile::tempdir().unwrap();
         let mut ca = connect(Target { mechanism, ..server.target() });
-        assert!(ca.is_online().unwrap());
+        assert!(ca.is_online().unwrap() && !ca.may_ask_again());
         let taken = take(&mut ca, &work.path().join("set"), &TakeOptions::new(BackupType::Full), &mut Silent)
             .unwrap();
         assert_eq!(taken.end_error, None);
@@ -173,28 +173,98 @@ fn the_socket_of_this_machine_needs_no_account() {
         FakeCa::new(content.clone(), Arc::clone(&calls))
     });
     let mut ca = RemoteCa::connect(server.local_target(), None).unwrap();
+    // It is our own service's.
+    assert!(ca.may_ask_again());
     take(&mut ca, &work.path().join("set"), &TakeOptions::new(BackupType::Full), &mut Silent).unwrap();
     assert!(std::fs::read(work.path().join("set/DataBase/Example CA.edb")).unwrap() == *files.database);
     drop(ca);
     assert_eq!((server.seen().connections, server.seen().released), (1, 5));
 }
 
+/// Refuses reads of more than 128 KiB. As an engine does that fails to read a database, it closes the file then
+/// (certbcli.md 6.5): without another open nothing more comes.
+fn refusing_large_reads(refusal: Refusal) -> Hook {
+    let is_closed = AtomicBool::new(false);
+    Arc::new(move |request| match request {
+        Request::BackupReadFile { size } if *size > 131_072 => {
+            is_closed.store(true, Ordering::SeqCst);
+            Some(match refusal {
+                Refusal::Code(code) => Reply::Stub(encode(&Response::failure(request, code))),
+                Refusal::Fault(status) => Reply::Fault(status),
+            })
+        }
+        Request::BackupReadFile { .. } if is_closed.load(Ordering::SeqCst) => {
+            Some(Reply::Stub(encode(&Response::failure(request, Hresult::E_UNEXPECTED))))
+        }
+        Request::BackupOpenFile { .. } => {
+            is_closed.store(false, Ordering::SeqCst);
+            None
+        }
+        _ => None,
+    })
+}
+
 #[test]
-fn a_server_with_a_lower_limit_gets_smaller_reads() {
+fn a_server_with_a_lower_limit_or_too_little_memory_gets_smaller_reads() {
     let files = Files::new(700_000);
-    for refusal in [FaultStatus::BAD_STUB_DATA, FaultStatus(0)] {
-        let hook: Hook = Arc::new(move |request| match request {
-            Request::BackupReadFile { size } if *size > 131_072 => Some(match refusal {
-                FaultStatus(0) => Reply::Stub(encode(&Response::failure(request, Hresult::E_INVALIDARG))),
-                status => Reply::Fault(status),
-            }),
-            _ => None,
-        });
-        let (server, _) = hooked(&files, hook);
+    let faults = [0x6F7, 0x6C6, 0x1C00_0007, 0x1C01_0013, 0x1C00_001B, 0x46A, 8, 14, 0x8007_000E]
+        .map(|status| Refusal::Fault(FaultStatus(status)));
+    let codes = [0x8007_0057, 0x8007_000E, 0x8007_0008, 0xC800_03F3, 0xC800_0417, 0xC800_042D]
+        .map(|code| Refusal::Code(Hresult::from_win32(code)));
+    // They stay to the end: what a server takes is remembered by its port.
+    let mut servers = Vec::new();
+    for refusal in faults.into_iter().chain(codes) {
+        let (server, calls) = hooked(&files, refusing_large_reads(refusal));
         let work = tempfile::tempdir().unwrap();
         let mut ca = connect(server.target());
-        take(&mut ca, &work.path().join("set"), &TakeOptions::new(BackupType::Full), &mut Silent).unwrap();
+        take(&mut ca, &work.path().join("set"), &TakeOptions::new(BackupType::Full), &mut Silent)
+            .unwrap_or_else(|error| panic!("{refusal:?}: {error}"));
         assert!(std::fs::read(work.path().join("set/DataBase/Example CA.edb")).unwrap() == *files.database);
+        // Smaller than what was refused at once, although a full read would have been larger still.
+        let is_large = |call: &&Request| matches!(call, Request::BackupReadFile { size } if *size > 131_072);
+        assert_eq!(calls.lock().unwrap().iter().filter(is_large).count(), 3, "700,000, 512 Ki, 256 Ki");
+        servers.push(server);
+    }
+}
+
+/// The short file that was read before says nothing of what the server takes.
+#[test]
+fn a_short_first_file_does_not_keep_later_reads_from_becoming_smaller() {
+    let log = |number: u32, len: usize| (format!("{LOGS}\\edb{number:05x}.log"), pattern(len, 3));
+    let logs = Arc::new(vec![log(1, 4096), log(2, 700_000)]);
+    let files = Files { logs, ..Files::new(10) };
+    let (server, _) = hooked(&files, refusing_large_reads(Refusal::Code(Hresult::E_OUTOFMEMORY)));
+    let work = tempfile::tempdir().unwrap();
+    let mut ca = connect(server.target());
+    take(&mut ca, &work.path().join("set"), &TakeOptions::new(BackupType::LogsOnly), &mut Silent).unwrap();
+    assert!(std::fs::read(work.path().join("set/DataBase/edb00002.log")).unwrap() == files.logs[1].1);
+}
+
+/// Where the file cannot be opened again, or is another one by now, the refusal is what is told.
+#[test]
+fn a_refused_read_whose_file_is_lost_is_told_as_refused() {
+    for length in [None, Some(1_000)] {
+        let inner = refusing_large_reads(Refusal::Code(Hresult::E_OUTOFMEMORY));
+        let opened = AtomicBool::new(false);
+        let hook: Hook = Arc::new(move |request| match request {
+            Request::BackupOpenFile { .. } if opened.swap(true, Ordering::SeqCst) => {
+                Some(Reply::Stub(encode(&match length {
+                    Some(length) => Response::Length { length, code: Hresult::S_OK },
+                    None => Response::failure(request, Hresult::BACKUP_ABORT_BY_SERVER),
+                })))
+            }
+            request => inner(request),
+        });
+        let (server, _) = hooked(&Files::new(700_000), hook);
+        let work = tempfile::tempdir().unwrap();
+        let error = take(
+            &mut connect(server.target()),
+            &work.path().join("set"),
+            &TakeOptions::new(BackupType::Full),
+            &mut Silent,
+        )
+        .unwrap_err();
+        assert_eq!(error.hresult(), Hresult::E_OUTOFMEMORY, "{error}");
     }
 }
 

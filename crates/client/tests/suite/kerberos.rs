@@ -457,15 +457,24 @@ fn a_keytab_is_proven_against_the_kdc() {
     let service = |name: &str| Principal::service("HOST", HOST, name);
     let service_key =
         string_to_key(Etype::Aes256Sha1, &service(REALM).to_string(), b"toy", &[0, 0, 0, 1]).unwrap();
-    let walk = |name: &str, entries: Vec<certadm_kerberos::KeytabEntry>| {
-        let keytab = world.path(name);
-        write_keytab(&keytab, &Keytab::new(entries));
-        let own = OwnService { keytab, host: HOST.into(), skew_seconds: 300 };
-        let visits = examine_service(&own, &world.target().kerberos, Duration::from_secs(60), &mut |_| {});
-        let last = visits.iter().rev().find(|visit| visit.verdict != Verdict::Skipped).unwrap();
-        let remedy = last.finding.remedy.clone().unwrap_or_default().into_owned();
-        (last.gate, last.verdict, last.finding.detail.clone(), remedy)
-    };
+    let folder = world.path("folder");
+    std::fs::create_dir(&folder).unwrap();
+    let walk_by =
+        |name: &str, entries: Vec<certadm_kerberos::KeytabEntry>, realms: &[&str], realm: Option<&str>| {
+            let keytab = folder.join(name);
+            if !entries.is_empty() || !keytab.exists() {
+                write_keytab(&keytab, &Keytab::new(entries));
+            }
+            let realms = realms.iter().map(ToString::to_string).collect();
+            let own =
+                OwnService { keytab, folder: folder.clone(), host: HOST.into(), realms, skew_seconds: 300 };
+            let target = KerberosTarget { realm: realm.map(str::to_owned), ..world.target().kerberos };
+            let visits = examine_service(&own, &target, Duration::from_secs(60), &mut |_| {});
+            let last = visits.iter().rev().find(|visit| visit.verdict != Verdict::Skipped).unwrap();
+            let remedy = last.finding.remedy.clone().unwrap_or_default().into_owned();
+            (last.gate, last.verdict, last.finding.detail.clone(), remedy)
+        };
+    let walk = |name: &str, entries| walk_by(name, entries, &[], None);
     let account = || entry(Principal::account("alice", REALM), 1, alice_key.clone());
     let own = |version, key: &Key| entry(service(REALM), version, key.clone());
     let (gate, verdict, detail, _) = walk("good", vec![own(2, &service_key), account()]);
@@ -478,6 +487,59 @@ fn a_keytab_is_proven_against_the_kdc() {
     assert_eq!((gate, verdict), (Gate::Ticket, Verdict::Unknown), "{detail}");
     let (gate, verdict, detail, _) = walk("empty", Vec::new());
     assert_eq!((gate, verdict), (Gate::Keytab, Verdict::Shut), "{detail}");
+
+    // The key is right, and the service lets nobody in all the same.
+    let good = || vec![own(2, &service_key), account()];
+    let (gate, verdict, detail, _) = walk_by("good", good(), &["OTHER.TEST", REALM], None);
+    assert_eq!((gate, verdict), (Gate::Acceptance, Verdict::Open), "{detail}");
+    let (gate, verdict, detail, remedy) = walk_by("good", good(), &["toy.elsewhere"], None);
+    assert_eq!((gate, verdict), (Gate::Acceptance, Verdict::Shut), "{detail}");
+    assert!(detail.contains("`realms` in [kerberos] of ca.toml leave out TOY.TEST"), "{detail}");
+    assert!(remedy.contains("add \"TOY.TEST\""), "{remedy}");
+    // A realm that is named chooses among the keytab's accounts.
+    let (gate, verdict, detail, _) = walk_by("good", good(), &[], Some("toy.test"));
+    assert_eq!((gate, verdict), (Gate::Acceptance, Verdict::Open), "{detail}");
+    let (gate, verdict, detail, remedy) = walk_by("good", good(), &[], Some("OTHER.TEST"));
+    assert_eq!((gate, verdict), (Gate::Keytab, Verdict::Shut), "{detail}");
+    assert!(detail.contains("no key of the realm OTHER.TEST") && remedy.contains("--realm"), "{remedy}");
+    // Root can read what the service cannot. Accounts other than root may give nothing away.
+    if std::os::unix::fs::chown(&folder, Some(4711), None).is_ok() {
+        let (gate, verdict, detail, remedy) = walk_by("good", Vec::new(), &[], None);
+        assert_eq!((gate, verdict), (Gate::Keytab, Verdict::Shut), "{detail}");
+        assert!(detail.contains("belongs to 4711") && remedy.contains("`chown 4711 "), "{detail}: {remedy}");
+    }
+}
+
+/// No cache of tickets can take the place of the keys that this test is about, so none is advised.
+#[test]
+fn a_keytab_that_the_kdc_wants_another_proof_for_stays_unknown() {
+    use certadm_client::doctor::{Gate, Verdict};
+    use certadm_client::{OwnService, examine_service};
+    use certadm_kerberos::message::PaType;
+    for proof in [PaType::FAST, PaType::CERTIFICATE] {
+        let change = Box::new(move |kdc: &mut Kdc| {
+            kdc.accounts.get_mut("alice").unwrap().proofs = vec![proof];
+        });
+        let world = Domain::with(Changes { kdc: Some(change), ..Changes::default() });
+        let key =
+            string_to_key(Etype::Aes256Sha1, PASSWORD, b"TOY.TESTalice", &64_u32.to_be_bytes()).unwrap();
+        let entry = certadm_kerberos::KeytabEntry {
+            principal: Principal::account("alice", REALM),
+            key_version: 1,
+            etype: Etype::Aes256Sha1.to_wire(),
+            key: Some(key),
+        };
+        let keytab = world.path("keytab");
+        write_keytab(&keytab, &Keytab::new(vec![entry]));
+        let folder = keytab.parent().unwrap().to_owned();
+        let own = OwnService { keytab, folder, host: HOST.into(), realms: Vec::new(), skew_seconds: 300 };
+        let visits = examine_service(&own, &world.target().kerberos, Duration::from_secs(60), &mut |_| {});
+        let ticket = visits.iter().find(|visit| visit.gate == Gate::Ticket).unwrap();
+        let remedy = ticket.finding.remedy.clone().unwrap_or_default();
+        assert_eq!(ticket.verdict, Verdict::Unknown, "{}", ticket.finding.detail);
+        assert!(ticket.finding.detail.contains("stays unknown"), "{}", ticket.finding.detail);
+        assert!(remedy.contains("certadm doctor --server") && !remedy.contains("kinit"), "{remedy}");
+    }
 }
 
 #[test]

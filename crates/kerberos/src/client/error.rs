@@ -70,7 +70,7 @@ pub enum ClientError {
         /// Who logs on.
         client: Principal,
         /// What it wants.
-        wanted: &'static str,
+        wanted: Wanted,
     },
     /// KDCs send the client round in a circle.
     #[error("KDCs refer to each other in a circle; {} was asked before", .realm.escape_debug())]
@@ -90,6 +90,17 @@ pub enum ClientError {
         /// What it is for.
         service: Principal,
     },
+}
+
+/// A proof that this crate does not give; `kinit` does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Wanted {
+    /// FAST: a logon under the protection of other tickets, as a rule those of the machine.
+    #[error("an armoured logon (FAST)")]
+    Armour,
+    /// PKINIT.
+    #[error("a certificate, such as a smart card has")]
+    Certificate,
 }
 
 impl Diagnosis for ClientError {
@@ -129,8 +140,13 @@ impl Diagnosis for ClientError {
             Self::NoRandomness(_) => "check the system's random source",
             Self::Iterations(_) => "ask the domain's administrators why the KDC wants such a count",
             Self::WrongKey { .. } => "check the password, or make the keytab anew",
-            Self::OtherProof { .. } => {
-                "log on with `kinit -c FILE:PATH user@REALM`, which can do that, and use its tickets"
+            Self::OtherProof { wanted: Wanted::Armour, .. } => {
+                "have `kinit` log on with tickets of the machine as armour, and use the tickets in PATH: `kinit -k -c \
+                 FILE:ARMOR 'HOST$@REALM'`, then `kinit -T FILE:ARMOR -c FILE:PATH user@REALM`"
+            }
+            Self::OtherProof { wanted: Wanted::Certificate, .. } => {
+                "have `kinit` log on with the certificate, and use the tickets in PATH: `kinit -X \
+                 X509_user_identity=PKCS11:MODULE -c FILE:PATH user@REALM`, where MODULE is the smart card's library"
             }
             Self::NoCommonEtype { .. } => {
                 "allow AES for the account (msDS-SupportedEncryptionTypes), set its password again, and make the \

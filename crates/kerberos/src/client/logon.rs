@@ -4,7 +4,7 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-use super::error::ClientError;
+use super::error::{ClientError, Wanted};
 use super::question::{Question, Route, Step};
 use crate::credential::Credential;
 use crate::crypto::{Etype, IntegrityError, Key, KeyUsage, string_to_key};
@@ -182,9 +182,9 @@ impl Logon {
         let wanted = if lists(PaType::ENCRYPTED_TIMESTAMP) {
             return Ok(());
         } else if lists(PaType::FAST) {
-            "an armoured logon (FAST)"
+            Wanted::Armour
         } else if lists(PaType::CERTIFICATE) || lists(PaType::OLD_CERTIFICATE) {
-            "a certificate, such as a smart card has"
+            Wanted::Certificate
         } else {
             return Ok(());
         };

@@ -8,7 +8,7 @@ mod logon;
 mod question;
 mod ticket;
 
-pub use error::ClientError;
+pub use error::{ClientError, Wanted};
 pub use logon::{LoggedOn, Logon, Secret};
 pub use question::{MAX_ANSWER, Question, Step, Worth, answer_size, worth};
 pub use ticket::{Granted, TicketRequest};

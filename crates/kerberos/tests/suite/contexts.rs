@@ -363,6 +363,7 @@ fn a_context_does_what_is_demanded_or_is_refused() {
     let accepts = |token: &[u8], demand| stage.acceptor.accept(token, demand, &stage.world).is_ok();
     assert!(accepts(&flags(0x1032), Demand::Privacy));
     assert!(!accepts(&flags(0x1022), Demand::Privacy) && accepts(&flags(0x1022), Demand::Integrity));
+    assert!(accepts(&flags(0x1002), Demand::Nothing) && !accepts(&flags(0x0002), Demand::Nothing));
     for missing in [0x1012, 0x1030, 0x0032, 0] {
         assert!(!accepts(&flags(missing), Demand::Privacy), "{missing:x}");
         assert!(!accepts(&flags(missing & !0x10), Demand::Integrity), "{missing:x}");

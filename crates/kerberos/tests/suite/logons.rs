@@ -70,15 +70,17 @@ fn a_kdc_that_wants_another_proof_is_told_with_the_command_that_gives_it() {
         kdc.accounts.get_mut("alice").unwrap().proofs = proofs;
         log_on(Logon::new(alice(), password(PASSWORD)), &Network::of([kdc]), &World::noon())
     };
-    for (proofs, word) in [
-        (vec![PaType::FAST], "FAST"),
-        (vec![PaType::CERTIFICATE], "smart card"),
-        (vec![PaType::OLD_CERTIFICATE, PaType::CERTIFICATE], "smart card"),
+    // `kinit` armours a logon only with tickets that it is given (-T), and takes a certificate only where it is told which (-X).
+    let certificate = "kinit -X X509_user_identity=PKCS11:MODULE -c FILE:PATH user@REALM";
+    for (proofs, word, command) in [
+        (vec![PaType::FAST], "FAST", "kinit -T FILE:ARMOR -c FILE:PATH user@REALM"),
+        (vec![PaType::CERTIFICATE], "smart card", certificate),
+        (vec![PaType::OLD_CERTIFICATE, PaType::CERTIFICATE], "smart card", certificate),
     ] {
         let (result, asked) = log_on_where(proofs);
         let error = result.map(|_| ()).unwrap_err();
         assert_eq!((asked, error.hresult()), (1, Hresult::E_ACCESSDENIED));
-        assert!(error.to_string().contains(word) && error.remedy().contains("kinit -c FILE:"), "{error}");
+        assert!(error.to_string().contains(word) && error.remedy().contains(command), "{error}");
     }
     for proofs in [vec![], vec![PaType::FAST, PaType::CERTIFICATE, PaType::ENCRYPTED_TIMESTAMP]] {
         assert!(log_on_where(proofs).0.is_ok());
@@ -165,7 +167,7 @@ fn refusals_say_what_to_do() {
             "the password must be changed",
             "change the account's password",
         ),
-        ("odd", PASSWORD, ErrorCode::POLICY, "status 0xC0001234", "FAST"),
+        ("odd", PASSWORD, ErrorCode::POLICY, "status 0xC0001234", "kinit -T FILE:ARMOR -c FILE:PATH"),
         ("old", PASSWORD, ErrorCode::ETYPE_UNSUPPORTED, "14 (ETYPE_NOSUPP)", "msDS-SupportedEncryptionTypes"),
     ] {
         let logon = Logon::new(Principal::account(name, REALM), password(secret));

@@ -73,12 +73,22 @@ impl Domain {
 
     /// A connection that is logged on with a ticket.
     fn logged_on(&self, granting: &Credential, class: &str, iid: Iid) -> Result<Peer, Failed> {
+        self.logged_on_at(AuthLevel::Privacy, granting, class, iid)
+    }
+
+    fn logged_on_at(
+        &self,
+        level: AuthLevel,
+        granting: &Credential,
+        class: &str,
+        iid: Iid,
+    ) -> Result<Peer, Failed> {
         let addresses = &self.world.addresses;
         let address = if class == "HOST" { addresses.exporter } else { addresses.resolver };
         let ticket = self.ticket(granting, class);
         let mut peer = Peer::tcp(address);
         let initiator = kerberos_initiator(ticket, 0, Framing::Raw, self.clock.clone());
-        peer.bind_with(iid, AuthLevel::Privacy, initiator)?;
+        peer.bind_with(iid, level, initiator)?;
         Ok(peer)
     }
 
@@ -108,6 +118,23 @@ fn by_name() -> RolesConfig {
 fn every_method_for_every_role_of_a_ticket() {
     let domain = Domain::new(|_| {}, |settings| settings.allowed.shutdown = Shutdown::Everybody);
     every_cell(|user| domain.object(user));
+}
+
+/// As with NTLM: the logon passes, and the call is told why (wire.md 5.1). Headers are signed by nobody there, so that no setting
+/// about them is what lacks.
+#[test]
+fn a_ticket_below_packet_integrity_gets_fault_5() {
+    let domain = Domain::new(|_| {}, |_| {});
+    let operator = domain.object("operator");
+    let granting = domain.granting("operator");
+    for level in [AuthLevel::Connect, AuthLevel::Packet] {
+        for (class, iid, object) in
+            [("RPCSS", Iid::REMOTE_SCM_ACTIVATOR, None), ("HOST", Iid::CERT_ADMIN_2, Some(operator.ipid.0))]
+        {
+            let mut peer = domain.logged_on_at(level, &granting, class, iid).unwrap();
+            assert_eq!(peer.request(0, 4, object, &[0; 64]), Err(Failed::Fault(5)), "{level:?} {class}");
+        }
+    }
 }
 
 /// As those of `users.toml` are: a role that is taken away is gone at the next call, over the same connection.

@@ -51,11 +51,70 @@ fn logs_that_are_still_there_are_named() {
     let set = dir.path().join("sets/of today/full");
     let taken = take(&mut source, &set, &options, &mut Silent).unwrap();
 
-    assert_eq!((taken.truncated.len(), taken.truncated_below), (0, None));
+    assert_eq!((taken.asked_again, taken.truncated.len(), taken.truncated_below), (true, 0, None));
     let logs = &taken.manifest.generations;
     let there: Vec<u32> = taken.still_there.iter().map(|generation| generation.number()).collect();
     assert_eq!(there, (logs.low..=logs.high).collect::<Vec<_>>());
     assert_eq!(fs::read_dir(set.join("DynamicFiles")).unwrap().count(), 2);
+}
+
+/// As a Windows CA may be: a log that is asked for and gone cancels the backup, and without the end there is no mark (certbcli.md 6.4,
+/// 6.9).
+struct Cancelling {
+    ca: LocalSource,
+    is_ours: bool,
+    truncated: bool,
+    asked: usize,
+}
+
+impl Altered for Cancelling {
+    fn ca(&mut self) -> &mut LocalSource {
+        &mut self.ca
+    }
+    fn open_file(&mut self, name: &str, read_hint: u32) -> CallResult<u64> {
+        if self.truncated {
+            self.asked += 1;
+            self.ca.abort().ok();
+            return Err(CallError::new("BackupOpenFile", Hresult::FILE_NOT_FOUND));
+        }
+        self.ca.open_file(name, read_hint)
+    }
+    fn truncate_logs(&mut self) -> CallResult<()> {
+        self.truncated = true;
+        self.ca.truncate_logs()
+    }
+    fn may_ask_again(&self) -> bool {
+        self.is_ours
+    }
+}
+
+#[test]
+fn a_ca_that_may_be_windows_is_asked_for_nothing_between_truncation_and_end() {
+    let dir = scratch();
+    let mut ca = Ca::create(&dir.path().join("ca"));
+    ca.roll();
+    ca.roll();
+    let take_from = |name: &str, is_ours| {
+        let names = UncRoot::new("host".to_owned()).unwrap();
+        let source = LocalSource::new(Arc::clone(&ca.store), names);
+        let mut source = Through(Cancelling { ca: source, is_ours, truncated: false, asked: 0 });
+        let set = dir.path().join(name);
+        let taken = take(&mut source, &set, &TakeOptions::new(BackupType::Full), &mut Silent).unwrap();
+        (taken, source.0.asked)
+    };
+    let (taken, asked) = take_from("full", false);
+    assert_eq!((asked, taken.asked_again, taken.is_base), (0, false, true), "{:?}", taken.end_error);
+    assert!(taken.end_error.is_none() && ca.store.marks().unwrap().full.is_some());
+    // The report has what the CA says.
+    let logs = &taken.manifest.generations;
+    let said: Vec<u32> = taken.truncated.iter().map(|(generation, _)| generation.number()).collect();
+    assert_eq!(said, (logs.low..=logs.high).collect::<Vec<_>>());
+    assert_eq!(taken.truncated_below.map(|generation| generation.number()), Some(logs.low));
+    assert!(taken.truncated.iter().all(|(_, bytes)| *bytes > 0) && taken.still_there.is_empty());
+    // One of ours that does not answer is believed, too, and the failure is told.
+    let (taken, asked) = take_from("ours", true);
+    assert_eq!((asked, taken.asked_again, taken.truncated.is_empty()), (1, false, false));
+    assert!(taken.end_error.is_some());
 }
 
 /// A real CA, but for one call: it refuses `TruncateLogs`.

@@ -415,6 +415,9 @@ fn report(taken: &Taken, output: Output) {
         (BackupKind::Differential, ..) => {
             output.line("Database logs were kept: the next log set will hold them again.");
         }
+        (_, deleted, _) if !taken.asked_again => {
+            output.line(said_text(deleted, taken.truncated_below.is_some()))
+        }
         (_, gone, []) => {
             output.line(format!("Database logs successfully truncated: {}.{older}", gone_text(gone)));
         }
@@ -453,6 +456,19 @@ fn end_text(taken: &Taken, error: &str) -> String {
     format!("The set is whole, but the CA did not confirm that it deleted its logs{base}: {error}. {remedy}.")
 }
 
+/// What a CA is believed that was not asked for its logs again: success does not mean that every log was deleted (certbcli.md 6.8).
+fn said_text(deleted: &[(Generation, u64)], older: bool) -> String {
+    let (Some((first, _)), Some((last, _))) = (deleted.first(), deleted.last()) else {
+        return "The CA says that it truncated its logs; the set has none.".to_owned();
+    };
+    let bytes: u64 = deleted.iter().map(|(_, bytes)| bytes).sum();
+    let bytes = human_bytes(bytes);
+    let older = if older { " and older ones, whose content is in the set's database" } else { "" };
+    format!(
+        "Database logs truncated, as the CA says: generations {first:#x} to {last:#x} ({bytes}){older}. It may keep some for a while."
+    )
+}
+
 fn gone_text(gone: &[(Generation, u64)]) -> String {
     match (gone.first(), gone.last()) {
         (Some((first, _)), Some((last, _))) => {
@@ -475,6 +491,7 @@ fn to_json(taken: &Taken) -> Value {
         "files": manifest.files.len(),
         "seconds": taken.duration.as_secs_f64(),
         "truncated": {
+            "asked_again": taken.asked_again,
             "generations": taken.truncated.iter().map(|(generation, _)| generation.number()).collect::<Vec<_>>(),
             "bytes": taken.truncated.iter().map(|(_, bytes)| bytes).sum::<u64>(),
             "below": taken.truncated_below.map(Generation::number),
