@@ -12,6 +12,7 @@ use certadm_kerberos::message::ErrorCode;
 use certadm_kerberos::{AcceptError, Acceptor, Demand, Initiator, Keytab, Principal};
 use certadm_rules::diagnosis::chain_of;
 use certadm_rules::finding::Finding;
+use certadm_rules::words::shell_word;
 use certadm_rules::{Diagnosis, Hresult};
 
 use crate::doctor::{Gate, Verdict, Visit, clock_visit};
@@ -123,7 +124,8 @@ impl Walk<'_> {
                 "{why}, but the CA's folder belongs to {account}: a service of that account cannot read it"
             );
             let mut ended = wrong(&detail);
-            let remedy = format!("`chown {account} {0}` and `chmod 600 {0}`", path.display());
+            let keytab = shell_word(path.display());
+            let remedy = format!("`chown {account} {keytab}` and `chmod 600 {keytab}`");
             ended.finding = ended.finding.remedy(remedy);
             return Err(ended);
         }

@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use certadm_kerberos::Lack;
 use certadm_kerberos::client::ClientError;
 use certadm_kerberos::message::ErrorCode;
 use certadm_rules::diagnosis::Class;
+use certadm_rules::words::shell_word;
 use certadm_rules::{Diagnosis, Hresult};
 
 /// Why there is no ticket for a service.
@@ -211,8 +212,9 @@ impl Diagnosis for KerberosError {
             }
             Self::OtherCache { file, .. } => {
                 return Cow::Owned(format!(
-                    "put tickets into a file: `kinit -c FILE:{0} user@REALM`, and give --ticket-cache {0}",
-                    file.display()
+                    "put tickets into a file: `kinit -c {} user@REALM`, and give --ticket-cache {}",
+                    cache_word(file),
+                    shell_word(file.display())
                 ));
             }
             // Another logon would leave the same in the cache: what was left out is missing.
@@ -223,12 +225,12 @@ impl Diagnosis for KerberosError {
             }
             Self::NoTicket { path, lack: Lack::NotYet(_), .. } => {
                 return Cow::Owned(format!(
-                    "wait until then, and compare the clock of this machine; or log on again: `kinit -c FILE:{} user@REALM`",
-                    path.display()
+                    "wait until then, and compare the clock of this machine; or log on again: `kinit -c {} user@REALM`",
+                    cache_word(path)
                 ));
             }
             Self::NoTicket { path, .. } => {
-                return Cow::Owned(format!("log on again: `kinit -c FILE:{} user@REALM`", path.display()));
+                return Cow::Owned(format!("log on again: `kinit -c {} user@REALM`", cache_word(path)));
             }
             Self::Conf { .. } => "correct `krb5_conf` in client.toml, or leave it out",
             Self::NeedsPassword { .. } => {
@@ -236,6 +238,11 @@ impl Diagnosis for KerberosError {
             }
         })
     }
+}
+
+/// The file of a ticket cache as `kinit -c` takes it.
+fn cache_word(file: &Path) -> String {
+    shell_word(format_args!("FILE:{}", file.display()))
 }
 
 #[cfg(test)]
