@@ -1,6 +1,5 @@
 //! `certadm ca`: create a CA and let it work.
 
-mod authority;
 mod export;
 mod init;
 mod issue;
