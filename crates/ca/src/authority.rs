@@ -92,7 +92,7 @@ impl Authority {
             common_extensions: common_extensions(&own, &config.publish)
                 .map_err(Error::encoding("certificate"))?,
         };
-        let guard = Arc::new(DatabaseGuard::new(identity));
+        let guard = Arc::new(DatabaseGuard::new(identity, own.clone()));
         Ok(Self { folder: folder.clone(), config, key, own, issuer, guard })
     }
 
@@ -334,8 +334,13 @@ impl Authority {
         self.publish(connection, now, CrlOptions::default())
     }
 
+    /// Records the CA's own certificate where the database lacks it, inside of a transaction of the caller.
+    pub(crate) fn record_own(&self, connection: &Connection, now: FileTime) -> Result<()> {
+        self.guard.check_and_record(connection, now)
+    }
+
     fn publish(&self, connection: &Connection, now: FileTime, options: CrlOptions) -> Result<Publication> {
-        self.guard.check(connection)?;
+        self.guard.check_and_record(connection, now)?;
         let signer = Signer {
             key: &self.key,
             name: &self.own.name,
@@ -368,8 +373,15 @@ impl Decision {
         })
     }
 
+    fn when(&self) -> FileTime {
+        match self {
+            Self::Grant(pending) => pending.submitted,
+            Self::Deny(denied) => denied.when,
+        }
+    }
+
     fn record(self, guard: &DatabaseGuard, connection: &Connection) -> Result<Recorded> {
-        guard.check(connection)?;
+        guard.check_and_record(connection, self.when())?;
         Ok(match self.compare_key(connection)? {
             Self::Grant(pending) => Recorded::Issued(record(connection, &pending)?),
             Self::Deny(denied) => {

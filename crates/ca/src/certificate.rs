@@ -176,7 +176,11 @@ impl OwnCertificate {
     }
 
     /// Records the certificate as a row with disposition 15. A row that is there already is left
-    /// alone, so that an interrupted import can be repeated.
+    /// alone, so that an interrupted import can be repeated. Only where it has an older certificate of the same key and
+    /// number it gets this one: `openssl x509 -signkey` renews a root so, and a number has one row.
+    ///
+    /// # Errors
+    /// [`Error::SerialTaken`] when the number is that of a certificate that was issued; nothing has been changed then.
     pub(crate) fn record(
         &self,
         connection: &Connection,
@@ -185,22 +189,52 @@ impl OwnCertificate {
     ) -> Result<()> {
         let present = connection
             .prepare_cached(
-                "SELECT 1 FROM Certificates JOIN Requests USING (RequestID) \
-                 WHERE SerialNumber = ?1 AND Disposition = ?2",
+                "SELECT RequestID, Disposition, RawCertificate FROM Certificates JOIN Requests USING (RequestID) \
+                 WHERE SerialNumber = ?1",
             )?
-            .query_row((&self.serial, Disposition::CA_CERTIFICATE.0), |_| Ok(()))
+            .query_row([&self.serial], |row| {
+                let disposition: Option<i64> = row.get(1)?;
+                let recorded: Option<Vec<u8>> = row.get(2)?;
+                Ok((row.get(0)?, disposition, recorded.unwrap_or_default()))
+            })
             .optional()?;
-        if present.is_some() {
-            return Ok(());
+        let own = Some(i64::from(Disposition::CA_CERTIFICATE.0));
+        match present {
+            None => {
+                let request_id = self.insert_request(connection, raw_request, now)?;
+                self.insert(connection, request_id)
+            }
+            Some((request_id, disposition, recorded)) if disposition == own => {
+                if !self.renews(&recorded) {
+                    return Ok(());
+                }
+                for table in ["CertificateExtensions", "Certificates"] {
+                    connection.execute(&format!("DELETE FROM {table} WHERE RequestID = ?1"), [request_id])?;
+                }
+                self.insert(connection, request_id)
+            }
+            Some(_) => Err(Error::SerialTaken { serial: self.serial.clone() }),
         }
-        let encoding = Error::encoding("CA certificate");
+    }
+
+    /// Whether it is a newer certificate of the same key than this one in DER.
+    fn renews(&self, recorded: &[u8]) -> bool {
         let content = self.certificate.tbs_certificate();
-        let info = content.subject_public_key_info();
-        let key_length =
-            PublicKey::from_info(info).map_err(|reason| Error::encoding("CA certificate")(reason))?.length();
-        let (algorithm, parameters, key) = public_key::columns(info).map_err(&encoding)?;
-        let name = NameRow::of(&self.name).map_err(&encoding)?;
-        let request_id = insert_request(
+        recorded != self.der
+            && Certificate::from_der(recorded).is_ok_and(|recorded| {
+                let recorded = recorded.tbs_certificate();
+                recorded.subject_public_key_info() == content.subject_public_key_info()
+                    && dates::from_x509(recorded.validity().not_before) < self.not_before
+            })
+    }
+
+    fn insert_request(
+        &self,
+        connection: &Connection,
+        raw_request: Option<&[u8]>,
+        now: FileTime,
+    ) -> Result<i64> {
+        insert_request(
             connection,
             &RequestFacts {
                 requester: "",
@@ -211,8 +245,18 @@ impl OwnCertificate {
                 raw_request,
                 attributes: Vec::new(),
             },
-            &name,
-        )?;
+            &NameRow::of(&self.name).map_err(Error::encoding("CA certificate"))?,
+        )
+    }
+
+    fn insert(&self, connection: &Connection, request_id: i64) -> Result<()> {
+        let encoding = Error::encoding("CA certificate");
+        let content = self.certificate.tbs_certificate();
+        let info = content.subject_public_key_info();
+        let key_length =
+            PublicKey::from_info(info).map_err(|reason| Error::encoding("CA certificate")(reason))?.length();
+        let (algorithm, parameters, key) = public_key::columns(info).map_err(&encoding)?;
+        let name = NameRow::of(&self.name).map_err(&encoding)?;
         insert_certificate(
             connection,
             request_id,
@@ -252,18 +296,39 @@ pub fn record_certificate_of(folder: &Folder, connection: &Connection, now: File
     OwnCertificate::checked(certificate, der, &what)?.record(connection, None, now)
 }
 
-/// The PEM text of `ca.crt` for an imported `own` certificate: it first, then what came with it.
+/// The PEM text of `ca.crt` for an imported `own` certificate: it first, then what came with it, which `what` names in errors.
 pub(crate) fn chain_text(own: &OwnCertificate, input: &[u8], what: &str) -> Result<String> {
     let mut text = pem::encode("CERTIFICATE", &own.der);
-    let all =
-        certificates_of(input).map_err(|reason| Error::CertificateDamaged { what: what.into(), reason })?;
-    for der in all.iter().filter(|der| **der != own.der) {
-        // The rest is handed on as it is, but not if it is no certificate.
-        Certificate::from_der(der)
-            .map_err(|error| Error::CertificateDamaged { what: what.into(), reason: error.to_string() })?;
-        text.push_str(&pem::encode("CERTIFICATE", der));
-    }
+    let mut written = vec![own.der.clone()];
+    add_certificates(&mut text, &mut written, input, what)?;
     Ok(text)
+}
+
+/// As [`chain_text`], with what was in `ca.crt` before behind it: that of a renewed certificate.
+pub(crate) fn renewed_text(
+    own: &OwnCertificate,
+    (input, what): (&[u8], &str),
+    (before, before_what): (&[u8], &str),
+) -> Result<String> {
+    let mut text = pem::encode("CERTIFICATE", &own.der);
+    let mut written = vec![own.der.clone()];
+    add_certificates(&mut text, &mut written, input, what)?;
+    add_certificates(&mut text, &mut written, before, before_what)?;
+    Ok(text)
+}
+
+fn add_certificates(text: &mut String, written: &mut Vec<Vec<u8>>, input: &[u8], what: &str) -> Result<()> {
+    let damaged = |reason: String| Error::CertificateDamaged { what: what.into(), reason };
+    for der in certificates_of(input).map_err(damaged)? {
+        if written.contains(&der) {
+            continue;
+        }
+        // The rest is handed on as it is, but not if it is no certificate.
+        Certificate::from_der(&der).map_err(|error| damaged(error.to_string()))?;
+        text.push_str(&pem::encode("CERTIFICATE", &der));
+        written.push(der);
+    }
+    Ok(())
 }
 
 /// Basic constraints and key usage of a CA, for its own certificate and for the request to a parent.

@@ -123,10 +123,18 @@ pub enum Error {
         request: PathBuf,
     },
     /// The CA already has its certificate.
-    #[error("this CA already has a certificate ({path})", path = path.display())]
+    #[error("this CA already has this certificate, or a newer one ({path})", path = path.display())]
     AlreadyCertified {
         /// The certificate file.
         path: PathBuf,
+    },
+    /// A renewed certificate has another name than the CA: what the CA issues would not go with what it issued before.
+    #[error("the certificate is of {certificate}, and this CA is {ca}")]
+    OtherName {
+        /// The subject of the certificate.
+        certificate: String,
+        /// That of the CA.
+        ca: String,
     },
     /// A certificate cannot be read.
     #[error("the certificate in {what} cannot be read: {reason}")]
@@ -350,6 +358,7 @@ impl Diagnosis for Error {
             | Self::DamagedRow { .. } => Hresult::ERROR_INVALID_DATA,
             Self::KeyMismatch { .. } => Hresult::NTE_BAD_PUBLIC_KEY,
             Self::NotACaCertificate { .. } => Hresult::TRUST_E_BASIC_CONSTRAINTS,
+            Self::OtherName { .. } => Hresult::CERT_E_WRONG_USAGE,
             Self::CaNotValid { .. } | Self::ClockBehindCrl { .. } => Hresult::CERT_E_EXPIRED,
             Self::NotRecorded { .. } => Hresult::DATABASE_CORRUPTED,
             Self::Exposed { .. } => Hresult::E_ACCESSDENIED,
@@ -412,12 +421,10 @@ impl Diagnosis for Error {
             Self::NotYetCertified { .. } => {
                 "have the parent sign the request (ca.csr), then import its answer with `certadm ca import`"
             }
-            Self::AlreadyCertified { path } => {
-                return Cow::Owned(format!(
-                    "nothing has to be imported; if the certificate was renewed with the same key, add the new one to {}",
-                    path.display()
-                ));
+            Self::AlreadyCertified { .. } => {
+                "nothing has to be imported; one that was renewed with the same key begins later than the one before it"
             }
+            Self::OtherName { .. } => "have the certificate renewed with the name of the CA",
             Self::CertificateDamaged { .. } => "give a certificate in PEM or DER, whole and unchanged",
             Self::KeyMismatch { .. } => "give the answer to this CA's own request",
             Self::NotACaCertificate { .. } => "ask the parent for the certificate of a CA",

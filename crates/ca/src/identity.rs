@@ -17,7 +17,7 @@ use spki::SubjectPublicKeyInfoOwned;
 use x509_cert::certificate::Certificate;
 use x509_cert::name::Name;
 
-use crate::certificate::certificate_in;
+use crate::certificate::{OwnCertificate, certificate_in};
 use crate::config::Config;
 use crate::dates;
 use crate::error::{Error, Result};
@@ -203,6 +203,19 @@ pub(crate) fn own_certificates(connection: &Connection) -> Result<Vec<(i64, Iden
     Ok(certificates)
 }
 
+/// The certificate of the CA in `folder` where it is newer than those of the same key in the database, which does not hold it then: it
+/// was renewed, and nothing has been signed since.
+///
+/// # Errors
+/// As [`check`].
+pub(crate) fn renewed_in(connection: &Connection, folder: &Folder) -> Result<Option<Identity>> {
+    let Some(own) = Identity::of_folder(folder)? else { return Ok(None) };
+    let database = DatabaseIdentity::read(connection)?;
+    let of_key = database.certificates.iter().filter(|identity| identity.has_key_of(&own));
+    let newest = of_key.map(|identity| identity.not_before).max();
+    Ok(newest.is_some_and(|newest| newest < own.not_before).then_some(own))
+}
+
 /// Refuses a database whose CA is not the one whose certificate lies in `folder`. A folder without `ca.crt` passes.
 ///
 /// # Errors
@@ -246,22 +259,37 @@ impl Identity {
 
 /// The key of an open CA, as what every transaction of it is checked against. The last database that passed is
 /// remembered by its signature, so that the check costs one row from then on.
-#[derive(Debug)]
 pub(crate) struct DatabaseGuard {
     own: Identity,
+    certificate: OwnCertificate,
     passed: Mutex<Option<Vec<u8>>>,
 }
 
 impl DatabaseGuard {
-    pub(crate) fn new(own: Identity) -> Self {
-        Self { own, passed: Mutex::new(None) }
+    pub(crate) fn new(own: Identity, certificate: OwnCertificate) -> Self {
+        Self { own, certificate, passed: Mutex::new(None) }
+    }
+
+    /// As [`DatabaseGuard::check`], before something is signed. A certificate that was renewed with its key and put into `ca.crt` gets
+    /// its row: whoever makes a CRL of the database alone would take the CA for dead once the certificate before it has ended. Not
+    /// remembered, because the transaction may fail.
+    ///
+    /// # Errors
+    /// As [`check`].
+    pub(crate) fn check_and_record(&self, connection: &Connection, now: FileTime) -> Result<()> {
+        self.check(connection)?;
+        match self.certificate.record(connection, None, now) {
+            // The CA issued it to itself, and has it in that row.
+            Err(Error::SerialTaken { .. }) => Ok(()),
+            recorded => recorded,
+        }
     }
 
     /// Refuses to work in the database of another CA.
     ///
     /// # Errors
     /// As [`check`].
-    pub(crate) fn check(&self, connection: &Connection) -> Result<()> {
+    fn check(&self, connection: &Connection) -> Result<()> {
         let signature: Vec<u8> = connection
             .prepare_cached("SELECT database_signature FROM store_state")?
             .query_row([], |row| row.get(0))?;

@@ -14,7 +14,7 @@ use x509_cert::name::Name;
 use x509_cert::request::RequestBuilder;
 
 use crate::authority::{Authority, request_path};
-use crate::certificate::{OwnCertificate, ca_extensions, chain_text};
+use crate::certificate::{MAX_CERTIFICATE_FILE, OwnCertificate, ca_extensions, chain_text, renewed_text};
 use crate::config::Config;
 use crate::crl_file::crl_path;
 use crate::dates;
@@ -85,9 +85,12 @@ impl Authority {
     /// records it, writes `ca.crt` and publishes the first CRL. An interrupted import can be
     /// repeated.
     ///
+    /// A CA that has a certificate takes one that was renewed with its key: it is recorded, and put into `ca.crt` before what is there.
+    ///
     /// # Errors
-    /// [`Error::AlreadyCertified`], [`Error::KeyMismatch`], [`Error::NotACaCertificate`],
-    /// [`Error::WrongKind`], [`Error::CertificateDamaged`], [`Error::CaNotValid`], and those of [`Authority::open`].
+    /// [`Error::AlreadyCertified`] where `ca.crt` has the certificate or a newer one, [`Error::KeyMismatch`],
+    /// [`Error::NotACaCertificate`], [`Error::OtherName`], [`Error::WrongKind`], [`Error::CertificateDamaged`], [`Error::CaNotValid`], and
+    /// those of [`Authority::open`].
     pub fn import_certificate(
         folder: &Folder,
         input: &[u8],
@@ -97,9 +100,6 @@ impl Authority {
         const WHAT: &str = "the answer";
         let config = Config::load(&folder.config_path())?;
         let path = folder.certificate_path();
-        if path.exists() {
-            return Err(Error::AlreadyCertified { path });
-        }
         if let Some(error) = Error::of_wrong_kind(WHAT, input, Recognised::Certificate) {
             return Err(error);
         }
@@ -107,6 +107,9 @@ impl Authority {
         let own = OwnCertificate::parse(input, &key, WHAT)?;
         if own.not_after <= now {
             return Err(Error::CaNotValid { not_before: own.not_before, not_after: own.not_after, now });
+        }
+        if path.exists() {
+            return import_renewed(folder, config, key, own, (input, WHAT), now);
         }
         let text = chain_text(&own, input, WHAT)?;
         let request = read_request(folder)?;
@@ -119,6 +122,43 @@ impl Authority {
         durable::create(&path, text.as_bytes(), Access::Everyone)?;
         Ok(authority)
     }
+}
+
+/// Takes a certificate that was renewed with its key. The row comes first: should the process be killed before `ca.crt` is written, then
+/// the import can be repeated.
+fn import_renewed(
+    folder: &Folder,
+    config: Config,
+    key: CaKey,
+    own: OwnCertificate,
+    answer: (&[u8], &str),
+    now: FileTime,
+) -> Result<Authority> {
+    let path = folder.certificate_path();
+    let what = path.display().to_string();
+    let before = read::bounded(&path, MAX_CERTIFICATE_FILE)?;
+    let present = OwnCertificate::parse(&before, &key, &what)?;
+    // Of several the newest is used.
+    if own.not_before <= present.not_before {
+        return Err(Error::AlreadyCertified { path });
+    }
+    // It would be used at once, and nothing could be signed until it begins.
+    if now < own.not_before {
+        return Err(Error::CaNotValid { not_before: own.not_before, not_after: own.not_after, now });
+    }
+    if own.name != present.name {
+        let (mut certificate, ca) = (own.name.to_string(), present.name.to_string());
+        if certificate == ca {
+            certificate.push_str(" in another encoding");
+        }
+        return Err(Error::OtherName { certificate, ca });
+    }
+    let text = renewed_text(&own, answer, (&before, &what))?;
+    let authority = Authority::assemble(folder, config, key, own)?;
+    let mut writer = Writer::open(folder)?;
+    writer.commit(|transaction| authority.record_own(transaction, now))?;
+    durable::replace_readable(&path, text.as_bytes())?;
+    Ok(authority)
 }
 
 /// Refuses a folder whose path could not be told in a backup: a CA that cannot be backed up is not made.

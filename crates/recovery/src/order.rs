@@ -184,10 +184,8 @@ impl Revocation {
     pub fn to_return_sh() -> &'static str {
         "#!/bin/sh\n# Run this when the CA is back, before it issues again: it may not know these revocations yet.\n\
              # return.sh CA_FOLDER PASSPHRASE_FILE\nset -u\n\
-             certadm apply-revocations \"$(dirname -- \"$0\")\" --dir \"$1\" || {\n    code=$?\n    \
-             echo \"No CRL is published: it would lack the revocations that could not be entered. To publish it all the same: \
-             certadm ca crl\" >&2\n    exit $code\n}\n\
-             certadm ca crl --dir \"$1\" --passphrase-file \"$2\"\n"
+             # The CRL is published when all of them are entered, and not when one was refused.\n\
+             exec certadm apply-revocations \"$(dirname -- \"$0\")\" --dir \"$1\" --publish --passphrase-file \"$2\"\n"
     }
 }
 

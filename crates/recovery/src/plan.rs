@@ -17,7 +17,7 @@ use crate::issuer::{Issuer, Issuers};
 use crate::order::{Revocation, merged};
 use crate::origin::Origin;
 use crate::published::{Compared, PublishedCrl, View, check_bases, check_scopes};
-use crate::records::{CrlRow, Maker, Records, Revoked, Signer};
+use crate::records::{CrlRow, Maker, Records, Revoked, SAMPLES, Signer};
 use crate::schedule::{self, Dates, Habits, NumberBasis};
 use crate::signature::{Algorithm, PrivateKey};
 use crate::x509::{CrlRef, oid, urls_in};
@@ -367,18 +367,24 @@ impl Planner<'_> {
         rows
     }
 
-    /// Which keys need a CRL: those in force, and those that signed something that is.
+    /// Which keys need a CRL: those in force, and those that signed something that is, whether or not it says where its CRL lies.
     fn needed(&self, rows: &[Vec<&Revoked>]) -> Vec<bool> {
         let now = self.options.now;
         let in_force = |end: Option<FileTime>| end.is_none_or(|end| now <= end);
+        let (named, unnamed) = (&self.records.named_in_force, &self.records.unnamed_in_force);
+        // Of more than are kept nothing tells who signed them: a CRL too many does no harm.
+        let is_cut = SAMPLES < unnamed.len();
+        let named = named.iter().map(|identifier| Signer::Named(*identifier));
+        let signers = named.chain(unnamed.iter().map(|der| Signer::Unnamed(der.clone())));
+        let used: BTreeSet<usize> =
+            signers.filter_map(|signer| self.issuers.place_of(&signer, self.records)).collect();
         let issuers = self.issuers.0.iter().enumerate();
         issuers
             .map(|(place, issuer)| {
-                in_force(issuer.not_after)
+                is_cut
+                    || in_force(issuer.not_after)
+                    || used.contains(&place)
                     || rows[place].iter().any(|row| in_force(row.not_after))
-                    || self.records.destinations.iter().any(|destination| {
-                        self.issuers.place_of(&Signer::Named(destination.signer), self.records) == Some(place)
-                    })
             })
             .collect()
     }

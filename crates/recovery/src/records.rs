@@ -97,7 +97,7 @@ pub(crate) struct Issued {
 }
 
 /// No CA has had as many keys. The rows of a stranger may name any number.
-const SAMPLES: usize = 64;
+pub(crate) const SAMPLES: usize = 64;
 
 /// Which key signed a certificate.
 #[derive(Clone, Debug)]
@@ -136,6 +136,10 @@ pub struct Records {
     /// For each of the first of these identifiers a certificate that names it, in DER.
     pub(crate) samples: Vec<Vec<u8>>,
     pub(crate) destinations: Vec<Destination>,
+    /// The identifiers that certificates in force name: their places in [`Records::key_identifiers`].
+    pub(crate) named_in_force: BTreeSet<usize>,
+    /// Certificates in force that name no identifier, in DER. Where there are more than [`SAMPLES`], one more is kept.
+    pub(crate) unnamed_in_force: Vec<Vec<u8>>,
     /// CRL numbers up to here may have been used.
     pub(crate) number_floor: i64,
     /// The highest request.
@@ -180,6 +184,8 @@ impl Reading {
             key_identifiers: Vec::new(),
             samples: Vec::new(),
             destinations: Vec::new(),
+            named_in_force: BTreeSet::new(),
+            unnamed_in_force: Vec::new(),
             number_floor: 0,
             last_request: 0,
             rows: 0,
@@ -235,8 +241,17 @@ impl Reading {
             Err(error) => return Err(damaged(format!("its certificate cannot be read: {error}"))),
         };
         let signer = named.map(|identifier| self.place_of(identifier, &der));
-        if in_force && let (Some(signer), Some(points)) = (signer, points) {
-            *self.points.entry((signer, points)).or_default() += 1;
+        match signer {
+            Some(signer) if in_force => {
+                self.records.named_in_force.insert(signer);
+                if let Some(points) = points {
+                    *self.points.entry((signer, points)).or_default() += 1;
+                }
+            }
+            None if in_force && self.records.unnamed_in_force.len() <= SAMPLES => {
+                self.records.unnamed_in_force.push(der.clone());
+            }
+            _ => {}
         }
         let signer = signer.map_or(Signer::Unnamed(der), Signer::Named);
         let (request_id, not_after) = (row.request_id, row.not_after);

@@ -148,11 +148,17 @@ impl Planned {
             signed.push((format!("{}.crl", crl.file_name), der));
         }
         if signed.is_empty() {
-            return Err(Trouble::fail(
-                Hresult::CRYPT_E_NOT_FOUND,
-                "no key was given that a CRL is needed of",
-                "give a key of the CA that is still in force",
-            ));
+            let (text, remedy) = match unsigned.is_empty() {
+                true => (
+                    "no CRL is needed: no key of the CA is in force, and nothing that one signed",
+                    "renew the CA's certificate, or take a newer set",
+                ),
+                false => (
+                    "no key was given that a CRL is needed of",
+                    "give a key of the CA that is still in force",
+                ),
+            };
+            return Err(Trouble::fail(Hresult::CRYPT_E_NOT_FOUND, text, remedy));
         }
         let last = self.plan.crls.first().map(|crl| crl.dates.next_update.to_rfc3339()).unwrap_or_default();
         let entries = counted(self.listed.entries.len() as u64, "entry");

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::identity::Identity;
 
 /// A finding for each reason to believe that the clock is wrong: at this time the CA's own certificate is not valid, the last CRL is
-/// not made yet, or it has ended, as no CA lets it. A revocation is made all the same, because it cannot wait.
+/// not made yet, or it has ended, as no CA lets it that is not down. A revocation is made all the same, because it cannot wait.
 ///
 /// # Errors
 /// As [`Identity::of_folder`]; [`crate::Error::Store`].
@@ -32,10 +32,21 @@ pub fn clock_doubts(connection: &Connection, folder: &Folder, now: FileTime) -> 
         Some(crl) if crl.this_update.is_ahead_of(now) => {
             doubt(format!("the last CRL was made on {}", crl.this_update.to_rfc3339()));
         }
-        Some(crl) if crl.next_update <= now => {
+        Some(crl) if crl.next_update <= now && !is_recovered_since(connection)? => {
             doubt(format!("the last CRL ended on {}", crl.next_update.to_rfc3339()));
         }
         _ => {}
     }
     Ok(doubts)
+}
+
+/// Whether the database was recovered from a backup after its last CRL was published: the CA was down meanwhile.
+fn is_recovered_since(connection: &Connection) -> Result<bool> {
+    let is_since = connection
+        .prepare_cached(
+            "SELECT recovered_when > (SELECT coalesce(ThisPublish, ThisUpdate) FROM CRLs ORDER BY RowId DESC LIMIT 1) \
+             FROM store_state",
+        )?
+        .query_row([], |row| row.get::<_, Option<bool>>(0))?;
+    Ok(is_since.unwrap_or_default())
 }

@@ -383,7 +383,18 @@ fn database(
             return Ok(None);
         }
     };
-    let content = Content::read(writer.connection())?;
+    let mut content = Content::read(writer.connection())?;
+    // What cannot be read is told below.
+    if let Ok(Some(renewed)) = identity::renewed_in(writer.connection(), folder) {
+        let end = content.valid_until.map(|end| format!(", which ends on {}", end.to_rfc3339()));
+        let text = format!(
+            "the CA's certificate was renewed, and the database knows only the one before it{}: no CRL can be made of a backup after that",
+            end.unwrap_or_default()
+        );
+        let remedy = "publish a CRL with `certadm ca crl`, which records the new one, and take a backup then";
+        findings.push(Finding::warning(Kind::CertificateEnding, text).remedy(remedy));
+        content.valid_until = Some(renewed.not_after);
+    }
     content.judge(certadm_store::now(), thresholds, findings);
     if let Err(error) = identity::check(writer.connection(), folder) {
         let kind = match error {

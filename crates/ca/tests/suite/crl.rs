@@ -254,6 +254,20 @@ fn no_entry_is_dated_later_than_the_crl() {
     // The last CRL ended long ago, by that clock.
     assert_eq!(doubts(&ca, ahead), 1);
     assert_eq!(doubts(&ca, FileTime::from_unix_seconds(now.unix_seconds() - 86_400)), 2);
+    // So it does while a CA is down: one that was restored after its last CRL has no wrong clock for that.
+    let recovered = |ca: &mut TestCa, when: Option<FileTime>| {
+        let set = |transaction: &rusqlite::Transaction<'_>| {
+            let when = when.map(|when| when.0);
+            transaction.execute("UPDATE store_state SET recovered_when = ?1", [when])?;
+            Ok::<_, Error>(())
+        };
+        ca.writer.commit(set).unwrap();
+    };
+    recovered(&mut ca, Some(FileTime::from_unix_seconds(now.unix_seconds() - 86_400)));
+    assert_eq!(doubts(&ca, ahead), 1, "the CRL is newer");
+    recovered(&mut ca, Some(ahead));
+    assert_eq!(doubts(&ca, ahead), 0);
+    recovered(&mut ca, None);
     let order = RevocationOrder { now: ahead, ..order(&issued, Reason::KEY_COMPROMISE) };
     ca.writer.commit(|transaction| revoke(transaction, &order)).unwrap();
     let published = publish(&mut ca);

@@ -1,10 +1,11 @@
 //! A CA below another one.
 
 use certadm_ca::{
-    Authority, CaKey, Config, DenialReason, Error, Initialized, KeyType, Request, Role, Terms,
+    Authority, CaKey, Config, DenialReason, Error, Initialized, Issued, KeyType, Request, Role, Terms,
     certificate_in, identity,
 };
 use certadm_rules::FileTime;
+use certadm_rules::finding::Kind;
 use certadm_store::{Folder, Writer};
 
 use crate::support::{TestCa, openssl, passphrase, run_openssl, server_request, text};
@@ -133,6 +134,95 @@ fn the_own_certificate_is_found_wherever_it_stands_in_the_chain() {
     // The root's key alone does not make a database of the root's fit here.
     let refused = identity::check(root.writer.connection(), &folder).unwrap_err();
     assert!(matches!(refused, Error::AnotherCa { .. }), "{refused}");
+}
+
+/// The certificates of the CA that its database has, in DER, in the order of their rows.
+fn recorded(writer: &Writer) -> Vec<Vec<u8>> {
+    let sql = "SELECT RawCertificate FROM Requests JOIN Certificates USING (RequestID) \
+               WHERE Disposition = 15 ORDER BY RequestID";
+    let mut statement = writer.connection().prepare(sql).unwrap();
+    statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+}
+
+/// An emergency CRL is made of the database alone: once the first certificate has ended, the CA would count as dead.
+#[test]
+fn a_certificate_that_was_renewed_with_its_key_enters_the_database() {
+    let mut root = TestCa::new();
+    let (folder, pem) = waiting(&root, "Issuing CA", KeyType::P256);
+    let now = certadm_store::now();
+    let at = |hours: i64| FileTime::from_unix_seconds(now.unix_seconds() + hours * 3600);
+    let request = Request::parse(&pem).unwrap();
+    let mut certify = |hours| root.authority.issue(&mut root.writer, &request, &SUBCA, at(hours)).unwrap();
+    let (first, second, third, fourth) = (certify(0), certify(24), certify(48), certify(72));
+    let pems = |list: &[&Issued]| list.iter().map(|issued| issued.to_pem()).collect::<String>();
+    let written = || std::fs::read_to_string(folder.certificate_path()).unwrap();
+    let import = |issued: &Issued, hours| {
+        Authority::import_certificate(&folder, issued.to_pem().as_bytes(), &passphrase(), at(hours))
+    };
+    import(&first, 0).unwrap();
+    let mut writer = Writer::open(&folder).unwrap();
+
+    // The command takes it, and puts it beside the one before it.
+    let early = import(&second, 0).err().unwrap();
+    assert!(matches!(early, Error::CaNotValid { .. }), "nothing could be signed until it begins: {early}");
+    assert_eq!(written(), pems(&[&first]));
+    import(&second, 24).unwrap();
+    assert_eq!(written(), pems(&[&second, &first]));
+    assert_eq!(recorded(&writer), [first.der.clone(), second.der.clone()]);
+    for known in [&first, &second] {
+        assert!(matches!(import(known, 24).err().unwrap(), Error::AlreadyCertified { .. }));
+    }
+
+    // Whoever adds it by hand has it recorded by what is signed next, and is told until then.
+    let told = || {
+        let health = certadm_ca::health::examine(folder.path(), &Default::default()).unwrap();
+        let end = health.database.unwrap().content.valid_until;
+        (end, health.findings.iter().filter(|finding| finding.kind == Kind::CertificateEnding).count())
+    };
+    std::fs::write(folder.certificate_path(), pems(&[&second, &first, &third])).unwrap();
+    assert_eq!(told(), (Some(third.not_after), 1));
+    let authority = Authority::open(&folder, &passphrase()).unwrap();
+    let leaf = Request::parse(&server_request("www.example.com")).unwrap();
+    authority.issue(&mut writer, &leaf, &Terms::new("tests"), at(48)).unwrap();
+    assert_eq!(recorded(&writer).last(), Some(&third.der));
+    assert_eq!(told(), (Some(third.not_after), 0));
+    std::fs::write(folder.certificate_path(), pems(&[&fourth, &third])).unwrap();
+    let authority = Authority::open(&folder, &passphrase()).unwrap();
+    for _ in 0..2 {
+        authority.publish_crl(&mut writer, at(72)).unwrap();
+    }
+    let all = [&first, &second, &third, &fourth].map(|issued| issued.der.clone());
+    assert_eq!(recorded(&writer), all);
+}
+
+/// As `openssl x509 -signkey` does, which keeps the serial number.
+#[test]
+fn a_root_may_be_renewed_with_key_name_and_number() {
+    let root = TestCa::new();
+    let pass = root.scratch.path().join("pass");
+    std::fs::write(&pass, crate::support::PASSPHRASE).unwrap();
+    let (key, passin) = (root.folder.key_path(), format!("file:{}", text(&pass)));
+    let serial = format!("0x{}", root.authority.serial());
+    let renew = |subject: &str| {
+        let line = ["req", "-x509", "-key", text(&key), "-passin", &passin, "-set_serial", &serial];
+        let rest = ["-subj", subject, "-days", "9000", "-addext", "keyUsage=critical,keyCertSign,cRLSign"];
+        openssl(&[&line[..], &rest].concat()).into_bytes()
+    };
+    let import = |answer: &[u8]| {
+        Authority::import_certificate(&root.folder, answer, &passphrase(), certadm_store::now())
+    };
+    let refused = import(&renew("/CN=Other CA")).err().unwrap();
+    assert!(matches!(refused, Error::OtherName { .. }), "{refused}");
+    let renewed = import(&renew("/CN=Test CA")).unwrap();
+    assert_eq!(recorded(&root.writer), [renewed.certificate_der()]);
+    let end = root.writer.connection().query_row("SELECT NotAfter FROM Certificates", [], |row| row.get(0));
+    assert_eq!(FileTime(end.unwrap()), renewed.validity().1);
+    let extensions: i64 = root
+        .writer
+        .connection()
+        .query_row("SELECT count(*) FROM CertificateExtensions", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(extensions, 4, "those of the certificate before it are gone");
 }
 
 #[test]

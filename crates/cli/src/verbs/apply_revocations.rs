@@ -4,7 +4,7 @@ use std::io::BufReader;
 use std::path::PathBuf;
 
 use certadm_ca::health::clock_doubts;
-use certadm_ca::{Error as CaError, Reason, RevocationOrder, number_above, revoke};
+use certadm_ca::{Authority, CrlOptions, Error as CaError, Reason, RevocationOrder, number_above, revoke};
 use certadm_client::{Error as RemoteError, RemoteCa};
 use certadm_files::Found;
 use certadm_recovery::bundle::{MAX_CRL, REVOCATIONS};
@@ -18,10 +18,11 @@ use serde_json::{Value, json};
 
 use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output, path_text};
+use crate::secrets::PassphraseArgs;
 use crate::verbs::account::account;
 use crate::verbs::files::read_input;
-use crate::verbs::live;
 use crate::verbs::remote::RemoteArgs;
+use crate::verbs::{authority, live, own_crl};
 
 /// Longer ones were not written by hand.
 pub(crate) const MAX_LIST: u64 = 64 << 20;
@@ -31,7 +32,8 @@ pub(crate) const MAX_LIST: u64 = 64 << 20;
 #[command(
     after_help = "Example: certadm apply-revocations crl --dir /srv/ca\n\
     Example: certadm apply-revocations crl/revocations.json --server ca1 --user officer\n\
-    Then:    publish a CRL at once: `certadm ca crl`, or `certadm publish-crl` for a Windows CA",
+    Example: certadm apply-revocations crl --dir /srv/ca --publish --passphrase-file /root/ca.pass\n\
+    Then:    publish a CRL at once where it was not done: `certadm ca crl`, or `certadm publish-crl` for a Windows CA",
     group = clap::ArgGroup::new("ca").args(["dir", "server", "socket"]).required(true)
 )]
 pub(crate) struct ApplyArgs {
@@ -41,6 +43,11 @@ pub(crate) struct ApplyArgs {
     /// The CA's folder
     #[arg(long, value_name = "DIR", conflicts_with_all = ["server", "socket"])]
     dir: Option<PathBuf>,
+    /// Publish a CRL when all of it is entered; where the CA refuses one, none is published
+    #[arg(long, requires = "dir")]
+    publish: bool,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
     #[command(flatten)]
     remote: RemoteArgs,
 }
@@ -73,6 +80,8 @@ impl Outcome {
 pub(crate) fn run(args: &ApplyArgs, output: Output) -> Result<Done, Failure> {
     let mut found = Vec::new();
     let revocations = read(&args.lists, &mut found)?;
+    // A wrong passphrase is told before anything is entered.
+    let authority = publisher(args)?;
     let (name, applied) = match &args.dir {
         Some(dir) => {
             let above = number(&args.lists)?;
@@ -89,15 +98,48 @@ pub(crate) fn run(args: &ApplyArgs, output: Output) -> Result<Done, Failure> {
             (name, to_server(&mut dial.connect()?, &revocations)?)
         }
     };
-    let done = live::tell_found(&found, told(name, &applied, output), output);
-    Ok(match &args.dir {
+    let mut done = told(name, &applied, args.publish, output);
+    let mut failed = None;
+    if let Some((folder, authority)) = &authority {
+        // Nothing but a refusal has been told yet: what else is worth a look, such as the clock, is no reason to let the CRL lack what is
+        // entered now.
+        if done.exit == Exit::Good {
+            match own_crl::publish(folder, authority, CrlOptions::default(), &mut found, output) {
+                Ok((crl, _)) => done.result["crl"] = crl,
+                Err(failure) => failed = Some(failure),
+            }
+        } else {
+            output.result(
+                "No CRL is published: it would lack the revocations that were refused. To publish it all the same: certadm ca crl",
+            );
+        }
+    }
+    let done = live::tell_found(&found, done, output);
+    let done = match &args.dir {
         Some(dir) => live::finish(&Folder::new(dir), done, output),
         None => done,
-    })
+    };
+    done.unless(failed)
 }
 
-/// What became of a list of revocations, in text and in JSON.
-pub(crate) fn told(name: String, applied: &[Applied<'_>], output: Output) -> Done {
+/// The CA that is to publish, where one is.
+fn publisher(args: &ApplyArgs) -> Result<Option<(Folder, Authority)>, Failure> {
+    match &args.dir {
+        Some(dir) if args.publish => {
+            let folder = Folder::new(dir);
+            let authority = authority::open(&folder, &args.passphrase)?;
+            Ok(Some((folder, authority)))
+        }
+        _ if args.passphrase.passphrase_file.is_some() || args.passphrase.passphrase_fd.is_some() => {
+            let text = "the passphrase of the CA's key is of use only where a CRL is published";
+            Err(Failure::usage(text, "add --publish, or leave the passphrase out"))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// What became of a list of revocations, in text and in JSON; `publishes` says that a CRL follows by itself.
+pub(crate) fn told(name: String, applied: &[Applied<'_>], publishes: bool, output: Output) -> Done {
     let count = |word: &str| applied.iter().filter(|one| one.outcome.word() == word).count();
     for one in applied {
         if let Outcome::Refused(why) = &one.outcome {
@@ -111,15 +153,17 @@ pub(crate) fn told(name: String, applied: &[Applied<'_>], output: Output) -> Don
         count("known"),
         count("refused")
     ));
-    output.line(match (applied.is_empty(), count("refused")) {
-        (true, _) => "The list names no certificate.",
-        (false, 0) => "The next CRL says so: publish it when every list is entered.",
-        (false, _) => {
-            "A CRL that is published now lacks those that were refused, and takes the place of one that has them, such as an emergency CRL: import their certificates and run this again first."
-        }
-    });
+    match (applied.is_empty(), count("refused")) {
+        (true, _) => output.line("The list names no certificate."),
+        (false, 0) if publishes => {}
+        (false, 0) => output.line("The next CRL says so: publish it when every list is entered."),
+        (false, _) => output.line(
+            "A CRL that is published now lacks those that were refused, and takes the place of one that has them, such as an emergency CRL: import their certificates and run this again first.",
+        ),
+    }
     let result = json!({
         "ca": name,
+        "crl": null,
         "warning": null,
         "applied": count("applied"),
         "known": count("known"),

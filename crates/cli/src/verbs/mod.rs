@@ -5,6 +5,7 @@ mod account;
 pub(crate) mod agent;
 pub(crate) mod apply_revocations;
 pub(crate) mod attach;
+mod authority;
 pub(crate) mod backup;
 mod beside;
 #[cfg(feature = "repository")]
@@ -32,6 +33,7 @@ pub(crate) mod lost;
 pub(crate) mod man;
 #[cfg(feature = "repository")]
 pub(crate) mod next;
+mod own_crl;
 mod places;
 #[cfg(feature = "repository")]
 mod protected;

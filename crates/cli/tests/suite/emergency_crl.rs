@@ -300,6 +300,19 @@ fn two_steps_give_what_one_step_gives() {
     assert_eq!(finish("base.sig").code, 3, "nothing is overwritten");
 }
 
+/// A folder without a CRL would look like one with all that is needed.
+#[test]
+fn where_no_crl_is_needed_none_is_made_and_that_is_no_success() {
+    let lost = lost();
+    let work = &lost.work;
+    let line = "emergency-crl {set} --published {last.crl} --now 2200-01-01T00:00:00Z --to {none}";
+    for options in ["--tbs-only", "--tbs-only --revoke 4f3a00:superseded", SIGN] {
+        let run = work.run(&format!("{line} {options}"));
+        assert!(run.code == 2 && run.stderr.contains("no CRL is needed: by this database"), "{run:?}");
+        assert!(!work.path("none").exists());
+    }
+}
+
 /// The signatures come one after the other, as those who hold the key are there.
 #[test]
 fn what_is_signed_is_finished_and_the_rest_later() {

@@ -122,7 +122,7 @@ fn the_gap_of_our_own_ca_comes_from_certificates_and_its_crl() {
     let later_file = found.iter().find(|path| text(path).contains(&later)).unwrap();
     let p7b = work.path("found/deep/later.p7b");
     openssl(&["crl2pkcs7", "-nocrl", "-certfile", text(later_file), "-outform", "DER", "-out", text(&p7b)]);
-    work.run("ca init --dir {other} --name Test-CA --passphrase-file {pass}").good();
+    work.run("ca init --dir {other} --name Stranger --passphrase-file {pass}").good();
     work.issue("other", "early");
     fs::copy(work.path("other/ca.crt"), work.path("found/stranger.pem")).unwrap();
     #[cfg(unix)]
@@ -158,6 +158,43 @@ fn the_gap_of_our_own_ca_comes_from_certificates_and_its_crl() {
     let run = work.run("--json gap {ca} --certificates {found} --crl {last.crl}");
     assert_eq!(run.code, 0, "{run:?}");
     assert_eq!(run.json()["result"]["seen"], 2);
+}
+
+/// The set knows the first key alone, and what the next one signed is in force.
+#[test]
+fn what_a_renewed_key_of_the_ca_signed_is_no_certificate_of_another_ca() {
+    let work = Work::with_ca();
+    work.issue("ca", "early");
+    work.result("backup --dir {ca} --to {set}");
+    work.run("ca init --dir {renewed} --name Test-CA --passphrase-file {pass}").good();
+    let later = work.issue("renewed", "later");
+    fs::copy(work.path("renewed/ca.crt"), work.path("issued/ca.crt")).unwrap();
+    let run = work.run("--json gap {set} --certificates {issued} --to {gap}");
+    let gap = run.json()["result"].clone();
+    assert_eq!((run.code, &gap["seen"], &gap["foreign"]), (1, &1.into(), &0.into()), "{gap}");
+    let found = gap["of_unknown_key"].as_array().unwrap();
+    let of = |is_own: bool| {
+        let one = found.iter().find(|one| one["self_issued"] == is_own).unwrap();
+        one["serial_number"].as_str().unwrap()
+    };
+    assert_eq!((found.len(), of(false)), (2, later.as_str()), "{gap}");
+    let finding = &gap["findings"][0];
+    assert_eq!(
+        (&finding["kind"], gap["findings"].as_array().unwrap().len()),
+        (&"gap-certificates".into(), 1),
+        "{gap}"
+    );
+    let detail = finding["detail"].as_str().unwrap();
+    assert!(detail.contains(of(true)) && detail.contains(&later), "{detail}");
+    let page = fs::read_to_string(work.path("gap/report.html")).unwrap();
+    assert!(page.contains("Of a key that the database does not know") && page.contains(&later), "{page}");
+    // The remedy works.
+    let crl = work.result("ca crl --dir {renewed} --passphrase-file {pass}");
+    fs::copy(crl["file"].as_str().unwrap(), work.path("last.crl")).unwrap();
+    let line = format!(
+        "emergency-crl --from-crl {{last.crl}} --key {{renewed/ca.key}} --passphrase-file {{pass}} --revoke {later}"
+    );
+    assert_eq!(work.result(&format!("{line} --to {{crl}}"))["crls"][0]["entries"], 1);
 }
 
 /// Sources that say nothing are no proof that nothing is missing.

@@ -78,7 +78,7 @@ fn what_an_emergency_crl_revoked_enters_the_ca_with_its_date() {
         let before = published();
         let refused = run_script(None);
         assert_eq!(refused.status.code(), Some(1), "{refused:?}");
-        assert!(String::from_utf8_lossy(&refused.stderr).contains("No CRL is published"), "{refused:?}");
+        assert!(String::from_utf8_lossy(&refused.stdout).contains("No CRL is published"), "{refused:?}");
         assert_eq!(published(), before);
         let known = format!(
             r#"{{"format":1,"revocations":[{{"serial_number":"{one}","reason":"keyCompromise","when":"{now}"}}]}}"#
@@ -152,6 +152,40 @@ fn the_way_back_enters_what_the_lost_ca_had_published() {
             assert_eq!(run.status.code(), Some(code), "{run:?}");
         }
     }
+}
+
+/// What else is worth a look keeps no CRL back: a finding, such as of the clock, is no refusal.
+#[test]
+fn a_crl_is_published_when_all_is_entered_whatever_else_is_told() {
+    let work = Work::with_ca();
+    let one = work.issue("ca", "one");
+    let line = format!("apply-revocations {{list.csv}} --dir {{ca}} --publish {PASS}");
+    // A last CRL that has ended is a doubt of the clock.
+    let folder = certadm_store::Folder::new(work.path("ca"));
+    certadm_store::Writer::open(&folder)
+        .unwrap()
+        .commit(|transaction| {
+            let sql = "UPDATE CRLs SET ThisUpdate = 1, ThisPublish = 1, NextUpdate = 2";
+            transaction.execute(sql, []).unwrap();
+            Ok::<_, certadm_store::Error>(())
+        })
+        .unwrap();
+    fs::write(work.path("list.csv"), "4f3a00,superseded\n").unwrap();
+    let refused = work.run(&format!("--json {line}"));
+    let result = refused.json()["result"].clone();
+    assert_eq!((refused.code, &result["refused"], &result["crl"]), (1, &1.into(), &Value::Null), "{result}");
+    fs::write(work.path("list.csv"), format!("{one},superseded\n")).unwrap();
+    let without = work.run("--json apply-revocations {list.csv} --dir {ca} --passphrase-file {pass}");
+    assert_eq!(without.code, 2, "{without:?}");
+    fs::write(work.path("wrong"), "nonsense").unwrap();
+    let wrong = work.run("apply-revocations {list.csv} --dir {ca} --publish --passphrase-file {wrong}");
+    assert!(wrong.code == 3 && revoked(&work).is_empty(), "{wrong:?}");
+    let done = work.run(&format!("--json {line}"));
+    let result = done.json()["result"].clone();
+    assert_eq!((done.code, &result["findings"][0]["kind"]), (1, &"clock".into()), "{result}");
+    assert_eq!((&result["applied"], &result["crl"]["entries"]), (&1.into(), &1.into()), "{result}");
+    let again = work.result(&line);
+    assert_eq!((&again["known"], &again["findings"]), (&1.into(), &serde_json::json!([])), "{again}");
 }
 
 /// The emergency CRL is made of the newest set, which is damaged; the CA comes back from the one before it.

@@ -11,7 +11,8 @@ use x509_cert::name::Name;
 
 use super::event::{Fields, Issued, Said, cut};
 use super::found::{
-    Contradiction, Disagreement, LastBackup, RequestOnly, Revoked, RevokedElsewhere, Source, Unknown,
+    Contradiction, Disagreement, LastBackup, OfUnknownKey, RequestOnly, Revoked, RevokedElsewhere, Source,
+    Unknown,
 };
 use super::text::Utf8Text;
 use super::told::{Told, is_ahead, is_open};
@@ -105,6 +106,7 @@ pub struct Collector<'k> {
     pub(crate) contradictions_counted: u64,
     pub(crate) computers: BTreeSet<String>,
     pub(crate) foreign: u64,
+    pub(crate) of_unknown_key: BTreeMap<Serial, OfUnknownKey>,
     pub(crate) seen: u64,
     pub(crate) crl_number: Option<i64>,
     pub(crate) backup: Option<LastBackup>,
@@ -144,6 +146,7 @@ impl<'k> Collector<'k> {
             contradictions_counted: 0,
             computers: BTreeSet::new(),
             foreign: 0,
+            of_unknown_key: BTreeMap::new(),
             seen: 0,
             crl_number: None,
             backup: None,
@@ -417,20 +420,21 @@ impl<'k> Collector<'k> {
             return Ok(());
         };
         // Whose it is: the name is looked at first, because a signature costs more.
-        let is_own = self.known.issuers.iter().any(|issuer| issuer.subject == certificate.issuer) && {
-            let issuers = &self.known.issuers;
-            let signer = certificate.authority_key().ok().flatten();
-            let is_named =
-                |key: &[u8]| issuers.iter().any(|issuer| issuer.identifiers.iter().any(|own| own == key));
-            let known = self.known.index.of_serial(&serial).is_some();
-            match signer {
-                Some(key) if known => is_named(key),
-                _ => issuers.place_of(&Signer::Unnamed(der.to_vec()), &self.records).is_some(),
-            }
-        };
-        if !is_own {
+        if self.known.issuers.iter().all(|issuer| issuer.subject != certificate.issuer) {
             self.foreign += 1;
             return Ok(());
+        }
+        let issuers = &self.known.issuers;
+        let signer = certificate.authority_key().ok().flatten();
+        let is_named =
+            |key: &[u8]| issuers.iter().any(|issuer| issuer.identifiers.iter().any(|own| own == key));
+        let known = self.known.index.of_serial(&serial).is_some();
+        let is_own = match signer {
+            Some(key) if known && is_named(key) => true,
+            _ => issuers.place_of(&Signer::Unnamed(der.to_vec()), &self.records).is_some(),
+        };
+        if !is_own {
+            return self.of_unknown_key(source, serial, &certificate);
         }
         self.sources[source as usize].of_this_ca += 1;
         if self.known.index.of_serial(&serial).is_some() {
@@ -452,6 +456,33 @@ impl<'k> Collector<'k> {
         found.when = found.when.or(Some(begins));
         let is_held = std::mem::replace(&mut found.is_held, true);
         if is_held { Ok(()) } else { (self.keep)(&serial, der) }
+    }
+
+    /// Takes one that names the CA, and that none of its known keys has signed.
+    fn of_unknown_key(
+        &mut self,
+        source: Source,
+        serial_number: Serial,
+        certificate: &CertificateRef<'_>,
+    ) -> Result<()> {
+        let begins = dates::whole_seconds(certificate.not_before);
+        if self.limits.until.is_some_and(|until| until < begins) {
+            return Ok(());
+        }
+        if MOST_FOUND <= self.of_unknown_key.len() && !self.of_unknown_key.contains_key(&serial_number) {
+            return Err(Error::TooMany { what: "certificates", most: MOST_FOUND });
+        }
+        let subject = Name::from_der(certificate.subject).map(|name| name.to_string()).unwrap_or_default();
+        self.of_unknown_key.entry(serial_number.clone()).or_insert_with(|| OfUnknownKey {
+            serial_number,
+            subject: cut(&subject).to_owned(),
+            signer: certificate.authority_key().ok().flatten().map(hex::encode).unwrap_or_default(),
+            self_issued: certificate.subject == certificate.issuer,
+            when: Some(begins),
+            not_after: Some(certificate.not_after),
+            source,
+        });
+        Ok(())
     }
 
     /// Takes an entry of a CRL that is dated so.

@@ -76,6 +76,28 @@ pub struct Revoked {
     pub source: Source,
 }
 
+/// A certificate that names the CA as its issuer, and whose signature no key verifies that the database shows: the CA got another key
+/// after the backup, or another CA has its name.
+#[derive(Clone, Debug, Serialize)]
+pub struct OfUnknownKey {
+    /// The certificate.
+    pub serial_number: Serial,
+    /// Its subject.
+    pub subject: String,
+    /// The identifier of the key that it names as that of its signer, in hexadecimal digits; empty where it names none.
+    pub signer: String,
+    /// Whether its subject is that of its issuer: a certificate of the CA itself.
+    pub self_issued: bool,
+    /// When it begins.
+    #[serde(serialize_with = "moments::optional")]
+    pub when: Option<FileTime>,
+    /// When it ends.
+    #[serde(serialize_with = "moments::optional")]
+    pub not_after: Option<FileTime>,
+    /// The first source that has it.
+    pub source: Source,
+}
+
 /// A certificate that the database knows, and of whose revocation it does not know.
 #[derive(Clone, Debug, Serialize)]
 pub struct RevokedElsewhere {

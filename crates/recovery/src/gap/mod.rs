@@ -20,7 +20,8 @@ mod told;
 pub use collector::{Collector, Keep, Limits, SourceReport};
 pub use folder::{Folder, safe_cell};
 pub use found::{
-    Contradiction, Disagreement, Ids, LastBackup, RequestOnly, Revoked, RevokedElsewhere, Unknown,
+    Contradiction, Disagreement, Ids, LastBackup, OfUnknownKey, RequestOnly, Revoked, RevokedElsewhere,
+    Unknown,
 };
 pub use objects::DirectoryObjects;
 pub use report::{Gap, Rpo};

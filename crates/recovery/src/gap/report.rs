@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
-use certadm_ca::{Reason, Serial};
+use certadm_ca::{Reason, Serial, named};
 use certadm_rules::FileTime;
 use certadm_rules::finding::{Finding, Kind};
 use certadm_rules::words::counted;
 use serde::Serialize;
 
 use super::collector::{Collector, Outcome, SourceReport};
-use super::found::{Contradiction, Ids, LastBackup, RequestOnly, RevokedElsewhere, Unknown};
+use super::found::{Contradiction, Ids, LastBackup, OfUnknownKey, RequestOnly, RevokedElsewhere, Unknown};
 use crate::moments;
 use crate::records::Maker;
 
@@ -32,6 +32,8 @@ pub struct Gap {
     pub seen: u64,
     /// Certificates of other CAs in the sources.
     pub foreign: u64,
+    /// Certificates that name the CA as their issuer, and that no key has signed which the database shows.
+    pub of_unknown_key: Vec<OfUnknownKey>,
     /// How far the backup falls short.
     pub rpo: Rpo,
     /// Certificates that are at hand: they can be imported, and revoked.
@@ -139,6 +141,7 @@ impl Collector<'_> {
             sources: self.sources,
             seen: self.seen,
             foreign: self.foreign,
+            of_unknown_key: self.of_unknown_key.into_values().collect(),
             rpo: Rpo { last_when: known.last_when, newest, ..rpo },
             importable: by_request(importable),
             serial_only: by_request(serial_only),
@@ -196,6 +199,7 @@ impl Gap {
             && self.unaccounted.is_empty()
             && self.revoked_elsewhere.is_empty()
             && self.contradictions.is_empty()
+            && self.of_unknown_key.is_empty()
     }
 
     /// What was found, in the words of findings.
@@ -235,6 +239,18 @@ impl Gap {
                 self.request_only.len(),
             );
             let remedy = "import those at hand when the CA is back, and revoke the others";
+            found.push(Finding::warning(Kind::GapCertificates, text).remedy(remedy));
+        }
+        if !self.of_unknown_key.is_empty() {
+            let serials: Vec<Serial> =
+                self.of_unknown_key.iter().map(|one| one.serial_number.clone()).collect();
+            let text = format!(
+                "the sources have certificates that name this CA as their issuer, and no key of it that the database shows has signed them, \
+                 as where its key was renewed after the backup: {}",
+                named(&serials)
+            );
+            let remedy = "take a newer set, which knows that key; without one, they are revoked by another CRL of that key: certadm \
+                emergency-crl --from-crl CRL --key KEY --revoke SERIAL";
             found.push(Finding::warning(Kind::GapCertificates, text).remedy(remedy));
         }
         if self.rpo.unknown != 0 {
@@ -280,7 +296,10 @@ impl Gap {
         // Of one that cannot be read, and of one with nothing in it, a finding of its own is there.
         let is_told =
             |source: &SourceReport| source.read == 0 && (source.problem.is_some() || source.is_silent());
-        if self.sources.iter().any(tells) || !self.sources.is_empty() && self.sources.iter().all(is_told) {
+        if !self.of_unknown_key.is_empty()
+            || self.sources.iter().any(tells)
+            || !self.sources.is_empty() && self.sources.iter().all(is_told)
+        {
             return None;
         }
         let text = match self.sources.len() {

@@ -67,6 +67,39 @@ fn an_order_for_a_certificate_that_the_database_lacks_goes_to_its_key() {
     }
 }
 
+/// Its certificate was renewed after the backup, or ended before what it signed: also what says neither where its CRL lies nor who signed
+/// it has to be revocable.
+#[test]
+fn a_key_gets_a_crl_while_anything_that_it_signed_is_in_force() {
+    let openssl = Openssl::new();
+    for name in ["ca", "other"] {
+        openssl.key(name, "-algorithm EC -pkeyopt ec_paramgen_curve:P-256");
+        openssl.ca(name, name, None, "");
+    }
+    // The certificates of the CAs have ended by then, and those in the rows have not.
+    let later = FileTime::from_unix_seconds(3_000_000_000);
+    for extensions in ["leaf", "pointless", "bare"] {
+        openssl.leaf("signed", "ca", "ca", 7, &format!("-extensions {extensions}"));
+        let keys = |rows: &[(&str, Disposition)]| {
+            let mut reading = Reading::new(Maker::Certadm, later, [].into());
+            for (id, (name, disposition)) in (1..).zip(rows) {
+                reading.row(openssl.row(name, id, *disposition)).unwrap();
+            }
+            let records = reading.finish();
+            let issuers = Issuers::of(&records).unwrap();
+            let plan = Plan::new(issuers, Some(&records), &[], &Options::new(later)).unwrap();
+            plan.crls.iter().map(|crl| crl.issuer).collect::<Vec<_>>()
+        };
+        let own = [("ca", Disposition::CA_CERTIFICATE), ("other", Disposition::CA_CERTIFICATE)];
+        assert!(keys(&own).is_empty());
+        assert_eq!(keys(&[own[0], own[1], ("signed", Disposition::ISSUED)]), [0], "{extensions}");
+        // Nothing tells whose they are, of very many.
+        let many = [&own[..], &[("signed", Disposition::ISSUED); 80]].concat();
+        let all = if extensions == "bare" { vec![0, 1] } else { vec![0] };
+        assert_eq!(keys(&many), all, "{extensions}");
+    }
+}
+
 /// The first key and all that it signed have ended, so it gets no CRL.
 #[test]
 fn an_order_that_no_crl_can_carry_is_told() {

@@ -19,7 +19,8 @@ const CONFIGURATION: &str = "\
 [req]\ndistinguished_name = dn\n[dn]\n\
 [ca]\nbasicConstraints = critical,CA:TRUE\nkeyUsage = critical,keyCertSign,cRLSign\n\
 subjectKeyIdentifier = hash\n\
-[leaf]\nauthorityKeyIdentifier = keyid\ncrlDistributionPoints = URI:http://crl.example/ca.crl\n";
+[leaf]\nauthorityKeyIdentifier = keyid\ncrlDistributionPoints = URI:http://crl.example/ca.crl\n\
+[pointless]\nauthorityKeyIdentifier = keyid\n[bare]\nauthorityKeyIdentifier = none\n";
 
 impl Openssl {
     pub(crate) fn new() -> Self {

@@ -116,7 +116,7 @@ pub(crate) struct ImportArgs {
     /// The CA's folder
     #[arg(long, value_name = "DIR")]
     dir: PathBuf,
-    /// The parent's answer, PEM or DER, alone or with its chain
+    /// The parent's answer, PEM or DER, alone or with its chain; or the certificate of a CA that was renewed with its key
     #[arg(value_name = "CERT")]
     certificate: PathBuf,
     #[command(flatten)]
@@ -128,12 +128,20 @@ const MAX_CERTIFICATE: u64 = 1 << 20;
 
 pub(crate) fn import(args: &ImportArgs, output: Output) -> Result<Done, Failure> {
     let folder = Folder::new(&args.dir);
+    let is_renewed = folder.certificate_path().exists();
     let answer = read_input(&args.certificate, MAX_CERTIFICATE)?;
     let authority =
         Authority::import_certificate(&folder, &answer, &args.passphrase.read()?, certadm_store::now())?;
     let mut result = json!({ "dir": path_text(folder.path()) });
-    output.line(format!("The CA {:?} can issue now.", authority.config().name.as_str()));
+    let name = authority.config().name.as_str();
+    output.line(match is_renewed {
+        false => format!("The CA {name:?} can issue now."),
+        true => format!("The CA {name:?} goes on with its renewed certificate."),
+    });
     describe(&authority, &mut result, &folder, output);
+    if is_renewed {
+        output.line("Take a backup now: those before it do not know the certificate.");
+    }
     Ok(live::finish(&folder, Done::good(result), output))
 }
 

@@ -7,13 +7,12 @@ use certadm_store::{Folder, Writer};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::authority;
 use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output, path_text};
 use crate::secrets::PassphraseArgs;
 use crate::verbs::account::account;
 use crate::verbs::files::{create_dir, read_input, refuse_home_sign, write_new};
-use crate::verbs::live;
+use crate::verbs::{authority, live};
 
 /// `certadm ca issue`
 #[derive(Debug, Args)]

@@ -1,6 +1,5 @@
 //! `certadm ca`: create a CA and let it work.
 
-mod authority;
 mod export;
 mod init;
 mod issue;
@@ -16,7 +15,7 @@ use crate::verbs::list;
 pub(crate) enum CaCommand {
     /// Create a CA: key, certificate, database, first CRL
     Init(init::InitArgs),
-    /// Take the certificate that a parent made for a subordinate CA
+    /// Take the certificate that a parent made for a subordinate CA, or one that was renewed with the CA's key
     Import(init::ImportArgs),
     /// Issue certificates from PKCS#10 requests; works while a service owns the CA
     Issue(issue::IssueArgs),

@@ -8,19 +8,17 @@ use certadm_ca::{CrlOptions, Reason, RevocationOrder, Serial, revoke};
 use certadm_files::IoContext;
 use certadm_recovery::{Revocation, merged};
 use certadm_rules::FileTime;
-use certadm_rules::words::counted;
 use certadm_store::Folder;
 use clap::Args;
 use serde_json::json;
 
-use super::authority;
 use crate::failure::Failure;
 use crate::output::{Done, Output, path_text};
 use crate::secrets::PassphraseArgs;
 use crate::verbs::account::account;
 use crate::verbs::apply_revocations::{MAX_LIST, to_folder, told};
 use crate::verbs::files::read_input;
-use crate::verbs::live;
+use crate::verbs::{authority, live, own_crl};
 
 /// `certadm ca revoke`
 #[derive(Debug, Args)]
@@ -80,7 +78,7 @@ fn many(folder: &Folder, dir: &Path, list: &Path, reason: Reason, output: Output
     let mut found = Vec::new();
     let list = merged(Revocation::parse_csv_with(&text, reason, certadm_store::now(), &mut found)?);
     let applied = to_folder(folder, &list, None, &mut found, output)?;
-    let done = told(path_text(dir), &applied, output);
+    let done = told(path_text(dir), &applied, false, output);
     Ok(live::finish(folder, live::tell_found(&found, done, output), output))
 }
 
@@ -118,27 +116,10 @@ pub(crate) struct CrlArgs {
 pub(crate) fn publish(args: &CrlArgs, output: Output) -> Result<Done, Failure> {
     let folder = Folder::new(&args.dir);
     let authority = authority::open(&folder, &args.passphrase)?;
-    let (mut writer, recovered) = live::open_writer(&folder, output)?;
-    let mut found = keys_without_crl(writer.connection(), &folder, None)?;
     let options =
         CrlOptions { after_wrong_clock: args.after_wrong_clock, drop_published: args.drop_published };
-    let published = authority.publish_crl_with(&mut writer, certadm_store::now(), options)?;
-    drop(writer);
-    found.extend(published.findings);
-    let next_update = published.next_update.to_rfc3339();
-    output.line(format!(
-        "CRL {} with {} is in {}, valid until {next_update}.",
-        published.number,
-        counted(published.entries as u64, "entry"),
-        published.path.display()
-    ));
-    let result = json!({
-        "number": published.number,
-        "entries": published.entries,
-        "file": path_text(&published.path),
-        "this_update": published.this_update.to_rfc3339(),
-        "next_update": next_update,
-        "recovered": recovered,
-    });
+    let mut found = Vec::new();
+    let (mut result, recovered) = own_crl::publish(&folder, &authority, options, &mut found, output)?;
+    result["recovered"] = recovered;
     Ok(live::finish(&folder, live::tell_found(&found, Done::good(result), output), output))
 }

@@ -63,6 +63,7 @@ fn make(args: &EmergencyCrlArgs, output: Output) -> Result<Done, Failure> {
     let cut = sources.cut;
     let mut found = sources.findings;
     found.extend(plan.findings.iter().cloned());
+    nothing_needed(&plan)?;
     if !args.tbs_only {
         missing_keys(&plan, &keys, &mut found)?;
     }
@@ -189,6 +190,18 @@ fn plan(
         issuers.place_of_key(key.public_key(), &path.display().to_string())?;
     }
     Ok((Plan::new(issuers, Some(&records), &sources.published, &options)?, records.maker()))
+}
+
+/// A folder without a CRL would look like one with all that is needed, and what was ordered would be in none.
+fn nothing_needed(plan: &Plan) -> Result<(), Failure> {
+    if !plan.crls.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::usage(
+        "no CRL is needed: by this database no key of the CA is in force, and nothing that one signed",
+        "if the CA issued something since that is in force, name a newer set, or sign its last CRL again by --from-crl FILE; --now is the \
+         moment that is asked for",
+    ))
 }
 
 /// Says which CRLs stay unsigned; when none is signed, nothing is written.

@@ -40,6 +40,21 @@ pub(super) fn page(gap: &Gap, found: &[Finding], now: FileTime) -> String {
     let heads = ["Request", "Serial number", "Subject", "Requester", "Issued", "Revoked"];
     table(&mut page, "At hand: can be imported", heads, gap.importable.iter().map(certificate));
     table(&mut page, "Serial number alone: can be revoked", heads, gap.serial_only.iter().map(certificate));
+    let other = gap.of_unknown_key.iter().map(|one| {
+        [
+            one.serial_number.to_string(),
+            one.subject.clone(),
+            one.signer.clone(),
+            date(one.when),
+            date(one.not_after),
+        ]
+    });
+    table(
+        &mut page,
+        "Of a key that the database does not know",
+        ["Serial number", "Subject", "Signed by key", "From", "Until"],
+        other,
+    );
     let only = gap.request_only.iter().map(|only| {
         let id = only.request_id.to_string();
         [id, only.subject.clone(), only.requester.clone(), only.key_identifier.clone(), date(only.when)]

@@ -156,6 +156,10 @@ fn tell(gap: &Gap, to: Option<&Path>, output: Output) {
         ));
     }
     shown.rest();
+    for one in &gap.of_unknown_key {
+        shown.line(format!("of an unknown key: {}, {}", one.serial_number, one.subject));
+    }
+    shown.rest();
     for only in &gap.request_only {
         let id = request(Some(only.request_id));
         shown.line(format!("request only: {id}, {}, key {}", only.subject, only.key_identifier));

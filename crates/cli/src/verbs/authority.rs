@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::secrets::PassphraseArgs;
 
 /// Opens the CA for signing. A folder that is none is refused before anybody is asked for a passphrase.
-pub(super) fn open(folder: &Folder, passphrase: &PassphraseArgs) -> Result<Authority, Failure> {
+pub(crate) fn open(folder: &Folder, passphrase: &PassphraseArgs) -> Result<Authority, Failure> {
     certadm_ca::Config::load(&folder.config_path())?;
     Ok(Authority::open(folder, &passphrase.read()?)?)
 }
