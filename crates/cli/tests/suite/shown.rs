@@ -107,14 +107,18 @@ fn an_agent_whose_folder_of_records_is_emptied_goes_on_and_a_failed_judgement_is
     let before = sets("-logs");
     fs::remove_dir_all(work.path("state")).unwrap();
     until("logs are backed up all the same", || (before < sets("-logs")).then_some(()));
-    assert!(work.path("state/agent.toml").exists() && said(&work).contains("is there again"));
+    until("the folder is there again, and that is told", || {
+        (work.path("state/agent.toml").exists() && said(&work).contains("is there again")).then_some(())
+    });
     let health = || ask(UnixStream::connect(work.path("page.sock")).unwrap(), "/healthz", "").unwrap();
     // A judgement that cannot write its page fails. A changed configuration is judged at once.
     fs::remove_file(work.path("state/status.html")).ok();
     fs::create_dir(work.path("state/status.html")).unwrap();
     fs::write(&file, format!("{text}# changed\n")).unwrap();
     until("it is seen", || health().contains("judgement of all CAs has failed").then_some(()));
-    assert!(said(&work).contains("the judgement of all CAs has ended with code"));
+    until("it is told", || {
+        said(&work).contains("the judgement of all CAs has ended with code").then_some(())
+    });
     fs::remove_dir(work.path("state/status.html")).unwrap();
     fs::write(&file, &text).unwrap();
     until("it is well again", || health().ends_with("ok\n").then_some(()));
