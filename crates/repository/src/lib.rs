@@ -15,6 +15,7 @@ mod flips;
 #[cfg(any(feature = "fuzzing", test))]
 pub mod fuzzing;
 mod generation;
+mod hiding;
 mod import;
 mod kept;
 mod keys;
