@@ -10,6 +10,7 @@ use certadm_rules::finding::Kind;
 use certadm_set::{Progress, Stage};
 use rustic_core::{CheckOptions, FileType, Id};
 
+use crate::belied::disputed;
 use crate::bridge::{is_named_after, name_of};
 use crate::engine::{Unexplained, call};
 use crate::error::{Error, Result};
@@ -126,12 +127,23 @@ fn check(
     }
     let lies_in = reader.blobs_in(&bad.keys().copied().collect())?;
     let mut concerned: BTreeMap<Id, Vec<String>> = BTreeMap::new();
+    let mut data = Vec::new();
     for point in points {
         let judged = judge_point(&reader, point, &lies_in)?;
+        data.extend(judged.data.map(|data| (point, data)));
         for pack in judged.bad_packs {
             concerned.entry(pack).or_default().push(point.id.clone());
         }
         checked.problems.extend(judged.problems);
+    }
+    let disputed = disputed(data.iter().map(|(point, data)| (*point, data.as_str())));
+    for point in points.iter().filter(|point| disputed.contains(&point.id)) {
+        let text = format!(
+            "the set {}: another snapshot of this backup has other data, and only reading both, and their signatures, tells which is \
+             true",
+            point.short_id()
+        );
+        checked.problems.push(Problem::of_set(point, Kind::FileChanged, text));
     }
     for (id, (kind, text)) in &bad {
         let points = concerned.remove(id).unwrap_or_default();
@@ -196,6 +208,8 @@ struct Judged {
     bad_packs: BTreeSet<Id>,
     /// What else is wrong with it.
     problems: Vec<Problem>,
+    /// What tells its data from others, where it is what its snapshot says.
+    data: Option<String>,
 }
 
 /// Judges whether all of a set is there. `lies_in` has the blobs of bad packs.
@@ -211,25 +225,33 @@ fn judge_point(reader: &Reader, point: &Point, lies_in: &BTreeMap<Id, BTreeSet<I
     };
     let bad_packs: BTreeSet<Id> =
         blobs.iter().filter_map(|blob| lies_in.get(blob)).flatten().copied().collect();
-    let manifest = judge_manifest(reader, point, !bad_packs.is_empty())?;
+    let (data, manifest) = match judge_manifest(reader, point, !bad_packs.is_empty())? {
+        Ok(data) => (data, None),
+        Err(problem) => (None, Some(problem)),
+    };
     let lacking = judge_packs(reader, point)?;
-    Ok(Judged { bad_packs, problems: manifest.into_iter().chain(lacking).collect() })
+    Ok(Judged { bad_packs, problems: manifest.into_iter().chain(lacking).collect(), data })
 }
 
-/// Judges whether the manifest of a set can be read and agrees with the snapshot. `is_concerned` says that something of the set lies in
-/// a bad pack.
-fn judge_manifest(reader: &Reader, point: &Point, is_concerned: bool) -> Result<Option<Problem>> {
-    let read = reader.files(point.tree).and_then(|files| reader.manifest(&files));
-    let told = match read {
-        Ok((manifest, _)) => point.contradiction(&manifest).map(|detail| (Kind::FileChanged, detail)),
+/// Judges whether the manifest of a set can be read, and agrees with the snapshot and with what is in the set; then it tells what tells
+/// the set's data from others. `is_concerned` says that something of the set lies in a bad pack.
+fn judge_manifest(
+    reader: &Reader,
+    point: &Point,
+    is_concerned: bool,
+) -> Result<std::result::Result<Option<String>, Problem>> {
+    let read = reader.files(point.tree).and_then(|files| Ok((reader.manifest(&files)?.0, files)));
+    let (kind, detail) = match read {
+        Ok((manifest, files)) => match reader.seen_in(point, manifest, &files) {
+            Ok(seen) => return Ok(Ok(Some(seen.data))),
+            Err(detail) => (Kind::FileChanged, detail),
+        },
         // It lies in a pack that is told.
-        Err(Error::Damaged { .. }) if is_concerned => None,
-        Err(Error::Damaged { detail, .. }) => Some((Kind::Unreadable, detail)),
+        Err(Error::Damaged { .. }) if is_concerned => return Ok(Ok(None)),
+        Err(Error::Damaged { detail, .. }) => (Kind::Unreadable, detail),
         Err(error) => return Err(error),
     };
-    Ok(told.map(|(kind, detail)| {
-        Problem::of_set(point, kind, format!("the set {}: {detail}", point.short_id()))
-    }))
+    Ok(Err(Problem::of_set(point, kind, format!("the set {}: {detail}", point.short_id()))))
 }
 
 /// Judges whether an index names all packs of a set. An index that is gone names its packs no more: they seem to belong to no set, and

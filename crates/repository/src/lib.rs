@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod address;
+mod belied;
 mod beside;
 mod bridge;
 mod check;

@@ -94,30 +94,6 @@ impl Reader {
         }
     }
 
-    /// Why a set is not what its snapshot says: its manifest cannot be read, or says otherwise. `None` when it is. Whoever has the
-    /// key can store a snapshot of anything, with any tags.
-    ///
-    /// # Errors
-    /// [`Error::Storage`].
-    pub(crate) fn belied(&self, point: &Point) -> Result<Option<String>> {
-        Ok(self.manifest_of(point)?.err())
-    }
-
-    /// The manifest of a set, or why it is not what its snapshot says, as [`Reader::belied`].
-    ///
-    /// # Errors
-    /// [`Error::Storage`].
-    pub(crate) fn manifest_of(&self, point: &Point) -> Result<std::result::Result<Manifest, String>> {
-        match self.files(point.tree).and_then(|files| self.manifest(&files)) {
-            Ok((manifest, _)) => Ok(match point.contradiction(&manifest) {
-                None => Ok(manifest),
-                Some(why) => Err(why),
-            }),
-            Err(Error::Damaged { detail, .. }) => Ok(Err(detail)),
-            Err(error) => Err(error),
-        }
-    }
-
     /// Packs that an index names and that are not there, or have another length; with what is wrong.
     ///
     /// # Errors

@@ -117,7 +117,8 @@ impl CaRepository {
                 }
                 turn.still_ours()?;
                 self.delete(&format!("{}/{}", FileType::Snapshot.dirname(), point.id))?;
-                proven::forget(self.objects.as_ref(), &point.id)?;
+                let others: Vec<&Point> = points.iter().filter(|other| other.id != point.id).collect();
+                proven::forget(self.objects.as_ref(), &point, &others)?;
                 gone.push((point, detail));
             }
             repaired.lost = gone;
