@@ -19,7 +19,6 @@ use crate::lately::Lately;
 use crate::objects::Objects;
 use crate::point::{Point, Readable};
 use crate::reader::Reader;
-use crate::secret::Secret;
 use crate::vault::CaRepository;
 
 /// Which packs are read: the `number`th of `of` parts.
@@ -103,14 +102,16 @@ impl CaRepository {
     /// [`Error::NoRepository`], [`Error::NoKeyFits`], [`Error::Storage`]. Damage is in the result.
     pub fn check(&self, part: Part, progress: &mut dyn Progress) -> Result<Checked> {
         let with = (part, self.depth.notes());
-        let checked = check(&self.objects, &self.secret, &self.readable()?, with, progress)?;
+        // The sets first: the index of one that is seen stands, and that of one which comes later may not be read.
+        let readable = self.readable()?;
+        let checked = check(&self.objects, &self.reading()?, &readable, with, progress)?;
         Ok(Checked { keys: self.keys()?, ..checked })
     }
 }
 
 fn check(
     objects: &Arc<dyn Objects>,
-    secret: &Secret,
+    reader: &Reader,
     Readable { points, unreadable }: &Readable,
     (part, lately): (Part, Option<&Lately>),
     progress: &mut dyn Progress,
@@ -120,8 +121,13 @@ fn check(
         let text = format!("the snapshot {name} cannot be read: it may have been the newest state");
         checked.problems.push(Problem::of_no_set(Kind::FileChanged, text));
     }
-    let reader = Reader::open(objects, secret)?;
-    let Packs { sound, bad } = read_packs(objects, &reader, part, &mut checked, progress)?;
+    for (name, why) in &reader.passed_over {
+        let text = format!(
+            "{name} {why}; `certadm repository repair` deletes it, and no set goes with it whose packs are there"
+        );
+        checked.problems.push(Problem::of_no_set(Kind::FileChanged, text));
+    }
+    let Packs { sound, bad } = read_packs(objects, reader, part, &mut checked, progress)?;
     if let Some(lately) = lately.filter(|_| !sound.is_empty()) {
         lately.note(&sound);
     }
@@ -129,7 +135,7 @@ fn check(
     let mut concerned: BTreeMap<Id, Vec<String>> = BTreeMap::new();
     let mut data = Vec::new();
     for point in points {
-        let judged = judge_point(&reader, point, &lies_in)?;
+        let judged = judge_point(reader, point, &lies_in)?;
         data.extend(judged.data.map(|data| (point, data)));
         for pack in judged.bad_packs {
             concerned.entry(pack).or_default().push(point.id.clone());
@@ -153,7 +159,7 @@ fn check(
     if bad.is_empty() && unreadable.is_empty() {
         // Of sets that lack something the engine says the same once more, for each part and without the set.
         let is_told = checked.problems.iter().any(|problem| !problem.points.is_empty());
-        structure(&reader, is_told, &mut checked)?;
+        structure(reader, is_told, &mut checked)?;
     }
     Ok(checked)
 }

@@ -66,7 +66,7 @@ impl CaRepository {
             self.refuse_to_part(source, point, &attached, &whole)?;
         }
         refuse_other_ca(&self.address(), &self.ca, &source.ca)?;
-        let from = Reader::open(&source.objects, &source.secret)?;
+        let from = source.reading()?;
         let snapshot = snapshot_of(&from, source, point)?;
         let manifest = from.seen(point)?.map_err(|detail| {
             let place = format!("{}/{}", source.address(), point.short_id());

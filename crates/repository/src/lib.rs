@@ -18,6 +18,7 @@ pub mod fuzzing;
 mod generation;
 mod hiding;
 mod import;
+mod indexes;
 mod kept;
 mod keys;
 mod label;

@@ -21,7 +21,7 @@ impl CaRepository {
         if !has_begun_again(&all, crate::lately::now()) {
             return points;
         }
-        let Ok(reader) = Reader::open(&self.objects, &self.secret) else { return points };
+        let Ok(reader) = self.reading() else { return points };
         for point in &mut points {
             let Ok(Ok(seen)) = reader.seen(point) else { continue };
             point.links = Links::of_manifest(&seen.manifest).map(Arc::new);

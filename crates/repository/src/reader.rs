@@ -31,6 +31,8 @@ pub(crate) struct Reader {
     packs: BTreeMap<Id, u32>,
     /// Each index that marks packs, with these: no set needed them then, and a later expiry deletes them.
     marks: BTreeMap<Id, BTreeSet<Id>>,
+    /// The indexes that are there and were not read, with what is wrong with each: see [`Reader::open_readable`].
+    pub(crate) passed_over: BTreeMap<String, &'static str>,
 }
 
 impl Reader {
@@ -64,7 +66,7 @@ impl Reader {
             Ok((packs, marks))
         })?;
         let repository = call(&bridge, "read the index", Unexplained::Damage, || opened.to_indexed())?;
-        Ok(Self { repository, bridge, packs, marks })
+        Ok(Self { repository, bridge, packs, marks, passed_over: BTreeMap::new() })
     }
 
     /// How many packs wait for a later expiry to delete them. One that an index names otherwise does not.

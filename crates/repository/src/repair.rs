@@ -11,9 +11,10 @@ use certadm_set::{Progress, Stage};
 use rustic_core::{FileType, Id, RepairIndexOptions};
 
 use crate::bridge::{Bridge, id_of, is_named_after, name_of};
-use crate::engine::{self, Unexplained, call};
+use crate::engine;
 use crate::error::{Error, Result};
 use crate::hiding::Hiding;
+use crate::indexes;
 use crate::lately::now;
 use crate::objects::Objects;
 use crate::point::{Point, points};
@@ -28,10 +29,10 @@ const ROUNDS: u32 = 3;
 /// How a repository is repaired.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RepairOptions {
-    /// Reads every pack, and leaves those out whose bytes have changed; otherwise only packs that no index names, or names
-    /// with another length, are read.
+    /// Reads every pack, leaves those out whose bytes have changed, and leaves indexes out that say otherwise than the packs what lies
+    /// in them; otherwise only packs that no index names, or names with another length, are read.
     pub read: bool,
-    /// Deletes the sets that lack something. They could not be restored whole.
+    /// Deletes the sets that lack something. They could not be restored whole. Before that each pack is asked what lies in it.
     pub forget_lost: bool,
     /// As [`crate::ExpiryOptions::take_over`].
     pub take_over: bool,
@@ -42,7 +43,8 @@ pub struct RepairOptions {
 pub struct Repaired {
     /// Packs that no index named, and one names now: a backup that was cut off had left them, or an expiry had marked them.
     pub taken_in: u64,
-    /// Packs and indexes that are damaged or gone, a sentence each. No index names them any more.
+    /// Packs that are damaged or gone, and indexes that are damaged, that this key has not written, or that lie, a sentence each. No
+    /// index names these packs any more, and these indexes are deleted.
     pub left_out: Vec<String>,
     /// Sets that cannot be restored, with what they lack; also what has no manifest of a set, or another one than its snapshot
     /// says.
@@ -64,9 +66,9 @@ impl CaRepository {
         engine::open(&Bridge::new(Arc::clone(&self.objects)), &self.secret)?;
         let turn = Turn::take(&self.objects, options.take_over)?;
         let mut repaired = Repaired::default();
-        // Each object is named after its content, so its bytes tell whether it is what was stored.
-        let mut hidden = self.changed_in(&self.objects, FileType::Index, &mut |_, _| true, progress)?;
-        let bad_indexes: Vec<String> = hidden.iter().cloned().collect();
+        let bad_indexes = indexes::unreadable(&self.objects, &self.secret)?;
+        let mut hidden: BTreeSet<String> = bad_indexes.keys().cloned().collect();
+        repaired.left_out.extend(bad_indexes.iter().map(|(name, why)| format!("{name} {why}")));
         hidden.extend(
             self.unreadable_snapshots()?.into_iter().inspect(|name| repaired.unreadable.push(name.clone())),
         );
@@ -84,11 +86,14 @@ impl CaRepository {
         };
         let bad_packs = self.changed_in(&over(&hidden), FileType::Pack, &mut doubtful, progress)?;
         hidden.extend(bad_packs.iter().cloned());
-        let left_out = bad_indexes.iter().chain(&bad_packs);
-        repaired.left_out.extend(left_out.map(|name| format!("{name} has other bytes than were stored")));
+        let left_out = bad_packs.iter().map(|name| format!("{name} has other bytes than were stored"));
+        repaired.left_out.extend(left_out);
         let gone = named.keys().filter(|id| !found.contains(*id));
         repaired.left_out.extend(gone.map(|id| format!("{} is missing", name_of(FileType::Pack, id))));
 
+        if options.read {
+            self.leave_out_lying(&over(&hidden), &mut hidden, &mut repaired)?;
+        }
         // A backup that ended beside an expiry has an index which names packs that another one marks. The engine would keep
         // what it happens to read first, so the other one goes, and what it alone named is named by the packs themselves.
         let reader = Reader::open(&over(&hidden), &self.secret)?;
@@ -103,6 +108,14 @@ impl CaRepository {
                 break;
             }
             hidden.extend(marking);
+            (reader, points) = self.make_anew(&turn, &over, &hidden, (&named, &mut repaired))?;
+        }
+        // Whoever has the key can store an index that names sound packs, and nothing in them as it is.
+        if options.forget_lost
+            && !options.read
+            && !repaired.lost.is_empty()
+            && self.leave_out_lying(&over(&hidden), &mut hidden, &mut repaired)?
+        {
             (reader, points) = self.make_anew(&turn, &over, &hidden, (&named, &mut repaired))?;
         }
         let unread = named.keys().filter(|id| found.contains(*id) && !reader.packs().contains_key(*id));
@@ -131,6 +144,20 @@ impl CaRepository {
         Ok(repaired)
     }
 
+    /// Leaves out indexes that say otherwise than the packs what lies in them; says whether there were any.
+    fn leave_out_lying(
+        &self,
+        objects: &Arc<dyn Objects>,
+        hidden: &mut BTreeSet<String>,
+        repaired: &mut Repaired,
+    ) -> Result<bool> {
+        let lying = indexes::lying(objects, &self.secret)?;
+        let told = lying.iter().map(|name| format!("{name} says otherwise than the packs what lies in them"));
+        repaired.left_out.extend(told);
+        hidden.extend(lying.iter().cloned());
+        Ok(!lying.is_empty())
+    }
+
     /// Makes the index anew without the objects that are `hidden`, deletes the indexes among them, and looks every set up in the
     /// new one; returns what was looked up in it. `named` are the packs that the old one named.
     fn make_anew(
@@ -143,10 +170,7 @@ impl CaRepository {
         turn.still_ours()?;
         let bridge = Bridge::new(over(hidden));
         let opened = engine::open(&bridge, &self.secret)?;
-        call(&bridge, "make the index anew", Unexplained::Damage, || {
-            opened.repair_index(&RepairIndexOptions::default(), false)
-        })?;
-        bridge.barrier()?;
+        indexes::make_anew(&bridge, || opened.repair_index(&RepairIndexOptions::default(), false))?;
         turn.still_ours()?;
         let folder = format!("{}/", FileType::Index.dirname());
         hidden.iter().filter(|name| name.starts_with(&folder)).try_for_each(|name| self.delete(name))?;

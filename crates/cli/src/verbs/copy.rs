@@ -168,6 +168,7 @@ fn from_repository(
             }
         }
     }
+    super::places::tell_passed_over(&repository);
     Ok(true)
 }
 
