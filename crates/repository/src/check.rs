@@ -10,6 +10,7 @@ use certadm_rules::finding::Kind;
 use certadm_set::{Progress, Stage};
 use rustic_core::{CheckOptions, FileType, Id};
 
+use crate::belied::disputed;
 use crate::bridge::{is_named_after, name_of};
 use crate::engine::{Unexplained, call};
 use crate::error::{Error, Result};
@@ -18,7 +19,6 @@ use crate::lately::Lately;
 use crate::objects::Objects;
 use crate::point::{Point, Readable};
 use crate::reader::Reader;
-use crate::secret::Secret;
 use crate::vault::CaRepository;
 
 /// Which packs are read: the `number`th of `of` parts.
@@ -102,14 +102,16 @@ impl CaRepository {
     /// [`Error::NoRepository`], [`Error::NoKeyFits`], [`Error::Storage`]. Damage is in the result.
     pub fn check(&self, part: Part, progress: &mut dyn Progress) -> Result<Checked> {
         let with = (part, self.depth.notes());
-        let checked = check(&self.objects, &self.secret, &self.readable()?, with, progress)?;
+        // The sets first: the index of one that is seen stands, and that of one which comes later may not be read.
+        let readable = self.readable()?;
+        let checked = check(&self.objects, &self.reading()?, &readable, with, progress)?;
         Ok(Checked { keys: self.keys()?, ..checked })
     }
 }
 
 fn check(
     objects: &Arc<dyn Objects>,
-    secret: &Secret,
+    reader: &Reader,
     Readable { points, unreadable }: &Readable,
     (part, lately): (Part, Option<&Lately>),
     progress: &mut dyn Progress,
@@ -119,19 +121,35 @@ fn check(
         let text = format!("the snapshot {name} cannot be read: it may have been the newest state");
         checked.problems.push(Problem::of_no_set(Kind::FileChanged, text));
     }
-    let reader = Reader::open(objects, secret)?;
-    let Packs { sound, bad } = read_packs(objects, &reader, part, &mut checked, progress)?;
+    for (name, why) in &reader.passed_over {
+        let text = format!(
+            "{name} {why}; `certadm repository repair` deletes it, and no set goes with it whose packs are there"
+        );
+        checked.problems.push(Problem::of_no_set(Kind::FileChanged, text));
+    }
+    let Packs { sound, bad } = read_packs(objects, reader, part, &mut checked, progress)?;
     if let Some(lately) = lately.filter(|_| !sound.is_empty()) {
         lately.note(&sound);
     }
     let lies_in = reader.blobs_in(&bad.keys().copied().collect())?;
     let mut concerned: BTreeMap<Id, Vec<String>> = BTreeMap::new();
+    let mut data = Vec::new();
     for point in points {
-        let judged = judge_point(&reader, point, &lies_in)?;
+        let judged = judge_point(reader, point, &lies_in)?;
+        data.extend(judged.data.map(|data| (point, data)));
         for pack in judged.bad_packs {
             concerned.entry(pack).or_default().push(point.id.clone());
         }
         checked.problems.extend(judged.problems);
+    }
+    let disputed = disputed(data.iter().map(|(point, data)| (*point, data.as_str())));
+    for point in points.iter().filter(|point| disputed.contains(&point.id)) {
+        let text = format!(
+            "the set {}: another snapshot of this backup has other data, and only reading both, and their signatures, tells which is \
+             true",
+            point.short_id()
+        );
+        checked.problems.push(Problem::of_set(point, Kind::FileChanged, text));
     }
     for (id, (kind, text)) in &bad {
         let points = concerned.remove(id).unwrap_or_default();
@@ -141,7 +159,7 @@ fn check(
     if bad.is_empty() && unreadable.is_empty() {
         // Of sets that lack something the engine says the same once more, for each part and without the set.
         let is_told = checked.problems.iter().any(|problem| !problem.points.is_empty());
-        structure(&reader, is_told, &mut checked)?;
+        structure(reader, is_told, &mut checked)?;
     }
     Ok(checked)
 }
@@ -196,6 +214,8 @@ struct Judged {
     bad_packs: BTreeSet<Id>,
     /// What else is wrong with it.
     problems: Vec<Problem>,
+    /// What tells its data from others, where it is what its snapshot says.
+    data: Option<String>,
 }
 
 /// Judges whether all of a set is there. `lies_in` has the blobs of bad packs.
@@ -211,25 +231,33 @@ fn judge_point(reader: &Reader, point: &Point, lies_in: &BTreeMap<Id, BTreeSet<I
     };
     let bad_packs: BTreeSet<Id> =
         blobs.iter().filter_map(|blob| lies_in.get(blob)).flatten().copied().collect();
-    let manifest = judge_manifest(reader, point, !bad_packs.is_empty())?;
+    let (data, manifest) = match judge_manifest(reader, point, !bad_packs.is_empty())? {
+        Ok(data) => (data, None),
+        Err(problem) => (None, Some(problem)),
+    };
     let lacking = judge_packs(reader, point)?;
-    Ok(Judged { bad_packs, problems: manifest.into_iter().chain(lacking).collect() })
+    Ok(Judged { bad_packs, problems: manifest.into_iter().chain(lacking).collect(), data })
 }
 
-/// Judges whether the manifest of a set can be read and agrees with the snapshot. `is_concerned` says that something of the set lies in
-/// a bad pack.
-fn judge_manifest(reader: &Reader, point: &Point, is_concerned: bool) -> Result<Option<Problem>> {
-    let read = reader.files(point.tree).and_then(|files| reader.manifest(&files));
-    let told = match read {
-        Ok((manifest, _)) => point.contradiction(&manifest).map(|detail| (Kind::FileChanged, detail)),
+/// Judges whether the manifest of a set can be read, and agrees with the snapshot and with what is in the set; then it tells what tells
+/// the set's data from others. `is_concerned` says that something of the set lies in a bad pack.
+fn judge_manifest(
+    reader: &Reader,
+    point: &Point,
+    is_concerned: bool,
+) -> Result<std::result::Result<Option<String>, Problem>> {
+    let read = reader.files(point.tree).and_then(|files| Ok((reader.manifest(&files)?.0, files)));
+    let (kind, detail) = match read {
+        Ok((manifest, files)) => match reader.seen_in(point, manifest, &files) {
+            Ok(seen) => return Ok(Ok(Some(seen.data))),
+            Err(detail) => (Kind::FileChanged, detail),
+        },
         // It lies in a pack that is told.
-        Err(Error::Damaged { .. }) if is_concerned => None,
-        Err(Error::Damaged { detail, .. }) => Some((Kind::Unreadable, detail)),
+        Err(Error::Damaged { .. }) if is_concerned => return Ok(Ok(None)),
+        Err(Error::Damaged { detail, .. }) => (Kind::Unreadable, detail),
         Err(error) => return Err(error),
     };
-    Ok(told.map(|(kind, detail)| {
-        Problem::of_set(point, kind, format!("the set {}: {detail}", point.short_id()))
-    }))
+    Ok(Err(Problem::of_set(point, kind, format!("the set {}: {detail}", point.short_id()))))
 }
 
 /// Judges whether an index names all packs of a set. An index that is gone names its packs no more: they seem to belong to no set, and

@@ -66,13 +66,13 @@ impl CaRepository {
             self.refuse_to_part(source, point, &attached, &whole)?;
         }
         refuse_other_ca(&self.address(), &self.ca, &source.ca)?;
-        let from = Reader::open(&source.objects, &source.secret)?;
+        let from = source.reading()?;
         let snapshot = snapshot_of(&from, source, point)?;
-        let (manifest, _) = from.manifest(&from.files(snapshot.tree)?)?;
-        if let Some(detail) = point.contradiction(&manifest) {
+        let manifest = from.seen(point)?.map_err(|detail| {
             let place = format!("{}/{}", source.address(), point.short_id());
-            return Err(Error::Damaged { place, detail });
-        }
+            Error::Damaged { place, detail }
+        })?;
+        let manifest = manifest.manifest;
         let reader = Reader::open(&self.objects, &self.secret)?;
         if let Some((_, detail)) = reader.lost_packs()?.into_values().next() {
             return Err(Error::Damaged { place: self.address(), detail });

@@ -428,7 +428,7 @@ impl Diagnosis for Error {
             }
             Self::Damaged { .. } => {
                 "run `certadm repository check --read all` to see which sets are concerned, bring what is missing back from a copy of \
-                 the vault, or by `certadm repository undelete` from a bucket with versions, or run `certadm repository repair --read` and take a full backup"
+                 the vault's files (a vault that `repository copy` filled is none: its objects have another key), or by `certadm repository undelete` from a bucket with versions, or run `certadm repository repair --read` and take a full backup"
             }
             Self::DeadKey { .. } => {
                 "bring that file back from a copy of the vault, or by `certadm repository undelete` from a bucket with versions; or put another \
@@ -440,7 +440,8 @@ impl Diagnosis for Error {
             }
             Self::Overwritten { .. } => {
                 "somebody may have written over the repository: bring it back by `certadm repository undelete` from a bucket with versions, or from \
-                 a copy of the vault, and give the machine new credentials for the storage"
+                 a copy of the vault's files (a vault that `repository copy` filled is none: its objects have another key), and give the machine new \
+                 credentials for the storage"
             }
             Self::NoPoint { .. } => "`certadm repository info` lists what is kept",
             Self::NotStored { .. } => {

@@ -10,6 +10,7 @@ use certadm_set::stored::{age, chain};
 use rustic_core::jiff::Span;
 use rustic_core::{FileType, Id, PruneOptions};
 
+use crate::belied::disputed;
 use crate::bridge::{Bridge, get_unchanged, id_of, is_named_after, name_of};
 use crate::engine::{self, Unexplained, call, of_storage};
 use crate::error::{Error, Result};
@@ -25,7 +26,9 @@ use crate::vault::CaRepository;
 /// backup that is under way may lean on it.
 const REST: u64 = 48 * 3_600;
 /// What keeps a set that is not what its snapshot says, or whose manifest cannot be read.
-const BELIED: &str = "its manifest does not say what its snapshot says";
+const BELIED: &str = "it is not what its snapshot says";
+/// What keeps sets of which nobody can tell which is the true one.
+const DISPUTED: &str = "another snapshot of this backup has other data";
 /// A prune is repeated when a set that came meanwhile leans on what it has marked.
 const ROUNDS: u32 = 3;
 
@@ -100,17 +103,22 @@ impl CaRepository {
     }
 
     /// Judges the sets that are what their snapshots say. The others stay, and count for nothing: whoever writes them could push
-    /// the true ones out.
+    /// the true ones out. So do those of one backup whose data differ: one of them is no later version of the other.
     fn fates(&self, reader: &Reader, points: &[Point], keep: &Keep, now: i64) -> Result<Vec<Fate<Point>>> {
-        let (mut true_ones, mut belied) = (Vec::new(), Vec::new());
+        let (mut seen, mut belied) = (Vec::new(), Vec::new());
         for point in points {
             cancel::check()?;
-            match reader.manifest_of(point)? {
-                Ok(manifest) => {
-                    true_ones
-                        .push(Point { links: Links::of_manifest(&manifest).map(Arc::new), ..point.clone() });
-                }
-                Err(_) => belied.push(point),
+            match reader.seen(point)? {
+                Ok(set) => seen.push((point, Links::of_manifest(&set.manifest).map(Arc::new), set.data)),
+                Err(_) => belied.push((point, BELIED)),
+            }
+        }
+        let disputed = disputed(seen.iter().map(|(point, _, data)| (*point, data.as_str())));
+        let mut true_ones = Vec::new();
+        for (point, links, _) in seen {
+            match disputed.contains(&point.id) {
+                true => belied.push((point, DISPUTED)),
+                false => true_ones.push(Point { links, ..point.clone() }),
             }
         }
         reader.tell_pasts(&mut true_ones)?;
@@ -118,8 +126,8 @@ impl CaRepository {
         let proven = true_ones.iter().filter(|point| point.is_noted(&noted)).map(|point| point.id.clone());
         let mut fates = judge(&true_ones, &proven.collect(), keep, now);
         let all: Vec<&Point> = points.iter().collect();
-        for point in belied {
-            fates.push(Fate { set: point.clone(), kept_by: vec![BELIED] });
+        for (point, why) in belied {
+            fates.push(Fate { set: point.clone(), kept_by: vec![why] });
             // It may be a true one whose manifest is damaged, and come back.
             let needed = chain(&all, point, now).unwrap_or_default();
             for fate in fates.iter_mut().filter(|fate| fate.kept_by.is_empty()) {
@@ -165,6 +173,9 @@ impl Expiry {
         if !going.is_empty() {
             engine::twice(|| self.refuse_changed_packs(&going)).map_err(nothing_expires)?;
         }
+        let ids: BTreeSet<&str> = going.iter().map(|point| point.id.as_str()).collect();
+        let all = self.fates.iter().map(|fate| &fate.set);
+        let stays: Vec<&Point> = all.filter(|set| !ids.contains(set.id.as_str())).collect();
         for point in going {
             cancel::check()?;
             self.turn.still_ours()?;
@@ -172,7 +183,7 @@ impl Expiry {
             let deleted = self.objects.delete(&name_of(FileType::Snapshot, &id));
             deleted.map_err(|source| self.storage(source))?;
             gone(point);
-            proven::forget(self.objects.as_ref(), &point.id)?;
+            proven::forget(self.objects.as_ref(), point, &stays)?;
         }
         let (mut total, mut lacks) = (Pruned::default(), String::new());
         for _ in 0..ROUNDS {

@@ -10,7 +10,7 @@
 //! | a folder of a set, in its pack | reading the set's list of files is refused as damaged |
 //! | a pack's own list of what is in it | all sets are read, every byte as it was stored: the list is for `repair` alone |
 //! | a folder that no set needs any more | nothing more than what `check` says |
-//! | an index, a snapshot, a key | the one function that reads such an object refuses it as damaged and names it; of some bits, so does the whole way of `fetch` and `check`; `check` names a snapshot, and reads the other sets |
+//! | an index, a snapshot, a key | the one function that reads such an object refuses it as damaged and names it; of some bits, so does a reader that is opened anew; `check` names an index and a snapshot, and reads the other sets |
 //! | the configuration | the repository is not opened: it is damaged, and not the key wrong |
 //!
 //! `damage.rs` and the command's own tests take the whole way from the command to its exit code, for each of these kinds.
@@ -398,7 +398,10 @@ fn small_objects(sound: &Sound, step: usize) -> u64 {
                     }
                     let checked = sound.repository.check(Part::NONE, &mut Silent);
                     match kind {
-                        FileType::Index => assert_damaged(checked, &name, &told),
+                        FileType::Index => {
+                            let problems = checked.unwrap().problems;
+                            assert!(problems.iter().any(|problem| problem.text.contains(&name)), "{told}");
+                        }
                         FileType::Snapshot => {
                             let problems = checked.unwrap().problems;
                             assert!(problems.iter().any(|problem| problem.text.contains(&name)), "{told}");

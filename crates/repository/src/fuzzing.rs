@@ -55,7 +55,6 @@ pub fn point(
         seconds: 0,
         held,
         version: 0,
-        original: String::new(),
         tree: TreeId::default(),
         links: None,
     }

@@ -146,7 +146,9 @@ impl CaRepository {
         let committed = self.store(set, Some(earlier), progress)?;
         // The database is the one that was proven, to the last byte.
         if point.is_noted(&self.proven()?) {
-            let later = self.snapshots()?.into_iter().rfind(|later| same_backup(later, point));
+            let is_stored = |later: &Point| Path::new(&self.address_of(later)) == committed.set;
+            let later =
+                self.snapshots()?.into_iter().find(|later| same_backup(later, point) && is_stored(later));
             later.iter().try_for_each(|later| self.note_proven(later))?;
         }
         Ok(committed)

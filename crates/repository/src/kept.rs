@@ -43,7 +43,7 @@ impl Kept {
         if let Some(known) = kept.as_ref().filter(|known| known.indexes == indexes) {
             return Ok(Arc::clone(known));
         }
-        let reader = Reader::open(objects, secret)?;
+        let reader = Reader::open_readable(objects, secret)?;
         let lost = reader.lost_packs()?;
         Ok(Arc::clone(kept.insert(Arc::new(Known { indexes, reader, lost }))))
     }

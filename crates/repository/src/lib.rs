@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod address;
+mod belied;
 mod beside;
 mod bridge;
 mod check;
@@ -15,7 +16,9 @@ mod flips;
 #[cfg(any(feature = "fuzzing", test))]
 pub mod fuzzing;
 mod generation;
+mod hiding;
 mod import;
+mod indexes;
 mod kept;
 mod keys;
 mod label;

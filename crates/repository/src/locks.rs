@@ -133,7 +133,7 @@ impl CaRepository {
         let now = self.objects.clock(&crate::turn::random()?).map_err(|source| self.storage(source))?;
         // The sets first: the index of one that is seen stands.
         let points = self.readable()?.points;
-        let reader = Reader::open(&self.objects, &self.secret)?;
+        let reader = self.reading()?;
         let common = self.common()?;
         let mut known: BTreeMap<String, Option<i64>> = BTreeMap::new();
         let mut ends = LockEnds { now, days: lock.days, sets: Vec::new() };

@@ -21,10 +21,10 @@ impl CaRepository {
         if !has_begun_again(&all, crate::lately::now()) {
             return points;
         }
-        let Ok(reader) = Reader::open(&self.objects, &self.secret) else { return points };
+        let Ok(reader) = self.reading() else { return points };
         for point in &mut points {
-            let Ok(Ok(manifest)) = reader.manifest_of(point) else { continue };
-            point.links = Links::of_manifest(&manifest).map(Arc::new);
+            let Ok(Ok(seen)) = reader.seen(point) else { continue };
+            point.links = Links::of_manifest(&seen.manifest).map(Arc::new);
         }
         reader.tell_pasts(&mut points).ok();
         points

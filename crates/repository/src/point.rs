@@ -12,6 +12,7 @@ use certadm_set::manifest::SetKind;
 use certadm_set::stored::{Stored, age, chain, newest_first};
 use rustic_core::repofile::{SnapshotFile, SnapshotId};
 use rustic_core::{RusticResult, SnapshotOptions, TreeId};
+use sha2::{Digest, Sha256};
 
 use crate::address::Selector;
 use crate::bridge::Bridge;
@@ -56,8 +57,6 @@ pub struct Point {
     /// How often something was attached to it: 0 for the set as it was taken. The same set with fewer attachments may be there,
     /// too.
     pub version: u32,
-    /// The id that it had before its tags were changed, or that of the version that it was made of; empty where it is the first.
-    pub(crate) original: String,
     pub(crate) tree: TreeId,
     /// Its logs by their hashes; no snapshot tells them.
     pub links: Option<Arc<Links>>,
@@ -79,7 +78,6 @@ impl Point {
             seconds: snapshot.summary.as_ref().map_or(0, |summary| seconds_of(summary.backup_duration)),
             held: false,
             version: 0,
-            original: snapshot.original.map(|id| id.to_hex().to_string()).unwrap_or_default(),
             tree: snapshot.tree,
             links: None,
         };
@@ -135,11 +133,28 @@ impl Point {
         what.into_iter().find_map(|(what, differs)| differs.then_some(what))
     }
 
-    /// Whether its state was proven, by the ids that are noted: under its own, or under the one that it had before restic changed
-    /// its tags. The database is the same.
+    /// Whether its state was proven, by the names that are noted.
     #[must_use]
     pub fn is_noted(&self, proven: &BTreeSet<String>) -> bool {
-        proven.contains(&self.id) || proven.contains(&self.original)
+        proven.contains(&self.noted_as())
+    }
+
+    /// The name under which it is noted that its state is proven, 64 hexadecimal digits: a hash over what it holds, to the last byte,
+    /// and what its snapshot says of it. It stays where restic changes tags that are no names of a set, and gives the snapshot another
+    /// id. No snapshot that says or holds anything else has it, whatever original it names.
+    pub(crate) fn noted_as(&self) -> String {
+        let (low, high) = self.generations;
+        let said = format!(
+            "{}\n{}\n{}\n{}\n{}\n{low:x}-{high:x}\n{}",
+            self.tree.to_hex().as_str(),
+            self.time,
+            self.kind,
+            self.database,
+            self.stream,
+            // It alone may have any letters, so it is the last one.
+            self.ca,
+        );
+        hex::encode(&Sha256::digest(said))
     }
 }
 
@@ -287,7 +302,6 @@ pub(crate) fn continued(points: &[Point], manifest: &Manifest, time: i64) -> Res
         seconds: 0,
         held: false,
         version: 0,
-        original: String::new(),
         tree: TreeId::default(),
         links: None,
     };
@@ -392,7 +406,6 @@ mod tests {
             seconds: 0,
             held: false,
             version: 0,
-            original: String::new(),
             tree: TreeId::default(),
             links: None,
         }

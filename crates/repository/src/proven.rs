@@ -8,7 +8,7 @@ use crate::objects::{ObjectError, Objects};
 use crate::point::Point;
 use crate::vault::CaRepository;
 
-/// The folder of these objects; each is named after the snapshot of the last set of the state.
+/// The folder of these objects; each is named after the last set of the state, as [`Point::noted_as`] has it.
 const FOLDER: &str = "certadm/proven";
 
 impl CaRepository {
@@ -23,7 +23,7 @@ impl CaRepository {
         if !self.objects.has_notes() {
             return Ok(());
         }
-        let noted = note(self.objects.as_ref(), &last.id);
+        let noted = note(self.objects.as_ref(), &last.noted_as());
         noted.map_err(|source| Error::Storage { place: self.objects.place(), source })
     }
 
@@ -33,23 +33,18 @@ impl CaRepository {
     /// # Errors
     /// [`Error::Storage`].
     pub fn proven_at(&self, point: &Point) -> Result<Option<i64>> {
-        for id in [&point.id, &point.original].into_iter().filter(|id| !id.is_empty()) {
-            let mut newest = None;
-            for name in names_of(id) {
-                match self.objects.stored_at(&name) {
-                    Ok(when) => newest = newest.max(Some(when)),
-                    Err(error) if error.is_not_found() => {}
-                    Err(source) => return Err(Error::Storage { place: self.objects.place(), source }),
-                }
-            }
-            if newest.is_some() {
-                return Ok(newest);
+        let mut newest = None;
+        for name in names_of(&point.noted_as()) {
+            match self.objects.stored_at(&name) {
+                Ok(when) => newest = newest.max(Some(when)),
+                Err(error) if error.is_not_found() => {}
+                Err(source) => return Err(Error::Storage { place: self.objects.place(), source }),
             }
         }
-        Ok(None)
+        Ok(newest)
     }
 
-    /// The ids under which it was noted that a state is proven: see [`Point::is_noted`].
+    /// The names under which it was noted that a state is proven: see [`Point::is_noted`].
     ///
     /// # Errors
     /// [`Error::Storage`].
@@ -62,8 +57,8 @@ impl CaRepository {
 
 /// Writes a note, whose date is that of its object. An object is never replaced, so the new note takes the name of the two that is
 /// free, and the other one goes behind it.
-fn note(objects: &dyn Objects, id: &str) -> Result<(), ObjectError> {
-    let [first, second] = names_of(id);
+fn note(objects: &dyn Objects, noted_as: &str) -> Result<(), ObjectError> {
+    let [first, second] = names_of(noted_as);
     let is_there = |name: &str| objects.len(name).map(|len| len.is_some());
     let (free, old) = match (is_there(&first)?, is_there(&second)?) {
         (false, false) => return objects.put(&first, &[]),
@@ -84,16 +79,21 @@ fn note(objects: &dyn Objects, id: &str) -> Result<(), ObjectError> {
     if is_there(&free)? { Ok(()) } else { objects.put(&free, &[]) }
 }
 
-/// Forgets that the state of an expired point was proven.
+/// Forgets that the state of a point which is gone was proven, unless one that `stays` holds and says the same: somebody may have
+/// stored its snapshot twice.
 ///
 /// # Errors
 /// [`Error::Storage`].
-pub(crate) fn forget(objects: &dyn Objects, id: &str) -> Result<()> {
-    let forgotten = names_of(id).iter().try_for_each(|name| objects.delete(name));
+pub(crate) fn forget(objects: &dyn Objects, gone: &Point, stays: &[&Point]) -> Result<()> {
+    let noted_as = gone.noted_as();
+    if stays.iter().any(|point| point.tree == gone.tree && point.noted_as() == noted_as) {
+        return Ok(());
+    }
+    let forgotten = names_of(&noted_as).iter().try_for_each(|name| objects.delete(name));
     forgotten.map_err(|source| Error::Storage { place: objects.place(), source })
 }
 
 /// The two names that the note of a state may have.
-fn names_of(id: &str) -> [String; 2] {
-    [format!("{FOLDER}/{id}"), format!("{FOLDER}/again/{id}")]
+fn names_of(noted_as: &str) -> [String; 2] {
+    [format!("{FOLDER}/{noted_as}"), format!("{FOLDER}/again/{noted_as}")]
 }

@@ -11,10 +11,10 @@ use crate::address::Selector;
 use crate::bridge::{Bridge, id_of};
 use crate::engine::{self, Unexplained, call};
 use crate::error::{Error, Result};
+use crate::hiding::Hiding;
 use crate::lately::now;
 use crate::objects::Objects;
 use crate::point::{self, Point, Readable, select};
-use crate::repair::Hiding;
 use crate::vault::CaRepository;
 
 impl CaRepository {

@@ -31,6 +31,8 @@ pub(crate) struct Reader {
     packs: BTreeMap<Id, u32>,
     /// Each index that marks packs, with these: no set needed them then, and a later expiry deletes them.
     marks: BTreeMap<Id, BTreeSet<Id>>,
+    /// The indexes that are there and were not read, with what is wrong with each: see [`Reader::open_readable`].
+    pub(crate) passed_over: BTreeMap<String, &'static str>,
 }
 
 impl Reader {
@@ -64,7 +66,7 @@ impl Reader {
             Ok((packs, marks))
         })?;
         let repository = call(&bridge, "read the index", Unexplained::Damage, || opened.to_indexed())?;
-        Ok(Self { repository, bridge, packs, marks })
+        Ok(Self { repository, bridge, packs, marks, passed_over: BTreeMap::new() })
     }
 
     /// How many packs wait for a later expiry to delete them. One that an index names otherwise does not.
@@ -90,30 +92,6 @@ impl Reader {
         match self.packs_of(tree) {
             Ok(packs) => Ok(packs.iter().find_map(|pack| lost.get(pack)).map(|(_, detail)| detail.clone())),
             Err(Error::Damaged { detail, .. }) => Ok(Some(detail)),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Why a set is not what its snapshot says: its manifest cannot be read, or says otherwise. `None` when it is. Whoever has the
-    /// key can store a snapshot of anything, with any tags.
-    ///
-    /// # Errors
-    /// [`Error::Storage`].
-    pub(crate) fn belied(&self, point: &Point) -> Result<Option<String>> {
-        Ok(self.manifest_of(point)?.err())
-    }
-
-    /// The manifest of a set, or why it is not what its snapshot says, as [`Reader::belied`].
-    ///
-    /// # Errors
-    /// [`Error::Storage`].
-    pub(crate) fn manifest_of(&self, point: &Point) -> Result<std::result::Result<Manifest, String>> {
-        match self.files(point.tree).and_then(|files| self.manifest(&files)) {
-            Ok((manifest, _)) => Ok(match point.contradiction(&manifest) {
-                None => Ok(manifest),
-                Some(why) => Err(why),
-            }),
-            Err(Error::Damaged { detail, .. }) => Ok(Err(detail)),
             Err(error) => Err(error),
         }
     }

@@ -2,10 +2,8 @@
 //! unless their deletion is asked for.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use certadm_files::cancel;
 use certadm_rules::finding::Kind;
 use certadm_set::stored::{age, chain};
@@ -13,10 +11,12 @@ use certadm_set::{Progress, Stage};
 use rustic_core::{FileType, Id, RepairIndexOptions};
 
 use crate::bridge::{Bridge, id_of, is_named_after, name_of};
-use crate::engine::{self, Unexplained, call};
+use crate::engine;
 use crate::error::{Error, Result};
+use crate::hiding::Hiding;
+use crate::indexes;
 use crate::lately::now;
-use crate::objects::{ObjectError, Objects};
+use crate::objects::Objects;
 use crate::point::{Point, points};
 use crate::proven;
 use crate::reader::Reader;
@@ -29,10 +29,10 @@ const ROUNDS: u32 = 3;
 /// How a repository is repaired.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RepairOptions {
-    /// Reads every pack, and leaves those out whose bytes have changed; otherwise only packs that no index names, or names
-    /// with another length, are read.
+    /// Reads every pack, leaves those out whose bytes have changed, and leaves indexes out that say otherwise than the packs what lies
+    /// in them; otherwise only packs that no index names, or names with another length, are read.
     pub read: bool,
-    /// Deletes the sets that lack something. They could not be restored whole.
+    /// Deletes the sets that lack something. They could not be restored whole. Before that each pack is asked what lies in it.
     pub forget_lost: bool,
     /// As [`crate::ExpiryOptions::take_over`].
     pub take_over: bool,
@@ -43,7 +43,8 @@ pub struct RepairOptions {
 pub struct Repaired {
     /// Packs that no index named, and one names now: a backup that was cut off had left them, or an expiry had marked them.
     pub taken_in: u64,
-    /// Packs and indexes that are damaged or gone, a sentence each. No index names them any more.
+    /// Packs that are damaged or gone, and indexes that are damaged, that this key has not written, or that lie, a sentence each. No
+    /// index names these packs any more, and these indexes are deleted.
     pub left_out: Vec<String>,
     /// Sets that cannot be restored, with what they lack; also what has no manifest of a set, or another one than its snapshot
     /// says.
@@ -65,9 +66,9 @@ impl CaRepository {
         engine::open(&Bridge::new(Arc::clone(&self.objects)), &self.secret)?;
         let turn = Turn::take(&self.objects, options.take_over)?;
         let mut repaired = Repaired::default();
-        // Each object is named after its content, so its bytes tell whether it is what was stored.
-        let mut hidden = self.changed_in(&self.objects, FileType::Index, &mut |_, _| true, progress)?;
-        let bad_indexes: Vec<String> = hidden.iter().cloned().collect();
+        let bad_indexes = indexes::unreadable(&self.objects, &self.secret)?;
+        let mut hidden: BTreeSet<String> = bad_indexes.keys().cloned().collect();
+        repaired.left_out.extend(bad_indexes.iter().map(|(name, why)| format!("{name} {why}")));
         hidden.extend(
             self.unreadable_snapshots()?.into_iter().inspect(|name| repaired.unreadable.push(name.clone())),
         );
@@ -85,11 +86,14 @@ impl CaRepository {
         };
         let bad_packs = self.changed_in(&over(&hidden), FileType::Pack, &mut doubtful, progress)?;
         hidden.extend(bad_packs.iter().cloned());
-        let left_out = bad_indexes.iter().chain(&bad_packs);
-        repaired.left_out.extend(left_out.map(|name| format!("{name} has other bytes than were stored")));
+        let left_out = bad_packs.iter().map(|name| format!("{name} has other bytes than were stored"));
+        repaired.left_out.extend(left_out);
         let gone = named.keys().filter(|id| !found.contains(*id));
         repaired.left_out.extend(gone.map(|id| format!("{} is missing", name_of(FileType::Pack, id))));
 
+        if options.read {
+            self.leave_out_lying(&over(&hidden), &mut hidden, &mut repaired)?;
+        }
         // A backup that ended beside an expiry has an index which names packs that another one marks. The engine would keep
         // what it happens to read first, so the other one goes, and what it alone named is named by the packs themselves.
         let reader = Reader::open(&over(&hidden), &self.secret)?;
@@ -106,6 +110,14 @@ impl CaRepository {
             hidden.extend(marking);
             (reader, points) = self.make_anew(&turn, &over, &hidden, (&named, &mut repaired))?;
         }
+        // Whoever has the key can store an index that names sound packs, and nothing in them as it is.
+        if options.forget_lost
+            && !options.read
+            && !repaired.lost.is_empty()
+            && self.leave_out_lying(&over(&hidden), &mut hidden, &mut repaired)?
+        {
+            (reader, points) = self.make_anew(&turn, &over, &hidden, (&named, &mut repaired))?;
+        }
         let unread = named.keys().filter(|id| found.contains(*id) && !reader.packs().contains_key(*id));
         let unread = unread.map(|id| name_of(FileType::Pack, id)).filter(|name| !hidden.contains(name));
         repaired.left_out.extend(unread.map(|name| format!("{name} does not tell what lies in it")));
@@ -118,7 +130,8 @@ impl CaRepository {
                 }
                 turn.still_ours()?;
                 self.delete(&format!("{}/{}", FileType::Snapshot.dirname(), point.id))?;
-                proven::forget(self.objects.as_ref(), &point.id)?;
+                let others: Vec<&Point> = points.iter().filter(|other| other.id != point.id).collect();
+                proven::forget(self.objects.as_ref(), &point, &others)?;
                 gone.push((point, detail));
             }
             repaired.lost = gone;
@@ -129,6 +142,20 @@ impl CaRepository {
             repaired.forgotten = true;
         }
         Ok(repaired)
+    }
+
+    /// Leaves out indexes that say otherwise than the packs what lies in them; says whether there were any.
+    fn leave_out_lying(
+        &self,
+        objects: &Arc<dyn Objects>,
+        hidden: &mut BTreeSet<String>,
+        repaired: &mut Repaired,
+    ) -> Result<bool> {
+        let lying = indexes::lying(objects, &self.secret)?;
+        let told = lying.iter().map(|name| format!("{name} says otherwise than the packs what lies in them"));
+        repaired.left_out.extend(told);
+        hidden.extend(lying.iter().cloned());
+        Ok(!lying.is_empty())
     }
 
     /// Makes the index anew without the objects that are `hidden`, deletes the indexes among them, and looks every set up in the
@@ -143,10 +170,7 @@ impl CaRepository {
         turn.still_ours()?;
         let bridge = Bridge::new(over(hidden));
         let opened = engine::open(&bridge, &self.secret)?;
-        call(&bridge, "make the index anew", Unexplained::Damage, || {
-            opened.repair_index(&RepairIndexOptions::default(), false)
-        })?;
-        bridge.barrier()?;
+        indexes::make_anew(&bridge, || opened.repair_index(&RepairIndexOptions::default(), false))?;
         turn.still_ours()?;
         let folder = format!("{}/", FileType::Index.dirname());
         hidden.iter().filter(|name| name.starts_with(&folder)).try_for_each(|name| self.delete(name))?;
@@ -247,69 +271,5 @@ fn lacks(reader: &Reader, point: &Point, lost: &BTreeMap<Id, (Kind, String)>) ->
     match reader.lacks(point.tree, lost)? {
         None => reader.belied(point),
         lacks => Ok(lacks),
-    }
-}
-
-/// Objects without some of them: what is damaged, the engine would fail or panic at (repository.md 9).
-#[derive(Debug)]
-pub(crate) struct Hiding {
-    pub(crate) inner: Arc<dyn Objects>,
-    pub(crate) hidden: BTreeSet<String>,
-    /// Objects that its lists lack, with their lengths.
-    pub(crate) late: BTreeMap<String, u64>,
-}
-
-impl Hiding {
-    fn seen(&self, action: &'static str, name: &str) -> Result<(), ObjectError> {
-        match self.hidden.contains(name) {
-            true => Err(ObjectError::new(action, name, io::ErrorKind::NotFound.into())),
-            false => Ok(()),
-        }
-    }
-}
-
-impl Objects for Hiding {
-    fn put(&self, name: &str, parts: &[Bytes]) -> Result<(), ObjectError> {
-        self.inner.put(name, parts)
-    }
-
-    fn create(&self, name: &str, content: &[u8]) -> Result<(), ObjectError> {
-        self.inner.create(name, content)
-    }
-
-    fn stored_at(&self, name: &str) -> Result<i64, ObjectError> {
-        self.inner.stored_at(name)
-    }
-
-    fn get(&self, name: &str) -> Result<Bytes, ObjectError> {
-        self.seen("read", name)?;
-        self.inner.get(name)
-    }
-
-    fn range(&self, name: &str, offset: u64, len: u64) -> Result<Bytes, ObjectError> {
-        self.seen("read", name)?;
-        self.inner.range(name, offset, len)
-    }
-
-    fn len(&self, name: &str) -> Result<Option<u64>, ObjectError> {
-        if self.hidden.contains(name) { Ok(None) } else { self.inner.len(name) }
-    }
-
-    fn list(&self, folder: &str) -> Result<Vec<(String, u64)>, ObjectError> {
-        let mut listed = self.inner.list(folder)?;
-        let seen: BTreeSet<String> = listed.iter().map(|(name, _)| name.clone()).collect();
-        let inside = |name: &str| name.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
-        let late = self.late.iter().filter(|(name, _)| inside(name) && !seen.contains(*name));
-        listed.extend(late.map(|(name, len)| (name.clone(), *len)));
-        listed.retain(|(name, _)| !self.hidden.contains(name));
-        Ok(listed)
-    }
-
-    fn delete(&self, name: &str) -> Result<(), ObjectError> {
-        self.inner.delete(name)
-    }
-
-    fn place(&self) -> String {
-        self.inner.place()
     }
 }

@@ -15,6 +15,7 @@ use certadm_set::hashes::{Hasher, Hashes};
 use certadm_set::manifest::{self, FileEntry, Manifest, Role, SetKind};
 use certadm_set::signing::{self, Signer};
 use certadm_set::sink::{Committed, NewFile, SetSink, Stream};
+use certadm_set::stored::same_backup;
 use certadm_set::{Progress, ReadBack};
 use rustic_core::repofile::{SnapshotFile, SnapshotSummary};
 use rustic_core::{Id, IndexedIdsStatus, Repository, TreeId, last_modified_node};
@@ -98,6 +99,8 @@ pub struct RepositorySink {
     pub(crate) earlier: Option<Earlier>,
     /// The sets that the CA's logs lead on from, which the CA deletes for the sake of this set.
     continued: Vec<Point>,
+    /// Other snapshots of the same backups.
+    versions: Vec<Point>,
     repository: Arc<Repository<IndexedIdsStatus>>,
     /// The run that takes small files.
     run: Option<Run>,
@@ -138,6 +141,7 @@ impl RepositorySink {
             depth,
             earlier: None,
             continued: Vec::new(),
+            versions: Vec::new(),
             repository: Arc::new(repository),
             run: None,
             done: Vec::new(),
@@ -326,7 +330,7 @@ impl RepositorySink {
             let (logs, id) = (point::logs(manifest), before.short_id());
             let detail = if let Some(lacks) = reader.lacks(before.tree, &lost)? {
                 format!("{logs} continue the set {id}, which lacks something: {lacks}")
-            } else if let Some(belied) = reader.belied(before)? {
+            } else if let Some(belied) = self.doubt(&reader, before)? {
                 format!("{logs} would continue the set {id}: {belied}")
             } else {
                 continue;
@@ -382,6 +386,22 @@ impl RepositorySink {
         Ok(scratch)
     }
 
+    /// Why a set that is here may not be what it seems: it is not what its snapshot says, or another snapshot of its backup has
+    /// other data.
+    fn doubt(&self, reader: &Reader, before: &Point) -> Result<Option<String>> {
+        let seen = match reader.seen(before)? {
+            Ok(seen) => seen,
+            Err(belied) => return Ok(Some(belied)),
+        };
+        for other in self.versions.iter().filter(|other| same_backup(*other, before)) {
+            if reader.seen(other)?.is_ok_and(|other| other.data != seen.data) {
+                let id = other.short_id();
+                return Ok(Some(format!("{id} is a snapshot of the same backup, and has other data")));
+            }
+        }
+        Ok(None)
+    }
+
     /// Reads what this run has stored, and what nobody has read lately.
     fn read_new(&self, reader: &Reader, files: &tree::Files, needed: BTreeSet<Id>) -> Result<()> {
         let Some(lately) = &self.depth.lately else { return reader.read_new(files, &self.bridge.stored()) };
@@ -419,6 +439,11 @@ impl RepositorySink {
         let points = points(self.bridge.objects(), &self.secret)?;
         self.continued = point::continued(&points, manifest, finished(manifest))
             .map_err(|detail| Error::ContinuesNothing { place: self.address.clone(), detail })?;
+        let is_other = |point: &Point| {
+            let mut continued = self.continued.iter();
+            continued.any(|before| same_backup(before, point) && before.id != point.id)
+        };
+        self.versions = points.into_iter().filter(is_other).collect();
         Ok(())
     }
 

@@ -21,7 +21,8 @@ impl CaRepository {
         known.reader.manifest(&known.reader.files(point.tree)?)
     }
 
-    /// Whether all of a set is here, and its files are those of a manifest. Without one, they are not compared.
+    /// Whether all of a set is here, it is what its snapshot says, and its files are those of a manifest. Without one, they are not
+    /// compared.
     ///
     /// # Errors
     /// [`Error::Damaged`] when it has other files; [`Error::Storage`].
@@ -30,8 +31,8 @@ impl CaRepository {
         if known.reader.lacks(point.tree, &known.lost)?.is_some() {
             return Ok(false);
         }
-        let Some(manifest) = manifest else { return Ok(true) };
-        if !self.manifest_of(point)?.0.has_same_files(manifest) {
+        let Ok(seen) = known.reader.seen(point)? else { return Ok(false) };
+        if manifest.is_some_and(|manifest| !seen.manifest.has_same_files(manifest)) {
             return Err(Error::Damaged {
                 place: format!("{}/{}", self.address(), point.short_id()),
                 detail: "it has other files than the set of its time and generations that was to be stored"

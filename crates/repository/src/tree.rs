@@ -5,8 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use certadm_files::cancel;
 use certadm_rules::names::is_safe_component;
 use certadm_set::attached::DEPTH;
+use certadm_set::manifest::{self, Manifest};
+use certadm_set::signing;
 use rustic_core::repofile::{Node, NodeType};
 use rustic_core::{Id, TreeId};
+
+use crate::beside::is_beside;
 
 /// No set has more files: its manifest, which has an entry for each, would be too long.
 const MAX_FILES: usize = 200_000;
@@ -45,6 +49,30 @@ pub(crate) fn files<E>(
         }
     }
     Ok(files)
+}
+
+/// What the files of a set are otherwise than its manifest lists, a sentence; `None` where each is there with its length, and nothing
+/// else but what stands beside the database and a signature. `len_of` tells how many bytes the parts of a file have, where that is
+/// known.
+pub(crate) fn unlisted(
+    files: &Files,
+    manifest: &Manifest,
+    len_of: &dyn Fn(&Node) -> Option<u64>,
+) -> Option<String> {
+    let mut listed = BTreeSet::from([manifest::FILE_NAME, signing::FILE_NAME]);
+    for entry in &manifest.files {
+        let (path, size) = (entry.path.as_str(), entry.size);
+        let Some(node) = files.get(path) else {
+            return Some(format!("its manifest lists {path}, which is not in it"));
+        };
+        let len = len_of(node).filter(|len| *len != size).unwrap_or(node.meta.size);
+        if len != size {
+            return Some(format!("{path} has {len} bytes in it, and {size} in its manifest"));
+        }
+        listed.insert(path);
+    }
+    let unlisted = files.keys().find(|path| !listed.contains(path.as_str()) && !is_beside(path))?;
+    Some(format!("it holds {unlisted:?}, which its manifest does not list"))
 }
 
 /// Goes through the tree `root` and all below it. `visit` gives the trees of a tree's folders. Each is visited once, however many

@@ -1,7 +1,8 @@
 //! A vault with the repositories of its CAs, and what can be done with one of them.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use certadm_files::scratch::ScratchFolder;
 use certadm_files::{Access, Unfinished, durable, unfinished};
@@ -170,6 +171,8 @@ pub struct CaRepository {
     pub(crate) depth: Depth,
     /// Looks sets up that may be there already.
     pub(crate) kept: Kept,
+    /// The indexes that reading has passed over, with what is wrong with each. Clones share it.
+    pub(crate) passed_over: Arc<Mutex<BTreeMap<String, &'static str>>>,
 }
 
 /// Sets that were copied out of a repository, and go away with this.
@@ -195,6 +198,7 @@ impl CaRepository {
             maintenance: true,
             depth: Depth { extent: Extent::All, lately: None },
             kept: Kept::default(),
+            passed_over: Arc::default(),
         }
     }
 
@@ -255,6 +259,26 @@ impl CaRepository {
         engine::init(&Bridge::new(Arc::clone(&self.objects)), &self.secret).map(drop)
     }
 
+    /// A reader for what changes nothing, which passes over indexes that cannot be read.
+    ///
+    /// # Errors
+    /// As [`CaRepository::points`].
+    pub(crate) fn reading(&self) -> Result<Reader> {
+        let reader = Reader::open_readable(&self.objects, &self.secret)?;
+        let found = reader.passed_over.iter().map(|(name, why)| (name.clone(), *why));
+        self.passed_over.lock().unwrap_or_else(PoisonError::into_inner).extend(found);
+        Ok(reader)
+    }
+
+    /// The indexes that could not be read when sets were read out, a sentence each. Every file was compared all the same. Anybody who
+    /// may write into the vault can store such a thing, and it keeps backups and expiry from going on until
+    /// [`CaRepository::repair`] deletes it.
+    #[must_use]
+    pub fn passed_over(&self) -> Vec<String> {
+        let found = self.passed_over.lock().unwrap_or_else(PoisonError::into_inner);
+        found.iter().map(|(name, why)| format!("{name} {why}")).collect()
+    }
+
     /// How many packs an index names, and what is wrong with one that is not there with its length.
     ///
     /// # Errors
@@ -284,7 +308,7 @@ impl CaRepository {
     /// # Errors
     /// [`Error::NoSpace`], [`Error::Damaged`] naming the file, [`Error::Storage`], [`Error::File`].
     pub fn fetch(&self, points: &[Point], scratch: &Path, progress: &mut dyn Progress) -> Result<Fetched> {
-        let reader = Reader::open(&self.objects, &self.secret)?;
+        let reader = self.reading()?;
         let mut needed = 0_u64;
         for point in points {
             needed = needed.saturating_add(reader.bytes_of(point)?);
@@ -307,7 +331,7 @@ impl CaRepository {
     /// [`Error::File`] when something is there, [`Error::Damaged`] naming the file, [`Error::Storage`].
     pub fn export(&self, point: &Point, target: &Path, progress: &mut dyn Progress) -> Result<Manifest> {
         unfinished::refuse_occupied(target)?;
-        let reader = Reader::open(&self.objects, &self.secret)?;
+        let reader = self.reading()?;
         let building = Unfinished::folder(target)?;
         durable::make_private(building.path())?;
         let folder = Target { folder: building.path(), durable: true, access: Access::Public };
@@ -325,7 +349,9 @@ impl CaRepository {
         progress: &mut dyn Progress,
     ) -> Result<Manifest> {
         let named = |error| match error {
-            Error::Damaged { detail, .. } => Error::Damaged { place: self.address_of(point), detail },
+            Error::Damaged { detail, .. } => {
+                Error::Damaged { place: self.address_of(point), detail: reader.with_passed_over(detail) }
+            }
             other => other,
         };
         let files = reader.files(point.tree).map_err(named)?;

@@ -185,24 +185,21 @@ fn from_repository(
             }
         }
     }
+    super::places::tell_passed_over(&repository);
     true
 }
 
-/// The sets that an address names, each in its latest version.
+/// The sets that an address names. Of one that is there in several versions the first is copied, and the later ones bring what was
+/// attached.
 #[cfg(feature = "repository")]
 fn points(
     repository: &certadm_repository::CaRepository,
     address: &certadm_repository::Address,
 ) -> Result<Vec<certadm_repository::Point>, Failure> {
-    use certadm_set::stored::same_backup;
-    if address.names_point {
-        return Ok(repository.select(&address.point)?);
-    }
-    let points = repository.points()?;
-    let is_latest = |point: &&certadm_repository::Point| {
-        points.iter().all(|other| !same_backup(other, *point) || other.version <= point.version)
-    };
-    Ok(points.iter().filter(is_latest).cloned().collect())
+    Ok(match address.names_point {
+        true => repository.select(&address.point)?,
+        false => repository.points()?,
+    })
 }
 
 /// Copies one set of a repository: where it stands, whether it is new there, and what was attached since.

@@ -69,6 +69,7 @@ impl Places {
             crate::interrupt::watch();
             let folder = scratch.folder();
             let fetched = fetch(&repository, &address.point, &folder, &mut output.progress_on_stderr())?;
+            tell_passed_over(&repository);
             places.paths.extend(fetched.sets.iter().cloned());
             places.fetched.push((repository, fetched));
         }
@@ -116,9 +117,44 @@ impl Places {
         None
     }
 
+    /// What could not be read beside the sets that were asked for, which came out whole.
+    #[cfg(feature = "repository")]
+    pub(crate) fn passed_over(&self) -> Vec<Finding> {
+        let finding = |(repository, text): (&certadm_repository::CaRepository, String)| {
+            Finding::warning(certadm_rules::finding::Kind::Unreadable, text)
+                .code(certadm_rules::Hresult::ERROR_INVALID_DATA)
+                .in_file(repository.address())
+                .remedy(REPAIR)
+        };
+        let of = |repository| move |text| (repository, text);
+        let repositories = self.fetched.iter().map(|(repository, _)| repository);
+        let texts =
+            repositories.flat_map(|repository| repository.passed_over().into_iter().map(of(repository)));
+        texts.map(finding).collect()
+    }
+
+    /// This build knows no repository.
+    #[cfg(not(feature = "repository"))]
+    pub(crate) fn passed_over(&self) -> Vec<Finding> {
+        Vec::new()
+    }
+
     /// The folders, those of each address as a full set with the log sets that continue it.
     pub(crate) fn paths(&self) -> &[PathBuf] {
         &self.paths
+    }
+}
+
+/// What ends it that an index cannot be read.
+#[cfg(feature = "repository")]
+const REPAIR: &str = "run `certadm repository repair`: it deletes such an index; until then no backup goes into the repository";
+
+/// Warns of indexes that could not be read when sets were read out. Every file was compared all the same.
+#[cfg(feature = "repository")]
+pub(crate) fn tell_passed_over(repository: &certadm_repository::CaRepository) {
+    for text in repository.passed_over() {
+        let text = certadm_rules::printable::printable(&text);
+        crate::terminal::tell(format_args!("warning: {}: {text}; {REPAIR}\n", repository.address()));
     }
 }
 

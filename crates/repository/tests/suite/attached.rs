@@ -55,7 +55,7 @@ fn an_attached_file_makes_a_later_version_and_overwrites_nothing() {
         let newest = repository.select(&Selector::LatestFull).unwrap();
         assert_eq!(newest[0].version, times);
         assert!(stored.set.to_str().unwrap().ends_with(newest[0].short_id()), "{:?}", stored.set);
-        assert!(repository.proven().unwrap().contains(&newest[0].id), "its database is proven");
+        assert!(newest[0].is_noted(&repository.proven().unwrap()), "its database is proven");
     }
     // Everything that was there is there, to the last byte.
     let after = memory.all();
@@ -139,7 +139,7 @@ fn what_was_attached_to_a_folder_comes_with_it_and_hides_nothing() {
     attach_a_note(&set, "first");
     assert_eq!((import().unwrap(), import().unwrap(), versions()), (true, false, vec![0, 1]));
     let latest = repository.select(&Selector::Latest).unwrap();
-    assert!(repository.proven().unwrap().contains(&latest[0].id), "its database is proven");
+    assert!(latest[0].is_noted(&repository.proven().unwrap()), "its database is proven");
     let fetched = repository.fetch(&latest, ca.beside(), &mut Silent).unwrap();
     assert_eq!(std::fs::read_to_string(fetched.sets[0].join("Identity/note.txt")).unwrap(), "first");
 

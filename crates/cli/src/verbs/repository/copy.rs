@@ -74,6 +74,7 @@ pub(super) fn run(args: &CopyArgs, output: Output) -> Result<Done, Failure> {
         result["stored"] = json!(is_new);
         each.results.push(result);
     }
+    places::tell_passed_over(&source);
     let Each { results, failed } = each;
     if failed.is_none() {
         output.line(format!(

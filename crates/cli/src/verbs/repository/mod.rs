@@ -176,7 +176,8 @@ fn check(args: &CheckArgs, output: Output) -> Result<Done, Failure> {
             let text = format!("{}{needed}", problem.text);
             Finding::error(problem.kind, Hresult::ERROR_INVALID_DATA, text)
                 .in_file(repository.address())
-                .remedy("bring what is missing back from a copy of the vault, or run `certadm repository repair --read` and take a full backup")
+                .remedy("bring what is missing back from a copy of the vault's files (a vault that `repository copy` filled is none: its objects have \
+                     another key), or run `certadm repository repair --read` and take a full backup")
         })
         .collect();
     found.extend(keys::dead(&repository, &checked.keys));

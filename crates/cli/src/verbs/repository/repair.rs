@@ -22,10 +22,12 @@ pub(crate) struct RepairArgs {
     /// The repository: vault: or vault:CA
     #[arg(value_name = "ADDRESS")]
     repository: PathBuf,
-    /// Read every pack, and leave those out of the index whose bytes have changed
+    /// Read every pack, and leave those out of the index whose bytes have changed, and indexes that say otherwise than the packs what
+    /// lies in them
     #[arg(long)]
     read: bool,
-    /// Delete the sets that lack something. They cannot be restored whole; try `repository export` before
+    /// Delete the sets that lack something, after each pack was asked what lies in it. They cannot be restored whole; try `repository
+    /// export` before
     #[arg(long)]
     forget_lost: bool,
     /// Begin although an expiry or repair has not ended: it was killed
@@ -91,8 +93,8 @@ fn lost(repaired: &Repaired, repository: &str) -> Vec<Finding> {
     let remedy = match repaired.forgotten {
         true => "it was deleted, as --forget-lost asked",
         false => {
-            "take a full backup; bring what is missing back from a copy of the vault and repair again, or delete the set by \
-             --forget-lost"
+            "take a full backup; bring what is missing back from a copy of the vault's files and repair again (a vault that `repository copy` \
+             filled is none: its objects have another key), or delete the set by --forget-lost"
         }
     };
     let finding = |kind, text: String| {

@@ -117,5 +117,6 @@ pub(super) fn export(args: &ExportArgs, output: Output) -> Result<Done, Failure>
         result["folder"] = json!(path_text(&folder));
         results.push(result);
     }
+    places::tell_passed_over(&repository);
     Done::good(json!({ "repository": repository.address(), "sets": results })).unless(failed)
 }

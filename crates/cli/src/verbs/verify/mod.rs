@@ -68,6 +68,7 @@ pub(crate) fn run(args: &VerifyArgs, output: Output) -> Result<Done, Failure> {
     if report.is_restorable() {
         report.findings.extend(places.note_proven());
     }
+    report.findings.extend(places.passed_over());
     finding::sort(&mut report.findings);
     findings::print(&report.findings, output);
     output.line(format!("{} read and compared.", human_bytes(report.bytes)));
