@@ -28,7 +28,7 @@ pub use certadm_wire::csra::Variant;
 pub use configuration::{Configuration, Key, Value};
 pub use error::{Error, Result};
 pub use fetch::{Fetched, fetch};
-pub use kept::newest_kept;
+pub use kept::{newest_kept, newest_key};
 pub use manifest::{FILE_NAME, FileEntry, MAX_FILE, Manifest, Note, Origin, Role, SeenKey, newest_last};
 pub use own::OwnCa;
 pub use part::{DIR, Part, beside, found_at};

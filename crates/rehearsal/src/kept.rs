@@ -6,9 +6,8 @@ use std::path::PathBuf;
 use certadm_ca::identity::Identity;
 use certadm_ca::own_certificate_in;
 use certadm_files::Found;
-use certadm_identity::{FileEntry, Part, Role, found_at, newest_kept};
+use certadm_identity::{FileEntry, Part, Role, found_at, newest_kept, newest_key};
 use certadm_rules::diagnosis::chain_of;
-use certadm_rules::pem;
 
 use crate::error::Result;
 use crate::wishes::Wishes;
@@ -38,11 +37,7 @@ impl Kept {
     /// file. A folder without a list of its files has what a person put there.
     pub(crate) fn find(sets: &[PathBuf], wishes: &Wishes) -> Result<Self> {
         let mut kept = Self::default();
-        let dirs: Vec<PathBuf> = match &wishes.identity {
-            Some(dir) => found_at(dir),
-            None if wishes.allowed_signers.is_some() => Vec::new(),
-            None => sets.iter().flat_map(|set| found_at(set)).collect(),
-        };
+        let dirs = parts_of(sets, wishes);
         if dirs.is_empty() {
             let loose = |name| -> Result<Option<KeptFile>> {
                 let file = wishes.identity_file(sets.first().map(PathBuf::as_path), name);
@@ -70,31 +65,28 @@ impl Kept {
     }
 
     fn newest(&mut self, parts: &[Part], role: Role, wishes: &Wishes) -> Option<KeptFile> {
-        self.newest_of(parts, wishes, |_, entry| entry.role == role, |_| true)
+        let is_wanted = |_: &Part, entry: &FileEntry| entry.role == role;
+        newest_kept(parts, wishes.now, is_wanted, &mut self.teller()).map(KeptFile::from)
     }
 
-    /// The key that a restore takes. Where there is none although one is kept, that is told.
+    /// Asks for the key that a restore takes. Where there is none although one is kept, that is told.
     fn key(&mut self, parts: &[Part], wishes: &Wishes) {
-        let Some(identifier) = self.certificates.as_ref().and_then(key_identifier) else { return };
-        let is_key = |part: &Part, entry: &FileEntry| part.is_key(entry, &identifier);
-        let has_one = parts.iter().any(|part| part.manifest.files.iter().any(|entry| is_key(part, entry)));
-        let before = self.left_out.len();
-        let taken = self.newest_of(parts, wishes, is_key, pem::looks_like_pem);
-        if has_one && taken.is_none() && self.left_out.len() == before {
-            self.left_out.push("the key is kept, but not as PKCS#8 in PEM, which our CA needs".to_owned());
+        if let Some(identifier) = self.certificates.as_ref().and_then(key_identifier) {
+            newest_key(parts, wishes.now, &identifier, &mut self.teller());
         }
     }
 
-    fn newest_of(
-        &mut self,
-        parts: &[Part],
-        wishes: &Wishes,
-        is_wanted: impl Fn(&Part, &FileEntry) -> bool,
-        is_usable: impl Fn(&[u8]) -> bool,
-    ) -> Option<KeptFile> {
-        let left_out = &mut |error: &certadm_identity::Error| self.left_out.push(chain_of(error));
-        let (path, content) = newest_kept(parts, wishes.now, is_wanted, is_usable, left_out)?;
-        Some(KeptFile { path, content })
+    fn teller(&mut self) -> impl FnMut(&certadm_identity::Error) {
+        |error| self.left_out.push(chain_of(error))
+    }
+}
+
+/// The identity parts: that in the folder that was named, else those in and beside every set, unless signatures are asked for.
+fn parts_of(sets: &[PathBuf], wishes: &Wishes) -> Vec<PathBuf> {
+    match &wishes.identity {
+        Some(dir) => found_at(dir),
+        None if wishes.allowed_signers.is_some() => Vec::new(),
+        None => sets.iter().flat_map(|set| found_at(set)).collect(),
     }
 }
 
@@ -107,5 +99,11 @@ fn key_identifier(certificates: &KeptFile) -> Option<String> {
 impl KeptFile {
     fn read(file: &Found) -> Result<Self> {
         Ok(Self { path: file.path().to_owned(), content: file.read(MAX_FILE)? })
+    }
+}
+
+impl From<(PathBuf, Vec<u8>)> for KeptFile {
+    fn from((path, content): (PathBuf, Vec<u8>)) -> Self {
+        Self { path, content }
     }
 }

@@ -84,7 +84,8 @@ fn attach(
     let mut attachments = Attachments::default();
     files(args, issuers.as_ref(), &mut attachments, &mut found)?;
     let issuers = issuers.as_ref();
-    keys::attach(args, issuers, now, &mut attachments, &mut found)?;
+    let is_ours = matches!(opened, Some(certadm_set::Opened::Ours(_)));
+    keys::attach(args, issuers, is_ours, now, &mut attachments, &mut found)?;
     attachments.external_keys.clone_from(&args.external_key);
     attachments.notes.clone_from(&args.note);
     // A key that was checked is kept as it came, encrypted. Behind another option it would be kept without a look.
