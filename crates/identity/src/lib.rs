@@ -23,7 +23,7 @@ pub mod property;
 pub mod registry;
 
 pub use answers::{Answers, ConfigKey, Refusal};
-pub use attach::Attachments;
+pub use attach::{Added, Attachments};
 pub use certadm_wire::csra::Variant;
 pub use configuration::{Configuration, Key, Value};
 pub use error::{Error, Result};

@@ -135,6 +135,14 @@ fn a_set_with_the_files_of_our_ca_needs_nothing_from_anywhere_else() {
     assert_eq!(attached["keys"][0]["kept"], "Attachments/ca.key");
     let again = work.result("attach {set} --dir {ca} --users --passphrase-file {pass}");
     assert_eq!(again["files"], serde_json::json!([]), "{again}");
+    let renewed = |result: &serde_json::Value| {
+        let files = result["renewed"].as_array().unwrap().iter();
+        files.map(|file| file["path"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let (settings, certificate) = ("Config/ca.toml".to_owned(), "Certificates/ca.crt".to_owned());
+    for known in [&settings, &certificate] {
+        assert!(renewed(&attached).contains(known) && renewed(&again).contains(known), "{attached} {again}");
+    }
     let verdict = work.result("complete {set}");
     assert_eq!(verdict["verdict"], "complete", "{verdict:#}");
     assert_eq!(work.result("verify {set}")["findings"], serde_json::json!([]));
