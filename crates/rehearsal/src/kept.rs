@@ -5,9 +5,11 @@ use std::path::PathBuf;
 
 use certadm_ca::identity::Identity;
 use certadm_ca::own_certificate_in;
-use certadm_files::Found;
+use certadm_files::{Found, read};
 use certadm_identity::{FileEntry, Part, Role, found_at, newest_kept, newest_key};
+use certadm_recovery::MAX_KEY_FILE;
 use certadm_rules::diagnosis::chain_of;
+use zeroize::Zeroizing;
 
 use crate::error::Result;
 use crate::wishes::Wishes;
@@ -40,7 +42,7 @@ impl Kept {
         let dirs = parts_of(sets, wishes);
         if dirs.is_empty() {
             let loose = |name| -> Result<Option<KeptFile>> {
-                let file = wishes.identity_file(sets.first().map(PathBuf::as_path), name);
+                let file = wishes.loose_file(sets.first().map(PathBuf::as_path), name);
                 file.map(|file| KeptFile::read(&file)).transpose()
             };
             kept.configuration = loose("ca.toml")?;
@@ -88,6 +90,37 @@ fn parts_of(sets: &[PathBuf], wishes: &Wishes) -> Vec<PathBuf> {
         None if wishes.allowed_signers.is_some() => Vec::new(),
         None => sets.iter().flat_map(|set| found_at(set)).collect(),
     }
+}
+
+/// The file of the key that is kept beside the sets, and its bytes: of our own CA the one that a restore takes. Of a Windows CA, beside whose
+/// sets no `ca.crt` lies, the newest one. In a folder without a list of its files, `ca.key`. Nothing for the newest sets of a folder,
+/// unless an identity part was named: which sets these are is not known before the rehearsal.
+///
+/// What cannot be used is left out; the rehearsal tells it.
+///
+/// # Errors
+/// [`Error::File`](crate::Error::File).
+pub fn kept_key(wishes: &Wishes) -> Result<Option<(PathBuf, Zeroizing<Vec<u8>>)>> {
+    if wishes.latest_in.is_some() && wishes.identity.is_none() {
+        return Ok(None);
+    }
+    let dirs = parts_of(&wishes.sets, wishes);
+    if dirs.is_empty() {
+        let file = wishes.loose_file(wishes.sets.first().map(PathBuf::as_path), "ca.key");
+        let read = |file: Found| {
+            let content = read::bounded(file.path(), MAX_KEY_FILE)?;
+            Ok((file.path().to_owned(), Zeroizing::new(content)))
+        };
+        return file.map(read).transpose();
+    }
+    let parts: Vec<Part> = dirs.iter().filter_map(|dir| Part::open(dir).ok()).collect();
+    let newest =
+        |role| newest_kept(&parts, wishes.now, |_: &Part, entry: &FileEntry| entry.role == role, &mut |_| ());
+    let found = match newest(Role::CaCrt).map(KeptFile::from).as_ref().and_then(key_identifier) {
+        Some(identifier) => newest_key(&parts, wishes.now, &identifier, &mut |_| ()),
+        None => newest(Role::Key),
+    };
+    Ok(found.map(|(path, content)| (path, Zeroizing::new(content))))
 }
 
 /// The identifier of the CA's key, by its own certificate in `ca.crt`, wherever that stands in the chain.
