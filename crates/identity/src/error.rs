@@ -41,6 +41,12 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
+    /// A file has the key of our own CA in a form that it does not read, such as PKCS#12.
+    #[error("{path} has the CA's key, but not as PKCS#8 in PEM, which our CA needs", path = path.display())]
+    KeyForm {
+        /// The file.
+        path: PathBuf,
+    },
     /// A file operation failed.
     #[error(transparent)]
     File(#[from] certadm_files::Error),
@@ -52,6 +58,7 @@ impl Diagnosis for Error {
             Self::NotThere { .. } => Hresult::ERROR_FILE_NOT_FOUND,
             Self::Manifest { .. } | Self::Damaged { .. } => Hresult::ERROR_INVALID_DATA,
             Self::Busy { .. } => Hresult::ERROR_SHARING_VIOLATION,
+            Self::KeyForm { .. } => Hresult::NTE_BAD_KEY,
             Self::File(error) => error.hresult(),
         }
     }
@@ -60,7 +67,7 @@ impl Diagnosis for Error {
         match self {
             Self::NotThere { .. } => Class::Usage,
             Self::Manifest { .. } | Self::Damaged { .. } => Class::Damaged,
-            Self::Busy { .. } => Class::Refused,
+            Self::Busy { .. } | Self::KeyForm { .. } => Class::Refused,
             Self::File(error) => error.class(),
         }
     }
@@ -74,6 +81,9 @@ impl Diagnosis for Error {
                 "take the folder from another copy, or fetch it again with `certadm identity`"
             }
             Self::Busy { .. } => "wait until it has ended, and try again",
+            Self::KeyForm { .. } => {
+                "convert it: openssl pkcs12 -in FILE -nocerts -nodes | openssl pkcs8 -topk8 -v2 aes-256-cbc -out ca.key"
+            }
             Self::File(error) => return error.remedy(),
         })
     }

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use certadm_rules::FileTime;
+use certadm_rules::{FileTime, pem};
 
 use crate::error::Error;
 use crate::manifest::{FileEntry, Role, newest_last};
@@ -22,9 +22,36 @@ impl Part {
     }
 }
 
-/// The newest file of the parts that is wanted and whose content is of a usable form, with its place. `left_out` hears of those that
-/// cannot be read or have other bytes than their list says. A date later than `now` makes no file the newest.
+/// The newest file of the parts that is wanted, with its place. `left_out` hears of those that cannot be read or have other bytes than
+/// their list says. A date later than `now` makes no file the newest.
 pub fn newest_kept(
+    parts: &[Part],
+    now: FileTime,
+    is_wanted: impl Fn(&Part, &FileEntry) -> bool,
+    left_out: &mut dyn FnMut(&Error),
+) -> Option<(PathBuf, Vec<u8>)> {
+    newest_of_form(parts, now, is_wanted, |_| true, left_out)
+}
+
+/// The newest file of the parts that has the key with this identifier as our CA reads it, PKCS#8 in PEM, with its place. `left_out` hears
+/// what that of [`newest_kept`] hears; and, where the key is kept in another form alone, [`Error::KeyForm`].
+pub fn newest_key(
+    parts: &[Part],
+    now: FileTime,
+    identifier: &str,
+    left_out: &mut dyn FnMut(&Error),
+) -> Option<(PathBuf, Vec<u8>)> {
+    let is_key = |part: &Part, entry: &FileEntry| part.is_key(entry, identifier);
+    let found = newest_of_form(parts, now, is_key, pem::looks_like_pem, left_out);
+    if found.is_none()
+        && let Some((path, _)) = newest_kept(parts, now, is_key, &mut |_| ())
+    {
+        left_out(&Error::KeyForm { path });
+    }
+    found
+}
+
+fn newest_of_form(
     parts: &[Part],
     now: FileTime,
     is_wanted: impl Fn(&Part, &FileEntry) -> bool,

@@ -23,12 +23,12 @@ pub mod property;
 pub mod registry;
 
 pub use answers::{Answers, ConfigKey, Refusal};
-pub use attach::Attachments;
+pub use attach::{Added, Attachments};
 pub use certadm_wire::csra::Variant;
 pub use configuration::{Configuration, Key, Value};
 pub use error::{Error, Result};
 pub use fetch::{Fetched, fetch};
-pub use kept::newest_kept;
+pub use kept::{newest_kept, newest_key};
 pub use manifest::{FILE_NAME, FileEntry, MAX_FILE, Manifest, Note, Origin, Role, SeenKey, newest_last};
 pub use own::OwnCa;
 pub use part::{DIR, Part, beside, found_at};

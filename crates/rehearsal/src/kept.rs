@@ -5,10 +5,11 @@ use std::path::PathBuf;
 
 use certadm_ca::identity::Identity;
 use certadm_ca::own_certificate_in;
-use certadm_files::Found;
-use certadm_identity::{FileEntry, Part, Role, found_at, newest_kept};
+use certadm_files::{Found, read};
+use certadm_identity::{FileEntry, Part, Role, found_at, newest_kept, newest_key};
+use certadm_recovery::MAX_KEY_FILE;
 use certadm_rules::diagnosis::chain_of;
-use certadm_rules::pem;
+use zeroize::Zeroizing;
 
 use crate::error::Result;
 use crate::wishes::Wishes;
@@ -38,14 +39,10 @@ impl Kept {
     /// file. A folder without a list of its files has what a person put there.
     pub(crate) fn find(sets: &[PathBuf], wishes: &Wishes) -> Result<Self> {
         let mut kept = Self::default();
-        let dirs: Vec<PathBuf> = match &wishes.identity {
-            Some(dir) => found_at(dir),
-            None if wishes.allowed_signers.is_some() => Vec::new(),
-            None => sets.iter().flat_map(|set| found_at(set)).collect(),
-        };
+        let dirs = parts_of(sets, wishes);
         if dirs.is_empty() {
             let loose = |name| -> Result<Option<KeptFile>> {
-                let file = wishes.identity_file(sets.first().map(PathBuf::as_path), name);
+                let file = wishes.loose_file(sets.first().map(PathBuf::as_path), name);
                 file.map(|file| KeptFile::read(&file)).transpose()
             };
             kept.configuration = loose("ca.toml")?;
@@ -70,32 +67,60 @@ impl Kept {
     }
 
     fn newest(&mut self, parts: &[Part], role: Role, wishes: &Wishes) -> Option<KeptFile> {
-        self.newest_of(parts, wishes, |_, entry| entry.role == role, |_| true)
+        let is_wanted = |_: &Part, entry: &FileEntry| entry.role == role;
+        newest_kept(parts, wishes.now, is_wanted, &mut self.teller()).map(KeptFile::from)
     }
 
-    /// The key that a restore takes. Where there is none although one is kept, that is told.
+    /// Asks for the key that a restore takes. Where there is none although one is kept, that is told.
     fn key(&mut self, parts: &[Part], wishes: &Wishes) {
-        let Some(identifier) = self.certificates.as_ref().and_then(key_identifier) else { return };
-        let is_key = |part: &Part, entry: &FileEntry| part.is_key(entry, &identifier);
-        let has_one = parts.iter().any(|part| part.manifest.files.iter().any(|entry| is_key(part, entry)));
-        let before = self.left_out.len();
-        let taken = self.newest_of(parts, wishes, is_key, pem::looks_like_pem);
-        if has_one && taken.is_none() && self.left_out.len() == before {
-            self.left_out.push("the key is kept, but not as PKCS#8 in PEM, which our CA needs".to_owned());
+        if let Some(identifier) = self.certificates.as_ref().and_then(key_identifier) {
+            newest_key(parts, wishes.now, &identifier, &mut self.teller());
         }
     }
 
-    fn newest_of(
-        &mut self,
-        parts: &[Part],
-        wishes: &Wishes,
-        is_wanted: impl Fn(&Part, &FileEntry) -> bool,
-        is_usable: impl Fn(&[u8]) -> bool,
-    ) -> Option<KeptFile> {
-        let left_out = &mut |error: &certadm_identity::Error| self.left_out.push(chain_of(error));
-        let (path, content) = newest_kept(parts, wishes.now, is_wanted, is_usable, left_out)?;
-        Some(KeptFile { path, content })
+    fn teller(&mut self) -> impl FnMut(&certadm_identity::Error) {
+        |error| self.left_out.push(chain_of(error))
     }
+}
+
+/// The identity parts: that in the folder that was named, else those in and beside every set, unless signatures are asked for.
+fn parts_of(sets: &[PathBuf], wishes: &Wishes) -> Vec<PathBuf> {
+    match &wishes.identity {
+        Some(dir) => found_at(dir),
+        None if wishes.allowed_signers.is_some() => Vec::new(),
+        None => sets.iter().flat_map(|set| found_at(set)).collect(),
+    }
+}
+
+/// The file of the key that is kept beside the sets, and its bytes: of our own CA the one that a restore takes. Of a Windows CA, beside whose
+/// sets no `ca.crt` lies, the newest one. In a folder without a list of its files, `ca.key`. Nothing for the newest sets of a folder,
+/// unless an identity part was named: which sets these are is not known before the rehearsal.
+///
+/// What cannot be used is left out; the rehearsal tells it.
+///
+/// # Errors
+/// [`Error::File`](crate::Error::File).
+pub fn kept_key(wishes: &Wishes) -> Result<Option<(PathBuf, Zeroizing<Vec<u8>>)>> {
+    if wishes.latest_in.is_some() && wishes.identity.is_none() {
+        return Ok(None);
+    }
+    let dirs = parts_of(&wishes.sets, wishes);
+    if dirs.is_empty() {
+        let file = wishes.loose_file(wishes.sets.first().map(PathBuf::as_path), "ca.key");
+        let read = |file: Found| {
+            let content = read::bounded(file.path(), MAX_KEY_FILE)?;
+            Ok((file.path().to_owned(), Zeroizing::new(content)))
+        };
+        return file.map(read).transpose();
+    }
+    let parts: Vec<Part> = dirs.iter().filter_map(|dir| Part::open(dir).ok()).collect();
+    let newest =
+        |role| newest_kept(&parts, wishes.now, |_: &Part, entry: &FileEntry| entry.role == role, &mut |_| ());
+    let found = match newest(Role::CaCrt).map(KeptFile::from).as_ref().and_then(key_identifier) {
+        Some(identifier) => newest_key(&parts, wishes.now, &identifier, &mut |_| ()),
+        None => newest(Role::Key),
+    };
+    Ok(found.map(|(path, content)| (path, Zeroizing::new(content))))
 }
 
 /// The identifier of the CA's key, by its own certificate in `ca.crt`, wherever that stands in the chain.
@@ -107,5 +132,11 @@ fn key_identifier(certificates: &KeptFile) -> Option<String> {
 impl KeptFile {
     fn read(file: &Found) -> Result<Self> {
         Ok(Self { path: file.path().to_owned(), content: file.read(MAX_FILE)? })
+    }
+}
+
+impl From<(PathBuf, Vec<u8>)> for KeptFile {
+    fn from((path, content): (PathBuf, Vec<u8>)) -> Self {
+        Self { path, content }
     }
 }

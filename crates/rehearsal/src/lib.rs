@@ -27,9 +27,10 @@ mod wishes;
 
 pub use count::Counts;
 pub use error::{Error, Result};
+pub use kept::kept_key;
 pub use rehearse::{CaFacts, Rehearsal, rehearse};
 pub use sample::SampleFacts;
 pub use step::{Notes, Outcome, Step, StepRecord, Trouble, Watch};
 pub use times::Times;
 pub use verdict::{Proof, Verdict};
-pub use wishes::{CountedBefore, Keys, Limits, Previous, Sample, Wishes, identity_file};
+pub use wishes::{CountedBefore, Keys, Limits, Previous, Sample, Wishes};

@@ -130,29 +130,23 @@ impl Wishes {
 }
 
 impl Wishes {
-    /// A file of the identity part, such as `ca.toml`: in the folder that was named, else in or beside the full set, unless
+    /// A file such as `ca.toml` in a folder that has no list of its files: in that which was named, else in or beside the full set, unless
     /// signatures are asked for.
-    pub(crate) fn identity_file(&self, full: Option<&Path>, name: &str) -> Option<Found> {
+    pub(crate) fn loose_file(&self, full: Option<&Path>, name: &str) -> Option<Found> {
         let full = full.filter(|_| self.allowed_signers.is_none());
-        identity_file(self.identity.as_deref(), full, name)
+        let parts = match (&self.identity, full) {
+            (Some(dir), _) => vec![dir.clone(), dir.join("Identity")],
+            (None, Some(full)) => {
+                let mut beside = full.as_os_str().to_owned();
+                beside.push(".identity");
+                vec![full.join("Identity"), beside.into()]
+            }
+            (None, None) => Vec::new(),
+        };
+        // What a person attached is in the first folder of an identity part, what a backup took in the others.
+        let within =
+            |part: PathBuf| ["", "Attachments", "Config", "Certificates"].map(|folder| part.join(folder));
+        let mut folders = parts.into_iter().flat_map(within);
+        folders.find_map(|folder| Some(Found::below(&folder, name)).filter(Found::is_there))
     }
-}
-
-/// A file of the identity part, such as `ca.toml`: in the folder that was named, else in or beside the full set.
-#[must_use]
-pub fn identity_file(identity: Option<&Path>, full: Option<&Path>, name: &str) -> Option<Found> {
-    let parts = match (identity, full) {
-        (Some(dir), _) => vec![dir.to_owned(), dir.join("Identity")],
-        (None, Some(full)) => {
-            let mut beside = full.as_os_str().to_owned();
-            beside.push(".identity");
-            vec![full.join("Identity"), beside.into()]
-        }
-        (None, None) => Vec::new(),
-    };
-    // What a person attached is in the first folder of an identity part, what a backup took in the others.
-    let within =
-        |part: PathBuf| ["", "Attachments", "Config", "Certificates"].map(|folder| part.join(folder));
-    let mut folders = parts.into_iter().flat_map(within);
-    folders.find_map(|folder| Some(Found::below(&folder, name)).filter(Found::is_there))
 }

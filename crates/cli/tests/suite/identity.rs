@@ -95,6 +95,8 @@ fn a_renewed_key_of_the_same_name_needs_the_option() {
     let json = work.run("--json restore --from {set-a} --dir {new}").json();
     assert_eq!(json["error"]["code"], "0xc800022b", "{json}");
     assert!(json["error"]["remedy"].as_str().unwrap().contains("--renewed-key"), "{json}");
+    let dry = "restore --from {set-a} --dir {new} --renewed-key --dry-run";
+    assert_eq!(keys_without_crl(&work, dry, 1)["dry_run"], true);
     let restored = keys_without_crl(&work, "restore --from {set-a} --dir {new} --renewed-key", 1);
     assert!(restored["recovered"]["low"].is_number(), "{restored}");
     // From then on the database knows both keys. The CRL is of the new one, and what the old one signed is in force.

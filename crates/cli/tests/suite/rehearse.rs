@@ -65,6 +65,29 @@ fn a_proof_has_exit_code_0_and_its_crl_is_good_for_openssl() {
     assert!(told.code == 0 && told.stdout.contains("Longest time without proof"), "{told:?}");
 }
 
+/// The passphrase was changed, and the key was attached anew: a rehearsal with the old one would prove what no restore gives.
+#[test]
+fn the_kept_key_is_the_one_that_a_restore_writes() {
+    let work = Work::with_ca();
+    work.result("backup --dir {ca} --to {set}");
+    work.result("attach {set} --dir {ca} --passphrase-file {pass}");
+    work.issue("ca", "one");
+    work.result("backup --dir {ca} --to {logs} --type logs");
+    fs::write(work.path("pass2"), "another passphrase\n").unwrap();
+    let [old, new] = ["pass", "pass2"].map(|name| format!("file:{}", work.path(name).display()));
+    let (key, changed) = (work.path("ca/ca.key"), work.path("changed"));
+    let line = ["pkcs8", "-topk8", "-v2", "aes-256-cbc", "-in", text(&key), "-passin", &old];
+    openssl(&[&line[..], &["-passout", &new, "-out", text(&changed)]].concat());
+    fs::write(&key, fs::read(&changed).unwrap()).unwrap();
+    work.result("attach {logs} --dir {ca} --passphrase-file {pass2}");
+    let shown = work.result("rehearse {set} {logs} --passphrase-file {pass2}");
+    assert_eq!(shown["verdict"]["proof"], "proven", "{shown}");
+    let refused = work.run("rehearse {set} {logs} --passphrase-file {pass}");
+    assert_eq!(refused.code, 3, "{refused:?}");
+    work.result("restore --from {set} --from {logs} --dir {new}");
+    assert_eq!(fs::read(work.path("new/ca.key")).unwrap(), fs::read(&key).unwrap());
+}
+
 #[test]
 fn the_exit_code_tells_exceptions_from_failures() {
     let work = world();

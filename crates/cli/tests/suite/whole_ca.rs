@@ -135,6 +135,14 @@ fn a_set_with_the_files_of_our_ca_needs_nothing_from_anywhere_else() {
     assert_eq!(attached["keys"][0]["kept"], "Attachments/ca.key");
     let again = work.result("attach {set} --dir {ca} --users --passphrase-file {pass}");
     assert_eq!(again["files"], serde_json::json!([]), "{again}");
+    let renewed = |result: &serde_json::Value| {
+        let files = result["renewed"].as_array().unwrap().iter();
+        files.map(|file| file["path"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let (settings, certificate) = ("Config/ca.toml".to_owned(), "Certificates/ca.crt".to_owned());
+    for known in [&settings, &certificate] {
+        assert!(renewed(&attached).contains(known) && renewed(&again).contains(known), "{attached} {again}");
+    }
     let verdict = work.result("complete {set}");
     assert_eq!(verdict["verdict"], "complete", "{verdict:#}");
     assert_eq!(work.result("verify {set}")["findings"], serde_json::json!([]));
@@ -238,7 +246,10 @@ fn a_key_is_checked_and_forgotten_and_one_of_another_ca_is_refused() {
         clear.json()["error"]["remedy"].as_str().unwrap().contains("openssl pkcs12 -export"),
         "{clear:?}"
     );
-    assert_eq!(run("--key {ca.p12} --keep").code, 0);
+    let kept = run("--key {ca.p12} --keep").json();
+    let note = &kept["result"]["findings"][0];
+    assert_eq!((&kept["exit_code"], &note["severity"]), (&0.into(), &"note".into()), "{kept}");
+    assert!(note["remedy"].as_str().unwrap().contains("openssl pkcs8 -topk8"), "{kept}");
     assert_eq!(
         fs::read(work.path("set/Identity/Attachments/ca.p12")).unwrap(),
         fs::read(work.path("ca.p12")).unwrap()
@@ -246,8 +257,20 @@ fn a_key_is_checked_and_forgotten_and_one_of_another_ca_is_refused() {
     assert_eq!(components(&work.result("complete {set}"))["key"].0, "present");
     // Our CA reads PEM alone. Kept as both, it gets that one, whichever came last.
     work.copy("set", "both");
+    // Of that in PKCS#12 alone it is told that the CA comes back without it, unless it is there.
+    work.copy_key_and_configuration("ca", "with-key");
+    fs::remove_file(work.path("with-key/ca.crt")).unwrap();
+    for (line, code) in
+        [("--dir {new} --dry-run", 1), ("--dir {without-key}", 1), ("--dir {with-key} --dry-run", 0)]
+    {
+        let run = work.run(&format!("--json restore --from {{both}} {line}"));
+        let warnings = run.json()["result"]["warnings"].to_string();
+        let is_told =
+            warnings.contains("ca.p12 has the CA's key") && warnings.contains("openssl pkcs12 -in FILE");
+        assert_eq!((run.code, is_told), (code, code == 1), "{run:?}");
+        assert!(!run.json()["result"]["written"].to_string().contains("ca.key"), "{run:?}");
+    }
     let written = || work.result("restore --from {both} --dir {new} --dry-run")["written"].to_string();
-    assert!(!written().contains("ca.key"), "{}", written());
     for key in ["ca/ca.key", "ca.p12"] {
         work.result(&format!("attach {{both}} --key {{{key}}} --passphrase-file {{pass}} --keep"));
     }

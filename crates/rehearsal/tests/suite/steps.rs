@@ -270,6 +270,62 @@ fn a_kept_key_that_a_restore_leaves_out_is_not_proven() {
     assert_eq!(failed(&work.rehearse(&wishes())), [Step::Complete]);
 }
 
+/// A rehearsal with another file than that which a restore writes would speak for another passphrase.
+#[test]
+fn the_kept_key_is_the_one_that_a_restore_takes() {
+    let work = Work::new();
+    let full = work.full("full");
+    work.issue("four");
+    let logs = work.set("logs", BackupType::LogsOnly);
+    let certificate = fs::read(work.path("ca/ca.crt")).unwrap();
+    let own = certadm_ca::own_certificate_in(&certificate, "ca.crt").unwrap();
+    let own = certadm_ca::identity::Identity::of_certificate(&own.der, "ca.crt").unwrap();
+    let attach = |set: &Path, content: &str, seconds| {
+        let mut files = Attachments::default();
+        files.keep(Role::CaCrt, Path::new("ca.crt"), certificate.clone());
+        let kept = Some(files.keep(Role::Key, Path::new("ca.key"), content.into()));
+        files.keys.push(certadm_identity::SeenKey {
+            key_identifier: own.key_identifier.replace([' ', ':'], ""),
+            public_key_sha256: "00".repeat(32),
+            seen: now().to_rfc3339(),
+            source: "ca.key".to_owned(),
+            place: None,
+            kept,
+            is_protected: true,
+        });
+        files.write(set, "", later(now(), seconds)).unwrap();
+    };
+    let kept = |wishes: &Wishes| {
+        let found = certadm_rehearsal::kept_key(wishes).unwrap();
+        found.map(|(_, content)| String::from_utf8(content.to_vec()).unwrap())
+    };
+    let both = || Wishes { identity: None, ..work.wishes(&[&full, &logs]) };
+    assert_eq!(kept(&both()), None);
+    for (set, text, seconds) in [(&full, "one", -30), (&full, "two", -20), (&logs, "three", -10)] {
+        attach(set, &format!("-----BEGIN {text}"), seconds);
+        assert_eq!(kept(&both()).unwrap(), format!("-----BEGIN {text}"));
+    }
+    // PKCS#12 is nothing for our CA, and no signature speaks for any of them.
+    attach(&logs, "0", -5);
+    assert_eq!(kept(&both()).unwrap(), "-----BEGIN three");
+    let line =
+        b"backup@ca1 ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl\n";
+    let allowed_signers = Some(certadm_set::signing::AllowedSigners::parse(line).unwrap());
+    assert_eq!(kept(&Wishes { allowed_signers, ..both() }), None);
+    // Which sets the newest ones of a folder are is not known yet.
+    assert_eq!(kept(&Wishes { latest_in: Some(work.path("")), ..both() }), None);
+    // No ca.crt says which key it is of a Windows CA, whose key may be in PKCS#12.
+    let mut files = Attachments::default();
+    files.keep(Role::Key, Path::new("ca.p12"), b"0".to_vec());
+    let bare = work.path("bare");
+    fs::create_dir(&bare).unwrap();
+    files.write(&bare, "", now()).unwrap();
+    assert_eq!(kept(&Wishes { identity: None, ..work.wishes(&[&bare]) }).unwrap(), "0");
+    // What is in a folder without a list was put there by a person.
+    let named = kept(&work.wishes(&[&full, &logs])).unwrap();
+    assert_eq!(named, fs::read_to_string(work.path("identity/ca.key")).unwrap());
+}
+
 #[test]
 fn the_key_of_another_ca_fails_the_key() {
     let (work, other) = (Work::new(), Work::new());

@@ -7,8 +7,8 @@ use certadm_files::{Found, read};
 use certadm_identity::{Attachments, Role, SeenKey};
 use certadm_recovery::complete::hash_of_key;
 use certadm_recovery::{Issuers, MAX_KEY_FILE};
-use certadm_rules::finding::Finding;
-use certadm_rules::{FileTime, Hresult, hex};
+use certadm_rules::finding::{Finding, Kind};
+use certadm_rules::{Diagnosis, FileTime, Hresult, hex, pem};
 use certadm_store::Folder;
 use zeroize::Zeroizing;
 
@@ -19,6 +19,7 @@ use crate::verbs::keys;
 pub(super) fn attach(
     args: &AttachArgs,
     issuers: Option<&Issuers>,
+    is_ours: bool,
     now: FileTime,
     attachments: &mut Attachments,
     found: &mut Vec<Finding>,
@@ -60,6 +61,13 @@ pub(super) fn attach(
                 kept: None,
                 is_protected: !file.unprotected,
             });
+        }
+        if keep && is_ours && !pem::looks_like_pem(&content) {
+            // The restore says it, too; then it is late.
+            let text = "a restore does not write this key: our CA reads PKCS#8 in PEM alone";
+            let remedy = certadm_identity::Error::KeyForm { path: path.to_owned() }.remedy().into_owned();
+            let note = Finding::note(Kind::IdentityPart, text).in_file(path);
+            found.push(note.remedy(format!("{remedy}; then keep that file, too")));
         }
         if keep {
             let kept = attachments.keep(Role::Key, path, content.to_vec());

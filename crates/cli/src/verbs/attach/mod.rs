@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use certadm_ca::identity::Identity;
 use certadm_ca::{Recognised, own_certificate_in};
 use certadm_files::read;
-use certadm_identity::{Attachments, MAX_FILE, Part, Role, registry};
+use certadm_identity::{Added, Attachments, FileEntry, MAX_FILE, Role, registry};
 use certadm_recovery::gap::{DirectoryObjects, EventLog};
 use certadm_recovery::{Issuers, PublishedCrl};
 use certadm_rules::diagnosis::Class;
@@ -84,7 +84,8 @@ fn attach(
     let mut attachments = Attachments::default();
     files(args, issuers.as_ref(), &mut attachments, &mut found)?;
     let issuers = issuers.as_ref();
-    keys::attach(args, issuers, now, &mut attachments, &mut found)?;
+    let is_ours = matches!(opened, Some(certadm_set::Opened::Ours(_)));
+    keys::attach(args, issuers, is_ours, now, &mut attachments, &mut found)?;
     attachments.external_keys.clone_from(&args.external_key);
     attachments.notes.clone_from(&args.note);
     // A key that was checked is kept as it came, encrypted. Behind another option it would be kept without a look.
@@ -97,23 +98,47 @@ fn attach(
         let remedy = "name something: --key, --dir, --registry, --ldif, --events, --crl, --note";
         return Err(Failure::usage("there is nothing to attach", remedy));
     }
-    let before: Vec<String> =
-        parts.iter().flat_map(|part| &part.manifest.files).map(|entry| entry.path.clone()).collect();
-    let part = attachments.write(target, &signature, now)?;
+    let added = attachments.attach(target, &signature, now)?;
+    for damaged in &added.damaged {
+        let text = "it does not give the bytes that were stored: what is attached now is in another file, and this one stays as it is";
+        let note = Finding::note(Kind::FileChanged, text).in_file(added.part.dir().join(damaged));
+        found.push(note.remedy("remove this file, and attach once more: then it is written anew"));
+    }
     let stored = store()?;
     finding::sort(&mut found);
     findings::print(&found, output);
-    let result = tell(&part, stored.as_deref(), &before, &found, output);
+    let result = tell(&added, stored.as_deref(), &found, output);
     let exit = if finding::worst(&found) > Some(Severity::Note) { Exit::Finding } else { Exit::Good };
     Ok(Done { exit, result })
 }
 
-fn tell(part: &Part, stored: Option<&Path>, before: &[String], found: &[Finding], output: Output) -> Value {
+fn tell(added: &Added, stored: Option<&Path>, found: &[Finding], output: Output) -> Value {
+    let part = &added.part;
     let dir = stored.map_or_else(|| part.dir().to_owned(), |set| set.join(certadm_identity::DIR));
-    let new = || part.manifest.files.iter().filter(|entry| !before.contains(&entry.path));
-    for entry in new() {
+    let of = |paths: &[String]| {
+        let entries = part.manifest.files.iter().filter(|entry| paths.contains(&entry.path));
+        entries.cloned().collect::<Vec<_>>()
+    };
+    let (new, renewed) = (of(&added.new), of(&added.renewed));
+    for entry in &new {
         output.line(format!("{} is in {}.", entry.source, dir.join(&entry.path).display()));
     }
+    for entry in &renewed {
+        let path = dir.join(&entry.path);
+        output.line(format!(
+            "{} was in {} already, byte for byte; it counts as attached now.",
+            entry.source,
+            path.display()
+        ));
+    }
+    let list = |entries: &[FileEntry]| {
+        let entries = entries.iter().map(|entry| {
+            json!({
+                "path": entry.path, "role": entry.role, "source": entry.source, "bytes": entry.size,
+            })
+        });
+        entries.collect::<Vec<_>>()
+    };
     for key in &part.manifest.keys {
         let kept = match (&key.kept, &key.place) {
             (Some(path), _) => format!("kept in {path}"),
@@ -128,9 +153,8 @@ fn tell(part: &Part, stored: Option<&Path>, before: &[String], found: &[Finding]
     json!({
         "dir": path_text(&dir),
         "stored": stored.map(path_text),
-        "files": new().map(|entry| json!({
-            "path": entry.path, "role": entry.role, "source": entry.source, "bytes": entry.size,
-        })).collect::<Vec<_>>(),
+        "files": list(&new),
+        "renewed": list(&renewed),
         "keys": part.manifest.keys.iter().map(|key| json!({
             "key_identifier": key.key_identifier, "seen": key.seen, "place": key.place, "kept": key.kept,
         })).collect::<Vec<_>>(),

@@ -11,7 +11,7 @@ use certadm_files::durable;
 use certadm_rehearsal::evidence::{
     Circumstances, Evidence, Folder, History, Kept, metrics, page, previous_of,
 };
-use certadm_rehearsal::{Keys, Limits, Proof, Wishes, identity_file, rehearse};
+use certadm_rehearsal::{Keys, Limits, Proof, Wishes, kept_key, rehearse};
 use certadm_rules::finding::{Finding, Severity};
 use serde_json::{Value, json};
 
@@ -75,14 +75,11 @@ fn once(args: &RehearseArgs, output: Output) -> Result<Done, Failure> {
     let before = folder.as_ref().map(Folder::all).transpose()?.unwrap_or_default();
     let mut found = Vec::new();
     let places = Places::find(&sets, &ScratchArgs::at(args.within.clone()), output)?;
-    let keys = keys(args, places.paths(), &mut found)?;
-    interrupt::watch();
-    let wishes = Wishes {
+    let mut wishes = Wishes {
         // Those of a folder that is named are no copies.
         own_copies: places.are_copies() && latest_in.is_none(),
         latest_in,
         allowed_signers: args.allowed.read()?,
-        keys,
         identity: args.identity.clone(),
         published: args.published.clone(),
         sample: args.sample,
@@ -94,6 +91,8 @@ fn once(args: &RehearseArgs, output: Output) -> Result<Done, Failure> {
         spare: args.spare_crl.clone(),
         ..Wishes::new(places.paths().to_vec(), certadm_store::now())
     };
+    wishes.keys = keys(args, &wishes, &mut found)?;
+    interrupt::watch();
     let mut watch = tell::Steps { output };
     let mut shown = rehearse(&wishes, &mut output.progress_on_stderr(), &mut watch)?;
     for step in &mut shown.steps {
@@ -171,20 +170,18 @@ pub(crate) fn circumstances(limits: Limits) -> Circumstances {
     }
 }
 
-/// The keys that were named; else the encrypted one of the identity part, if there is a passphrase for it.
-fn keys(args: &RehearseArgs, sets: &[PathBuf], found: &mut Vec<Finding>) -> Result<Keys, Failure> {
+/// The keys that were named; else the one that is kept beside the sets, if there is a passphrase for it.
+fn keys(args: &RehearseArgs, wishes: &Wishes, found: &mut Vec<Finding>) -> Result<Keys, Failure> {
     if args.external_key {
         return Ok(Keys::External);
     }
-    let mut files = args.key.clone();
-    if files.is_empty() && args.passphrase.is_given() {
-        // No signature speaks for what stands beside a set.
-        let full = sets.first().filter(|_| !args.allowed.is_asked()).map(std::path::PathBuf::as_path);
-        let kept = identity_file(args.identity.as_deref(), full, "ca.key");
-        files.extend(kept.map(|file| file.path().to_owned()));
+    if !args.key.is_empty() {
+        return Ok(Keys::Given(keys::open_all(&args.key, &args.passphrase, found)?));
     }
-    if files.is_empty() {
-        return Ok(Keys::NotGiven);
-    }
-    Ok(Keys::Given(keys::open_all(&files, &args.passphrase, found)?))
+    let kept = if args.passphrase.is_given() { kept_key(wishes)? } else { None };
+    let Some((path, content)) = kept else { return Ok(Keys::NotGiven) };
+    let passphrases = args.passphrase.read(1)?;
+    // What is opened are the bytes that were compared with their list.
+    let file = keys::open_content(&path, &content, passphrases.of(0), found)?;
+    Ok(Keys::Given(file.keys.into_iter().map(|key| (path.clone(), key)).collect()))
 }

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use certadm_ca::identity::{DatabaseIdentity, Identity};
 use certadm_ca::{Config, own_certificate_in};
 use certadm_files::{Access, durable};
-use certadm_identity::{FileEntry, Part, Role, found_at, newest_kept};
+use certadm_identity::{Error, FileEntry, Part, Role, found_at, newest_kept, newest_key};
+use certadm_rules::Diagnosis;
 use certadm_rules::diagnosis::chain_of;
-use certadm_rules::pem;
 use certadm_set::restore::Plan;
 
 /// What a restore finds beside the sets. Nothing of it stands between a lost CA and its coming back: what cannot be used is
@@ -31,7 +31,7 @@ pub(super) fn find(sets: &[PathBuf], plan: &Plan, database: &DatabaseIdentity) -
     let folder = &plan.folder;
     let mut beside = Beside::default();
     let parts = beside.parts(sets);
-    let certificate = beside.newest(&parts, |_, entry| entry.role == Role::CaCrt);
+    let certificate = beside.newest(&parts, Role::CaCrt);
     let own = certificate.as_ref().and_then(identity_of);
     match &own {
         Some(own) if !database.certificates.iter().any(|known| known.has_key_of(own)) => return beside,
@@ -40,13 +40,9 @@ pub(super) fn find(sets: &[PathBuf], plan: &Plan, database: &DatabaseIdentity) -
         None if certificate.is_none() && database.newest().is_none() => {}
         None => return beside,
     }
-    let is_key = |part: &Part, entry: &FileEntry| {
-        own.as_ref().is_some_and(|own| part.is_key(entry, &own.key_identifier))
-    };
-    // Our CA reads PKCS#8 in PEM alone: of what was kept, the newest of that form.
-    let key = beside.newest_of(&parts, is_key, pem::looks_like_pem);
-    let mut of = |role: Role| beside.newest(&parts, move |_, entry| entry.role == role);
-    let (settings, users) = (of(Role::CaToml), of(Role::Users));
+    let has_key = folder.key_path().symlink_metadata().is_ok();
+    let key = own.as_ref().and_then(|own| beside.key(&parts, own, has_key));
+    let (settings, users) = (beside.newest(&parts, Role::CaToml), beside.newest(&parts, Role::Users));
     let settings = beside.usable(settings);
     // Only the name says whose settings these are where no certificate does: that of the database is made of it.
     let is_of = |(_, config): &(Kept, Config)| {
@@ -80,21 +76,20 @@ impl Beside {
     }
 
     /// The newest file that can be read.
-    fn newest(&mut self, parts: &[Part], is_wanted: impl Fn(&Part, &FileEntry) -> bool) -> Option<Kept> {
-        self.newest_of(parts, is_wanted, |_| true)
+    fn newest(&mut self, parts: &[Part], role: Role) -> Option<Kept> {
+        let is_wanted = |_: &Part, entry: &FileEntry| entry.role == role;
+        let left_out = &mut |error: &Error| self.warn(&chain_of(error));
+        newest_kept(parts, certadm_store::now(), is_wanted, left_out).map(Kept::from)
     }
 
-    /// The same of those whose content is of a form.
-    fn newest_of(
-        &mut self,
-        parts: &[Part],
-        is_wanted: impl Fn(&Part, &FileEntry) -> bool,
-        is_usable: impl Fn(&[u8]) -> bool,
-    ) -> Option<Kept> {
-        let left_out = &mut |error: &certadm_identity::Error| self.warn(&chain_of(error));
-        let found = newest_kept(parts, certadm_store::now(), is_wanted, is_usable, left_out);
-        let (from, content) = found?;
-        Some(Kept { to: PathBuf::new(), from, content, access: Access::Owner })
+    /// The newest key of a form that our CA reads. Where the key is kept in another form alone, the CA would lack it without a word.
+    fn key(&mut self, parts: &[Part], own: &Identity, has_key: bool) -> Option<Kept> {
+        let left_out = &mut |error: &Error| match error {
+            Error::KeyForm { .. } if has_key => {}
+            Error::KeyForm { .. } => self.warn(&format!("{error}; {}", error.remedy())),
+            _ => self.warn(&chain_of(error)),
+        };
+        newest_key(parts, certadm_store::now(), &own.key_identifier, left_out).map(Kept::from)
     }
 
     /// Settings that the CA can start with: it does so at once.
@@ -127,6 +122,12 @@ pub(super) fn write(kept: &[Kept]) -> (Vec<String>, Vec<String>) {
         }
     }
     (written, warnings)
+}
+
+impl From<(PathBuf, Vec<u8>)> for Kept {
+    fn from((from, content): (PathBuf, Vec<u8>)) -> Self {
+        Self { to: PathBuf::new(), from, content, access: Access::Owner }
+    }
 }
 
 impl Kept {

@@ -178,10 +178,16 @@ fn dry_run(
         lacking.extend(lacks.warning());
     }
     warn(&lacking, output);
+    let mut found = Vec::new();
+    if args.renewed_key && !args.no_recover {
+        // Before the restore has recorded the new key, the database knows those before it alone.
+        found.extend(keys_without_crl(recovered.connection(), &plan.folder, None)?);
+    }
+    found.extend(compared.published);
     let warnings = [warnings, checked.warnings, beside.warnings, lacking].concat();
     result["warnings"] = json!(warnings);
     let done = Done { exit: Exit::of_warnings(&warnings), result };
-    Ok(live::tell_found(&compared.published, done, output))
+    Ok(live::tell_found(&found, done, output))
 }
 
 /// Tells what the exit code tells, too ([`Exit::of_warnings`]).
