@@ -284,6 +284,16 @@ pub enum Error {
         /// Why it is needed.
         detail: String,
     },
+    /// A key cannot be removed, because the password of the vault's own table opens the repository by it.
+    #[error(
+        "{place}: the key stays, because what {secret} holds opens the repository by it: without it this machine could open nothing"
+    )]
+    KeyInUse {
+        /// The place.
+        place: String,
+        /// Where the password came from.
+        secret: String,
+    },
     /// The scratch folder has too little space.
     #[error("{path} has {} of free space, and a copy of the sets needs {}", human_bytes(*available), human_bytes(*needed))]
     NoSpace {
@@ -329,7 +339,7 @@ impl Diagnosis for Error {
             | Self::NoSupport { .. } => Hresult::ERROR_NOT_SUPPORTED,
             Self::Busy { .. } => Hresult::ERROR_BUSY,
             Self::NoKey { .. } => Hresult::ERROR_FILE_NOT_FOUND,
-            Self::KeyNeeded { .. } => Hresult::ERROR_SHARING_VIOLATION,
+            Self::KeyNeeded { .. } | Self::KeyInUse { .. } => Hresult::ERROR_SHARING_VIOLATION,
             Self::Clock { .. } => Hresult::ERROR_TIME_SKEW,
             Self::NoRepository { .. }
             | Self::Gone { .. }
@@ -467,6 +477,12 @@ impl Diagnosis for Error {
                 "`certadm repository key list` lists the keys; name one by the first digits of its id"
             }
             Self::KeyNeeded { .. } => "add another key by `certadm repository key add`, or rotate this one",
+            Self::KeyInUse { secret, .. } => {
+                return Cow::Owned(format!(
+                    "add the new password by `certadm repository key add`, write it into {secret}, and then remove this key by `certadm repository \
+                     key remove`; nothing was changed"
+                ));
+            }
             Self::NoSupport { .. } => "build it with the feature object-store, or name a folder",
             Self::NoMaintenance { .. } => "expire and repair on the machine that is meant for it",
             Self::NoTurns { .. } => {

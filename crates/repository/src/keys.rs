@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use rustic_core::repofile::KeyFile;
-use rustic_core::{FileType, Id};
+use rustic_core::{FileType, Id, OpenStatus, Repository};
 use serde::Deserialize;
 
 use crate::bridge::{Bridge, id_of, is_named_after, name_of};
@@ -97,26 +97,20 @@ impl CaRepository {
     /// # Errors
     /// As [`CaRepository::points`]; [`Error::NoKeyFits`] when the new password does not open it.
     pub fn add_key(&self, password: &Secret, label: Label<'_>) -> Result<String> {
-        let bridge = Bridge::new(Arc::clone(&self.objects));
-        let opened = engine::open(&bridge, &self.secret)?;
-        let Some(text) = password.password() else {
-            let detail = "a key file is no password".to_owned();
-            return Err(Error::Secret { path: password.origin().into(), detail });
-        };
-        let options = label.options();
-        let id = call(&bridge, "add a key", Unexplained::Mistake, || opened.add_key(text, &options))?;
-        engine::open(&Bridge::new(Arc::clone(&self.objects)), password)?;
-        Ok(id.to_hex().to_string())
+        let opened = self.opened_by(&self.secret)?;
+        Ok(self.add_to(&opened, password, label)?.0)
     }
 
     /// Removes the key whose id begins so.
     ///
     /// # Errors
-    /// [`Error::NoKey`] when there is none or several; [`Error::KeyNeeded`] where no other sound one would be left, and for the one that
-    /// opens the repository now; [`Error::NoMaintenance`]; as [`CaRepository::points`].
+    /// [`Error::NoKey`] when there is none or several; [`Error::KeyInUse`] for the one that opens the repository now, and
+    /// [`Error::KeyNeeded`] where no other sound one would be left; [`Error::NoMaintenance`]; as [`CaRepository::points`].
     pub fn remove_key(&self, id: &str) -> Result<Key> {
         let key = self.find_key(Some(id))?;
-        self.remove(&key, &self.secret)?;
+        self.refuse_without_maintenance()?;
+        self.refuse_in_use(&key, &self.opened_by(&self.secret)?)?;
+        self.remove(&key)?;
         Ok(key)
     }
 
@@ -133,8 +127,14 @@ impl CaRepository {
     ) -> Result<(Key, String)> {
         let old = self.find_key(old)?;
         self.refuse_without_maintenance()?;
-        let new = self.add_key(password, label)?;
-        self.remove(&old, password)?;
+        let opened = self.opened_by(&self.secret)?;
+        self.refuse_in_use(&old, &opened)?;
+        let (new, by_new) = self.add_to(&opened, password, label)?;
+        if by_new.is_by(&old) {
+            let detail = "it has the new password already, and opens the repository by it".to_owned();
+            return Err(Error::KeyNeeded { place: self.address(), detail });
+        }
+        self.remove(&old)?;
         Ok((old, new))
     }
 
@@ -159,21 +159,41 @@ impl CaRepository {
         }
     }
 
-    /// Removes a key, with `secret` opening the repository.
-    fn remove(&self, key: &Key, secret: &Secret) -> Result<()> {
-        self.refuse_without_maintenance()?;
+    fn opened_by(&self, secret: &Secret) -> Result<Opened> {
         let bridge = Bridge::new(Arc::clone(&self.objects));
-        let opened = engine::open(&bridge, secret)?;
-        let needed = |detail: &str| Error::KeyNeeded { place: self.address(), detail: detail.to_owned() };
+        let repository = engine::open(&bridge, secret)?;
+        Ok(Opened { bridge, repository })
+    }
+
+    /// Adds a password to the repository that is open. Returns the id of its key, and the repository as the password has opened it.
+    fn add_to(&self, opened: &Opened, password: &Secret, label: Label<'_>) -> Result<(String, Opened)> {
+        let Some(text) = password.password() else {
+            let detail = "a key file is no password".to_owned();
+            return Err(Error::Secret { path: password.origin().into(), detail });
+        };
+        let options = label.options();
+        let add = || opened.repository.add_key(text, &options);
+        let id = call(&opened.bridge, "add a key", Unexplained::Mistake, add)?;
+        Ok((id.to_hex().to_string(), self.opened_by(password)?))
+    }
+
+    /// Refuses to let the key go by which the vault's own password opens the repository.
+    fn refuse_in_use(&self, key: &Key, opened: &Opened) -> Result<()> {
+        match opened.is_by(key) {
+            true => Err(Error::KeyInUse { place: self.address(), secret: self.secret.origin().to_owned() }),
+            false => Ok(()),
+        }
+    }
+
+    /// Removes a key, if another one is left.
+    fn remove(&self, key: &Key) -> Result<()> {
         // A key whose object has changed opens nothing, so it does not count.
         if !self.keys()?.iter().any(|other| other.is_sound && other.id != key.id) {
-            return Err(needed(match key.is_sound {
+            let detail = match key.is_sound {
                 true => "it is the last one that is sound, and only the key file would be left",
                 false => "no other one is sound, and only the key file would be left",
-            }));
-        }
-        if opened.key_id().is_some_and(|id| *id.to_hex() == *key.id) {
-            return Err(needed("it opens the repository just now"));
+            };
+            return Err(Error::KeyNeeded { place: self.address(), detail: detail.to_owned() });
         }
         let no_id = |_| Error::NoKey { place: self.address(), detail: "its id is none".to_owned() };
         let id: Id = key.id.parse().map_err(no_id)?;
@@ -186,5 +206,18 @@ impl CaRepository {
             true => Ok(()),
             false => Err(Error::NoMaintenance { vault: self.vault.clone() }),
         }
+    }
+}
+
+/// A repository that is open.
+struct Opened {
+    bridge: Bridge,
+    repository: Repository<OpenStatus>,
+}
+
+impl Opened {
+    /// Whether a password has opened it by this key.
+    fn is_by(&self, key: &Key) -> bool {
+        self.repository.key_id().is_some_and(|id| *id.to_hex() == *key.id)
     }
 }

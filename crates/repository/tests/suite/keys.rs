@@ -30,7 +30,7 @@ fn each_password_opens_the_repository_until_it_is_removed() {
     assert!(keys.iter().all(|key| key.host == "host" && key.user == "operator" && !key.created.is_empty()));
     // The key that opens the repository just now is not removed by itself.
     let by_two = over(Arc::new(memory.clone()), &password("two"));
-    assert!(matches!(by_two.remove_key(&two), Err(Error::KeyNeeded { .. })));
+    assert!(matches!(by_two.remove_key(&two), Err(Error::KeyInUse { .. })));
     assert_eq!(by_two.remove_key(&one[..10]).unwrap().id, one);
     assert!(!opens("one") && opens("two"));
     assert!(matches!(repository.remove_key(&one), Err(Error::NoKey { .. })));
@@ -44,9 +44,10 @@ fn each_password_opens_the_repository_until_it_is_removed() {
 fn a_key_is_rotated_after_the_new_one_has_opened_the_repository() {
     let (memory, key_file, repository) = repository();
     let old = repository.add_key(&password("old"), LABEL).unwrap();
-    // The only key, and the one in use.
+    // The only key.
     let by_old = over(Arc::new(memory.clone()), &password("old"));
-    let (gone, new) = by_old.rotate_key(None, &password("new"), LABEL).unwrap();
+    assert!(by_old.points().is_ok());
+    let (gone, new) = repository.rotate_key(None, &password("new"), LABEL).unwrap();
     assert_eq!((gone.id, repository.keys().unwrap()[0].id.clone()), (old, new.clone()));
     assert!(by_old.points().is_err());
     let other = repository.add_key(&password("other"), LABEL).unwrap();
@@ -70,6 +71,28 @@ fn a_key_is_rotated_after_the_new_one_has_opened_the_repository() {
             break;
         }
     }
+}
+
+/// The file of the vault's own password stays as it is, so every backup would fail from then on.
+#[test]
+fn the_password_that_the_vault_itself_opens_with_is_not_rotated_away() {
+    let (memory, _, repository) = repository();
+    let old = repository.add_key(&password("old"), LABEL).unwrap();
+    let by = |text: &str| over(Arc::new(memory.clone()), &password(text));
+    let before = memory.all();
+    for beginning in [None, Some(&old[..8])] {
+        let error = by("old").rotate_key(beginning, &password("new"), LABEL).unwrap_err();
+        assert!(matches!(&error, Error::KeyInUse { .. }) && error.to_string().contains("a test"), "{error}");
+        assert_eq!(error.class(), Class::Refused);
+        assert!(error.remedy().contains("key add") && error.remedy().contains("a test"), "{error}");
+        assert_eq!(memory.all(), before, "nothing is added");
+    }
+    let error = by("old").remove_key(&old).unwrap_err();
+    assert!(matches!(error, Error::KeyInUse { .. }), "{error}");
+    // What the remedy says.
+    by("old").add_key(&password("new"), LABEL).unwrap();
+    assert_eq!(by("new").remove_key(&old).unwrap().id, old);
+    assert!(by("new").points().is_ok() && by("old").points().is_err());
 }
 
 /// What a key says of itself is a stranger's text.
