@@ -111,12 +111,14 @@ pub enum Error {
         key_file: PathBuf,
     },
     /// Neither key nor password opens the repository.
-    #[error("no key fits: what {secret} holds does not open {place}")]
+    #[error("no key fits: what {secret} holds does not open {place}{}", told_as_no_keys(passed_over))]
     NoKeyFits {
         /// The place.
         place: String,
         /// Where the key or password came from.
         secret: String,
+        /// Objects among the keys that are none, so that a password was not tried at them.
+        passed_over: Vec<String>,
     },
     /// A key file or password file holds something else.
     #[error("{path} holds no key: {detail}")]
@@ -148,6 +150,16 @@ pub enum Error {
         /// The place.
         place: String,
         /// Which object it is, and what was found.
+        detail: String,
+    },
+    /// An object among the keys of passwords is none.
+    #[error("{place}: {name} is no key, and no password is tried at it: {detail}")]
+    NotAKey {
+        /// The place.
+        place: String,
+        /// The object.
+        name: String,
+        /// Why it is none.
         detail: String,
     },
     /// No key of a password is as it was stored.
@@ -354,6 +366,7 @@ impl Diagnosis for Error {
             Self::Secret { .. }
             | Self::Damaged { .. }
             | Self::DeadKey { .. }
+            | Self::NotAKey { .. }
             | Self::NoPassword { .. }
             | Self::Overwritten { .. }
             | Self::NotStored { .. } => Hresult::ERROR_INVALID_DATA,
@@ -444,6 +457,9 @@ impl Diagnosis for Error {
                 "bring that file back from a copy of the vault, or by `certadm repository undelete` from a bucket with versions; or put another \
                  password in its place where the key file is, by `certadm repository key rotate`"
             }
+            Self::NotAKey { .. } => {
+                "look at who may write to the vault, because certadm stores nothing of that kind there; `certadm repository key remove` removes it"
+            }
             Self::NoPassword { .. } => {
                 "add one now, where the key file is, by `certadm repository key add`: without that file nothing could be restored; or bring the \
                  folder keys back from a copy of the vault, or by `certadm repository undelete` from a bucket with versions"
@@ -515,6 +531,19 @@ impl Error {
             self,
             Self::Damaged { .. } | Self::DeadKey { .. } | Self::NoPassword { .. } | Self::Overwritten { .. }
         )
+    }
+}
+
+/// So many objects are named in a message.
+const NAMED: usize = 3;
+
+/// What a message says of objects that are no keys; nothing where there are none.
+fn told_as_no_keys(names: &[String]) -> String {
+    let shown = names.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    match names.len() {
+        0 => String::new(),
+        1..=NAMED => format!("; passed over, because they are no keys: {shown}"),
+        several => format!("; passed over, because they are no keys: {shown} and {} more", several - NAMED),
     }
 }
 

@@ -9,7 +9,7 @@ use certadm_rules::diagnosis::Class;
 use certadm_set::Silent;
 
 use crate::common::{over, repository};
-use crate::objects::{Fault, Faulty};
+use crate::objects::{Fault, Faulty, Memory};
 
 const LABEL: Label<'static> = Label { host: "host", user: "operator" };
 
@@ -95,6 +95,73 @@ fn the_password_that_the_vault_itself_opens_with_is_not_rotated_away() {
     assert!(by("new").points().is_ok() && by("old").points().is_err());
 }
 
+/// An object named after its bytes that comes before all keys.
+fn plant(memory: &Memory, content: impl Fn(u32) -> Vec<u8>) -> String {
+    let named = |content: Vec<u8>| {
+        let id = certadm_rules::hex::encode(&<sha2::Sha256 as sha2::Digest>::digest(&content));
+        (id, content)
+    };
+    let (id, content) =
+        (0..).map(|number| named(content(number))).find(|(id, _)| id.starts_with("00")).unwrap();
+    memory.overwrite(&format!("keys/{id}"), content);
+    id
+}
+
+/// Whoever may add an object, without any key.
+#[test]
+fn what_is_no_key_keeps_no_password_from_opening_the_repository() {
+    let (memory, _, repository) = repository();
+    let sound = repository.add_key(&password("one"), LABEL).unwrap();
+    let scrypt = |cost: u32, size: u32, passes: u32, data: &'static str| {
+        move |number| {
+            format!(
+                r#"{{"hostname":"{number}","kdf":"scrypt","N":{cost},"r":{size},"p":{passes},"salt":"AAAA","data":"{data}"}}"#
+            )
+            .into_bytes()
+        }
+    };
+    let long = "AAAA".repeat(50).leak();
+    let planted = [
+        plant(&memory, |number| format!(r#"{{"x":{number}}}"#).into_bytes()),
+        plant(&memory, scrypt(1 << 17, 0, 1, "AAA1")),
+        plant(&memory, scrypt(0, 8, 1, long)),
+        plant(&memory, scrypt(1 << 31, 64, 1, long)),
+        plant(&memory, scrypt(2, 8, 1, "AAA1")),
+        plant(&memory, |number| {
+            let mut content = scrypt(2, 8, 1, long)(number);
+            content.resize(65 << 10, b' ');
+            content
+        }),
+    ];
+    // Where no key lies, and what no longer has its bytes.
+    memory.overwrite(&format!("keys/x/{}", "0".repeat(64)), b"{}".to_vec());
+    memory.overwrite(&format!("keys/{}", "0".repeat(64)), b"{}".to_vec());
+    let by = |text: &str| over(Arc::new(memory.clone()), &password(text));
+    by("one").points().unwrap();
+    memory.remove(&format!("keys/{}", "0".repeat(64)));
+    let error = by("other").points().unwrap_err();
+    assert!(matches!(&error, Error::NoKeyFits { passed_over, .. } if passed_over.len() == 6), "{error}");
+    assert!(error.to_string().ends_with(" and 3 more") && error.class() == Class::Refused, "{error}");
+    assert!(!repository.is_opened_by(&password("other")).unwrap());
+
+    let keys = repository.keys().unwrap();
+    let unsound: Vec<&str> = keys.iter().filter(|key| !key.is_sound()).map(|key| key.id.as_str()).collect();
+    assert_eq!((keys.len(), unsound.len()), (7, 6));
+    let wrong = repository.dead_keys(&keys);
+    for id in &planted {
+        assert!(unsound.contains(&id.as_str()));
+        let told: Vec<_> = wrong.iter().filter(|error| error.to_string().contains(id)).collect();
+        assert!(matches!(told[..], [Error::NotAKey { .. }]) && told[0].class() == Class::Damaged, "{told:?}");
+        assert!(told[0].to_string().contains("is no key"), "{}", told[0]);
+        repository.remove_key(id).unwrap();
+    }
+    assert_eq!(repository.dead_keys(&repository.keys().unwrap()).len(), 0);
+    // Without a key among them, nobody's password is wrong.
+    plant(&memory, |number| format!(r#"{{"x":{number}}}"#).into_bytes());
+    memory.remove(&format!("keys/{sound}"));
+    assert!(matches!(by("one").points(), Err(Error::NoPassword { .. })));
+}
+
 /// What a key says of itself is a stranger's text.
 #[test]
 fn a_key_that_says_nothing_sensible_is_listed_by_its_id() {
@@ -130,7 +197,7 @@ fn a_key_that_has_changed_is_told_and_counts_for_no_password() {
         let told = dead();
         assert!(told.len() == 2 && told[0].contains(&name), "{told:?}");
         assert!(told[1].starts_with("no password opens"), "{told:?}");
-        assert!(!repository.keys().unwrap()[0].is_sound);
+        assert!(!repository.keys().unwrap()[0].is_sound());
     }
     memory.overwrite(&name, flipped);
     let error = over(Arc::new(memory.clone()), &password("one")).points().unwrap_err();
