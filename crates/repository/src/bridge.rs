@@ -11,6 +11,7 @@ use rustic_core::{BytesList, ErrorKind, FileType, Id, ReadBackend, RusticError, 
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
+use crate::key_object::{KeyFault, MAX_KEY, refusal};
 use crate::objects::{ObjectError, Objects};
 use crate::segments::Segments;
 
@@ -47,6 +48,8 @@ struct State {
     trouble: Option<ObjectError>,
     /// Packs that were stored.
     stored: BTreeSet<Id>,
+    /// What lies among the keys of passwords and is none.
+    no_keys: BTreeSet<String>,
     /// The configuration was read. The engine does that when it has a key.
     configured: bool,
     /// Snapshots that nobody can see yet.
@@ -104,6 +107,11 @@ impl Bridge {
         std::mem::take(&mut self.lock().configured)
     }
 
+    /// What lay among the keys of passwords and was none, since this was asked last.
+    pub(crate) fn take_no_keys(&self) -> BTreeSet<String> {
+        std::mem::take(&mut self.lock().no_keys)
+    }
+
     /// Forgets the snapshots that were held back.
     pub(crate) fn discard_held(&self) {
         self.lock().held.clear();
@@ -153,6 +161,36 @@ impl Bridge {
     fn failed(&self, error: ObjectError) -> Box<RusticError> {
         let text = error.to_string();
         self.lock().trouble.get_or_insert(error);
+        RusticError::new(ErrorKind::Backend, text)
+    }
+
+    /// Reads the key of a password. As with one that another password opens, the engine goes on to the next one where this cannot be
+    /// tried, whatever the reason: whoever may add an object could keep every password from opening the repository otherwise.
+    fn read_key(&self, id: &Id) -> RusticResult<Bytes> {
+        let name = name_of(FileType::Key, id);
+        let error = match get_key(self.0.objects.as_ref(), id) {
+            Ok((content, None)) => return Ok(content),
+            Ok((_, Some(KeyFault::Changed))) => self.key_failed(ObjectError::changed(&name)),
+            Ok((_, Some(KeyFault::NoKey(detail)))) => {
+                let text = format!("{name} is no key: {detail}");
+                self.lock().no_keys.insert(name);
+                RusticError::new(ErrorKind::Backend, text)
+            }
+            // It was removed since the list was made.
+            Err(error) if error.is_not_found() => RusticError::new(ErrorKind::Backend, error.to_string()),
+            Err(error) => self.key_failed(error),
+        };
+        Err(error.attach_error_code(SEALED))
+    }
+
+    /// Notes what one of several keys cannot be tried for. What the storage says counts more than that another one has changed: that
+    /// one may be nobody's, and this one the one that fits.
+    fn key_failed(&self, error: ObjectError) -> Box<RusticError> {
+        let text = error.to_string();
+        let mut state = self.lock();
+        if state.trouble.as_ref().is_none_or(is_changed) {
+            state.trouble = Some(error);
+        }
         RusticError::new(ErrorKind::Backend, text)
     }
 
@@ -213,8 +251,31 @@ pub(crate) fn get_unchanged(objects: &dyn Objects, kind: FileType, id: &Id) -> R
     let content = objects.get(&name)?;
     match is_named_after(id, &content) {
         true => Ok(content),
-        false => Err(ObjectError::new("read", &name, io::Error::other(Changed))),
+        false => Err(ObjectError::changed(&name)),
     }
+}
+
+impl ObjectError {
+    /// It was read, and has other bytes than were stored.
+    fn changed(name: &str) -> Self {
+        Self::new("read", name, io::Error::other(Changed))
+    }
+}
+
+/// Reads the object with the key of a password, up to where it is too long, and judges whether a password may be tried at it.
+///
+/// # Errors
+/// As [`Objects::range`].
+pub(crate) fn get_key(objects: &dyn Objects, id: &Id) -> Result<(Bytes, Option<KeyFault>), ObjectError> {
+    let content = objects.range(&name_of(FileType::Key, id), 0, MAX_KEY + 1)?;
+    let fault = if MAX_KEY < content.len() as u64 {
+        Some(KeyFault::NoKey(format!("it has more than {MAX_KEY} bytes")))
+    } else if is_named_after(id, &content) {
+        refusal(&content).map(KeyFault::NoKey)
+    } else {
+        Some(KeyFault::Changed)
+    };
+    Ok((content, fault))
 }
 
 /// Whether it is that an object has other bytes than were stored.
@@ -238,6 +299,11 @@ pub(crate) fn id_of(name: &str) -> Option<Id> {
     (digits.len() == 64).then(|| digits.parse().ok()).flatten()
 }
 
+/// The id in the name of a file of this kind; `None` for what lies elsewhere, where the engine does not look for it.
+pub(crate) fn id_of_kind(kind: FileType, name: &str) -> Option<Id> {
+    id_of(name).filter(|id| name_of(kind, id) == name)
+}
+
 fn short(len: u64, name: &str) -> RusticResult<u32> {
     u32::try_from(len).map_err(|_| {
         RusticError::new(ErrorKind::Backend, format!("{name} has {len} bytes, which no file has"))
@@ -256,6 +322,12 @@ impl ReadBackend for Bridge {
             return len.map(|len| Ok((Id::default(), short(len, "config")?))).into_iter().collect();
         }
         let listed = objects.list(kind.dirname()).map_err(|error| self.failed(error))?;
+        if kind == FileType::Key {
+            // One that is too long is passed over when it is read.
+            let len = |len| u32::try_from(len).unwrap_or(u32::MAX);
+            let keys = listed.iter().filter_map(|(name, all)| Some((id_of_kind(kind, name)?, len(*all))));
+            return Ok(keys.collect());
+        }
         listed
             .into_iter()
             .filter_map(|(name, len)| Some((id_of(&name)?, name, len)))
@@ -270,12 +342,10 @@ impl ReadBackend for Bridge {
             self.lock().configured = true;
             return Ok(content);
         }
-        get_unchanged(self.0.objects.as_ref(), kind, id).map_err(|error| {
-            let is_changed = is_changed(&error);
-            let error = self.failed(error);
-            // As with a key that another password opens, the engine goes on to the next one.
-            if is_changed && kind == FileType::Key { error.attach_error_code(SEALED) } else { error }
-        })
+        if kind == FileType::Key {
+            return self.read_key(id);
+        }
+        get_unchanged(self.0.objects.as_ref(), kind, id).map_err(|error| self.failed(error))
     }
 
     fn read_partial(

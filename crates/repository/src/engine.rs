@@ -1,5 +1,6 @@
 //! The one way into the engine: its panics become errors, and what the storage said stands before what the engine says.
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use rustic_core::{
     RepositoryOptions, RusticResult,
 };
 
-use crate::bridge::{Bridge, Changed, id_of, is_changed};
+use crate::bridge::{Bridge, Changed, id_of_kind, is_changed};
 use crate::error::{Error, Result};
 use crate::objects::{ObjectError, Objects};
 use crate::probe;
@@ -78,7 +79,7 @@ pub(crate) fn twice<T>(mut read: impl FnMut() -> Result<T>) -> Result<T> {
 pub(crate) fn of_storage(place: String, source: ObjectError) -> Error {
     let damage = [std::io::ErrorKind::NotFound, std::io::ErrorKind::UnexpectedEof];
     match is_changed(&source) || damage.contains(&source.source.kind()) {
-        true if is_changed(&source) && id_of(&source.name).is_some() && source.name.starts_with("keys/") => {
+        true if is_changed(&source) && id_of_kind(FileType::Key, &source.name).is_some() => {
             Error::DeadKey { place, detail: source.to_string() }
         }
         true => Error::Damaged { place, detail: source.to_string() },
@@ -157,10 +158,20 @@ pub(crate) fn open(bridge: &Bridge, secret: &Secret) -> Result<Repository<OpenSt
     refuse_absent(bridge.objects().as_ref(), secret.voucher())?;
     let credentials = secret.credentials();
     bridge.take_configured();
+    bridge.take_no_keys();
     let opened = call(bridge, "open", Unexplained::Mistake, || repository(bridge)?.open(&credentials));
+    // A password has opened a key before the configuration is read.
+    let password_fits = secret.password().is_some() && bridge.take_configured();
+    let no_keys = bridge.take_no_keys();
+    // What kept another key from being tried is no trouble where one has opened it.
+    if opened.is_ok() {
+        bridge.take_trouble();
+    }
+    let config = |place| Error::Damaged { place, detail: format!("config: {Changed}") };
     opened.map_err(|error| match error {
+        Error::Engine { .. } | Error::DeadKey { .. } if password_fits => config(place),
         // Nobody's password is wrong where there is none.
-        Error::Engine { .. } if secret.password().is_some() && has_no_keys(bridge) => {
+        Error::Engine { .. } if secret.password().is_some() && has_no_keys(bridge, &no_keys) => {
             Error::NoPassword { place }
         }
         Error::DeadKey { .. } => match probe::all_changed(bridge.objects().as_ref()) {
@@ -169,20 +180,18 @@ pub(crate) fn open(bridge: &Bridge, secret: &Secret) -> Result<Repository<OpenSt
             _ => error,
         },
         Error::Engine { .. } => {
-            // A password has opened a key before the configuration is read. A key file is tried at something else.
-            let key_fits = match secret.password() {
-                Some(_) => bridge.take_configured(),
-                None => {
-                    call(bridge, "try the key", Unexplained::Mistake, || probe::fits(bridge, &credentials))
-                        .unwrap_or(false)
-                }
-            };
-            if key_fits {
-                return Error::Damaged { place, detail: format!("config: {Changed}") };
+            // A key file is tried at something else.
+            let tried =
+                || call(bridge, "try the key", Unexplained::Mistake, || probe::fits(bridge, &credentials));
+            if secret.password().is_none() && tried().unwrap_or(false) {
+                return config(place);
             }
             match probe::all_changed(bridge.objects().as_ref()) {
                 Ok(Some(name)) => Error::Overwritten { place, name },
-                Ok(None) => Error::NoKeyFits { place, secret: secret.told() },
+                Ok(None) => {
+                    let passed_over = no_keys.into_iter().collect();
+                    Error::NoKeyFits { place, secret: secret.told(), passed_over }
+                }
                 Err(source) => Error::Storage { place, source },
             }
         }
@@ -190,8 +199,11 @@ pub(crate) fn open(bridge: &Bridge, secret: &Secret) -> Result<Repository<OpenSt
     })
 }
 
-fn has_no_keys(bridge: &Bridge) -> bool {
-    bridge.objects().list(FileType::Key.dirname()).is_ok_and(|keys| keys.is_empty())
+/// Whether passwords have no keys at all, beside what is none.
+fn has_no_keys(bridge: &Bridge, no_keys: &BTreeSet<String>) -> bool {
+    let is_key = |name: &String| id_of_kind(FileType::Key, name).is_some() && !no_keys.contains(name);
+    let listed = bridge.objects().list(FileType::Key.dirname());
+    listed.is_ok_and(|listed| !listed.iter().any(|(name, _)| is_key(name)))
 }
 
 /// Makes the repository: keys are there before, and everything that cannot be changed later is set.

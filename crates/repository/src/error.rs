@@ -111,12 +111,14 @@ pub enum Error {
         key_file: PathBuf,
     },
     /// Neither key nor password opens the repository.
-    #[error("no key fits: what {secret} holds does not open {place}")]
+    #[error("no key fits: what {secret} holds does not open {place}{}", told_as_no_keys(passed_over))]
     NoKeyFits {
         /// The place.
         place: String,
         /// Where the key or password came from.
         secret: String,
+        /// Objects among the keys that are none, so that a password was not tried at them.
+        passed_over: Vec<String>,
     },
     /// A key file or password file holds something else.
     #[error("{path} holds no key: {detail}")]
@@ -148,6 +150,16 @@ pub enum Error {
         /// The place.
         place: String,
         /// Which object it is, and what was found.
+        detail: String,
+    },
+    /// An object among the keys of passwords is none.
+    #[error("{place}: {name} is no key, and no password is tried at it: {detail}")]
+    NotAKey {
+        /// The place.
+        place: String,
+        /// The object.
+        name: String,
+        /// Why it is none.
         detail: String,
     },
     /// No key of a password is as it was stored.
@@ -284,6 +296,16 @@ pub enum Error {
         /// Why it is needed.
         detail: String,
     },
+    /// A key cannot be removed, because the password of the vault's own table opens the repository by it.
+    #[error(
+        "{place}: the key stays, because what {secret} holds opens the repository by it: without it this machine could open nothing"
+    )]
+    KeyInUse {
+        /// The place.
+        place: String,
+        /// Where the password came from.
+        secret: String,
+    },
     /// The scratch folder has too little space.
     #[error("{path} has {} of free space, and a copy of the sets needs {}", human_bytes(*available), human_bytes(*needed))]
     NoSpace {
@@ -329,7 +351,7 @@ impl Diagnosis for Error {
             | Self::NoSupport { .. } => Hresult::ERROR_NOT_SUPPORTED,
             Self::Busy { .. } => Hresult::ERROR_BUSY,
             Self::NoKey { .. } => Hresult::ERROR_FILE_NOT_FOUND,
-            Self::KeyNeeded { .. } => Hresult::ERROR_SHARING_VIOLATION,
+            Self::KeyNeeded { .. } | Self::KeyInUse { .. } => Hresult::ERROR_SHARING_VIOLATION,
             Self::Clock { .. } => Hresult::ERROR_TIME_SKEW,
             Self::NoRepository { .. }
             | Self::Gone { .. }
@@ -344,6 +366,7 @@ impl Diagnosis for Error {
             Self::Secret { .. }
             | Self::Damaged { .. }
             | Self::DeadKey { .. }
+            | Self::NotAKey { .. }
             | Self::NoPassword { .. }
             | Self::Overwritten { .. }
             | Self::NotStored { .. } => Hresult::ERROR_INVALID_DATA,
@@ -434,6 +457,9 @@ impl Diagnosis for Error {
                 "bring that file back from a copy of the vault, or by `certadm repository undelete` from a bucket with versions; or put another \
                  password in its place where the key file is, by `certadm repository key rotate`"
             }
+            Self::NotAKey { .. } => {
+                "look at who may write to the vault, because certadm stores nothing of that kind there; `certadm repository key remove` removes it"
+            }
             Self::NoPassword { .. } => {
                 "add one now, where the key file is, by `certadm repository key add`: without that file nothing could be restored; or bring the \
                  folder keys back from a copy of the vault, or by `certadm repository undelete` from a bucket with versions"
@@ -470,6 +496,12 @@ impl Diagnosis for Error {
                 "`certadm repository key list` lists the keys; name one by the first digits of its id"
             }
             Self::KeyNeeded { .. } => "add another key by `certadm repository key add`, or rotate this one",
+            Self::KeyInUse { secret, .. } => {
+                return Cow::Owned(format!(
+                    "add the new password by `certadm repository key add`, write it into {secret}, and then remove this key by `certadm repository \
+                     key remove`; nothing was changed"
+                ));
+            }
             Self::NoSupport { .. } => "build it with the feature object-store, or name a folder",
             Self::NoMaintenance { .. } => "expire and repair on the machine that is meant for it",
             Self::NoTurns { .. } => {
@@ -502,6 +534,19 @@ impl Error {
             self,
             Self::Damaged { .. } | Self::DeadKey { .. } | Self::NoPassword { .. } | Self::Overwritten { .. }
         )
+    }
+}
+
+/// So many objects are named in a message.
+const NAMED: usize = 3;
+
+/// What a message says of objects that are no keys; nothing where there are none.
+fn told_as_no_keys(names: &[String]) -> String {
+    let shown = names.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    match names.len() {
+        0 => String::new(),
+        1..=NAMED => format!("; passed over, because they are no keys: {shown}"),
+        several => format!("; passed over, because they are no keys: {shown} and {} more", several - NAMED),
     }
 }
 

@@ -3,19 +3,18 @@
 
 use std::sync::Arc;
 
-use rustic_core::repofile::KeyFile;
-use rustic_core::{FileType, Id};
+use rustic_core::{FileType, Id, OpenStatus, Repository};
 use serde::Deserialize;
 
-use crate::bridge::{Bridge, id_of, is_named_after, name_of};
+use crate::bridge::{Bridge, get_key, id_of_kind, name_of};
 use crate::engine::{self, Unexplained, call};
 use crate::error::{Error, Result};
+use crate::key_object::KeyFault;
 use crate::label::Label;
 use crate::secret::Secret;
 use crate::vault::CaRepository;
 
-/// No object with a key is longer, in bytes.
-const MAX_KEY: u64 = 64 << 10;
+const CHANGED: &str = "has other bytes than were stored";
 
 /// One key of a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,9 +27,17 @@ pub struct Key {
     pub user: String,
     /// When, RFC 3339; empty where it does not say.
     pub created: String,
-    /// Whether its object is as it was stored: it has the bytes that it is named after, and they are those of a key. Its password
-    /// opens nothing otherwise.
-    pub is_sound: bool,
+    /// What keeps its password from opening anything. `None` where its object has the bytes that it is named after, and they are those
+    /// of a key that a password is tried at.
+    pub fault: Option<KeyFault>,
+}
+
+impl Key {
+    /// Whether a password may open the repository by it.
+    #[must_use]
+    pub const fn is_sound(&self) -> bool {
+        self.fault.is_none()
+    }
 }
 
 /// What an object with a key says of itself. It is a stranger's text: whoever can write to the vault can change it.
@@ -54,9 +61,9 @@ impl CaRepository {
         engine::refuse_absent(self.objects.as_ref(), self.secret.voucher())?;
         let mut keys = Vec::new();
         for (name, _) in self.objects.list(FileType::Key.dirname()).map_err(storage)? {
-            let Some(id) = id_of(&name) else { continue };
-            let content = match self.objects.range(&name, 0, MAX_KEY) {
-                Ok(content) => content,
+            let Some(id) = id_of_kind(FileType::Key, &name) else { continue };
+            let (content, fault) = match get_key(self.objects.as_ref(), &id) {
+                Ok(read) => read,
                 // It was removed since the list was made.
                 Err(error) if error.is_not_found() => continue,
                 Err(error) => return Err(storage(error)),
@@ -67,26 +74,26 @@ impl CaRepository {
                 host: said.hostname.unwrap_or_default(),
                 user: said.username.unwrap_or_default(),
                 created: said.created.unwrap_or_default(),
-                is_sound: is_named_after(&id, &content)
-                    && serde_json::from_slice::<KeyFile>(&content).is_ok(),
+                fault,
             });
         }
         keys.sort_by(|one, other| one.id.cmp(&other.id));
         Ok(keys)
     }
 
-    /// What is wrong with these keys: each whose object has changed, and that no password opens the repository any more. Nobody
-    /// notices either while the key file is there, and when the machine is lost with it, it is too late.
+    /// What is wrong with these keys: each whose object has changed or is none, and that no password opens the repository any more. Nobody
+    /// notices it while the key file is there, and when the machine is lost with it, it is too late.
     #[must_use]
     pub fn dead_keys(&self, keys: &[Key]) -> Vec<Error> {
-        let dead = keys.iter().filter(|key| !key.is_sound);
-        let mut wrong: Vec<Error> = dead
-            .map(|key| Error::DeadKey {
-                place: self.address(),
-                detail: format!("keys/{} has other bytes than were stored", key.id),
+        let dead = |key: &Key| {
+            let (place, name) = (self.address(), format!("keys/{}", key.id));
+            Some(match key.fault.clone()? {
+                KeyFault::Changed => Error::DeadKey { place, detail: format!("{name} {CHANGED}") },
+                KeyFault::NoKey(detail) => Error::NotAKey { place, name, detail },
             })
-            .collect();
-        if !keys.iter().any(|key| key.is_sound) {
+        };
+        let mut wrong: Vec<Error> = keys.iter().filter_map(dead).collect();
+        if !keys.iter().any(Key::is_sound) {
             wrong.push(Error::NoPassword { place: self.address() });
         }
         wrong
@@ -97,26 +104,20 @@ impl CaRepository {
     /// # Errors
     /// As [`CaRepository::points`]; [`Error::NoKeyFits`] when the new password does not open it.
     pub fn add_key(&self, password: &Secret, label: Label<'_>) -> Result<String> {
-        let bridge = Bridge::new(Arc::clone(&self.objects));
-        let opened = engine::open(&bridge, &self.secret)?;
-        let Some(text) = password.password() else {
-            let detail = "a key file is no password".to_owned();
-            return Err(Error::Secret { path: password.origin().into(), detail });
-        };
-        let options = label.options();
-        let id = call(&bridge, "add a key", Unexplained::Mistake, || opened.add_key(text, &options))?;
-        engine::open(&Bridge::new(Arc::clone(&self.objects)), password)?;
-        Ok(id.to_hex().to_string())
+        let opened = self.opened_by(&self.secret)?;
+        Ok(self.add_to(&opened, password, label)?.0)
     }
 
     /// Removes the key whose id begins so.
     ///
     /// # Errors
-    /// [`Error::NoKey`] when there is none or several; [`Error::KeyNeeded`] where no other sound one would be left, and for the one that
-    /// opens the repository now; [`Error::NoMaintenance`]; as [`CaRepository::points`].
+    /// [`Error::NoKey`] when there is none or several; [`Error::KeyInUse`] for the one that opens the repository now, and
+    /// [`Error::KeyNeeded`] where no other sound one would be left; [`Error::NoMaintenance`]; as [`CaRepository::points`].
     pub fn remove_key(&self, id: &str) -> Result<Key> {
         let key = self.find_key(Some(id))?;
-        self.remove(&key, &self.secret)?;
+        self.refuse_without_maintenance()?;
+        self.refuse_in_use(&key, &self.opened_by(&self.secret)?)?;
+        self.remove(&key)?;
         Ok(key)
     }
 
@@ -133,8 +134,14 @@ impl CaRepository {
     ) -> Result<(Key, String)> {
         let old = self.find_key(old)?;
         self.refuse_without_maintenance()?;
-        let new = self.add_key(password, label)?;
-        self.remove(&old, password)?;
+        let opened = self.opened_by(&self.secret)?;
+        self.refuse_in_use(&old, &opened)?;
+        let (new, by_new) = self.add_to(&opened, password, label)?;
+        if by_new.is_by(&old) {
+            let detail = "it has the new password already, and opens the repository by it".to_owned();
+            return Err(Error::KeyNeeded { place: self.address(), detail });
+        }
+        self.remove(&old)?;
         Ok((old, new))
     }
 
@@ -159,21 +166,41 @@ impl CaRepository {
         }
     }
 
-    /// Removes a key, with `secret` opening the repository.
-    fn remove(&self, key: &Key, secret: &Secret) -> Result<()> {
-        self.refuse_without_maintenance()?;
+    fn opened_by(&self, secret: &Secret) -> Result<Opened> {
         let bridge = Bridge::new(Arc::clone(&self.objects));
-        let opened = engine::open(&bridge, secret)?;
-        let needed = |detail: &str| Error::KeyNeeded { place: self.address(), detail: detail.to_owned() };
+        let repository = engine::open(&bridge, secret)?;
+        Ok(Opened { bridge, repository })
+    }
+
+    /// Adds a password to the repository that is open. Returns the id of its key, and the repository as the password has opened it.
+    fn add_to(&self, opened: &Opened, password: &Secret, label: Label<'_>) -> Result<(String, Opened)> {
+        let Some(text) = password.password() else {
+            let detail = "a key file is no password".to_owned();
+            return Err(Error::Secret { path: password.origin().into(), detail });
+        };
+        let options = label.options();
+        let add = || opened.repository.add_key(text, &options);
+        let id = call(&opened.bridge, "add a key", Unexplained::Mistake, add)?;
+        Ok((id.to_hex().to_string(), self.opened_by(password)?))
+    }
+
+    /// Refuses to let the key go by which the vault's own password opens the repository.
+    fn refuse_in_use(&self, key: &Key, opened: &Opened) -> Result<()> {
+        match opened.is_by(key) {
+            true => Err(Error::KeyInUse { place: self.address(), secret: self.secret.origin().to_owned() }),
+            false => Ok(()),
+        }
+    }
+
+    /// Removes a key, if another one is left.
+    fn remove(&self, key: &Key) -> Result<()> {
         // A key whose object has changed opens nothing, so it does not count.
-        if !self.keys()?.iter().any(|other| other.is_sound && other.id != key.id) {
-            return Err(needed(match key.is_sound {
+        if !self.keys()?.iter().any(|other| other.is_sound() && other.id != key.id) {
+            let detail = match key.is_sound() {
                 true => "it is the last one that is sound, and only the key file would be left",
                 false => "no other one is sound, and only the key file would be left",
-            }));
-        }
-        if opened.key_id().is_some_and(|id| *id.to_hex() == *key.id) {
-            return Err(needed("it opens the repository just now"));
+            };
+            return Err(Error::KeyNeeded { place: self.address(), detail: detail.to_owned() });
         }
         let no_id = |_| Error::NoKey { place: self.address(), detail: "its id is none".to_owned() };
         let id: Id = key.id.parse().map_err(no_id)?;
@@ -186,5 +213,18 @@ impl CaRepository {
             true => Ok(()),
             false => Err(Error::NoMaintenance { vault: self.vault.clone() }),
         }
+    }
+}
+
+/// A repository that is open.
+struct Opened {
+    bridge: Bridge,
+    repository: Repository<OpenStatus>,
+}
+
+impl Opened {
+    /// Whether a password has opened it by this key.
+    fn is_by(&self, key: &Key) -> bool {
+        self.repository.key_id().is_some_and(|id| *id.to_hex() == *key.id)
     }
 }

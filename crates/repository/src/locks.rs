@@ -7,7 +7,7 @@ use std::sync::Arc;
 use certadm_files::cancel;
 use rustic_core::FileType;
 
-use crate::bridge::name_of;
+use crate::bridge::{id_of, is_named_after, name_of};
 use crate::error::{Error, Result};
 use crate::objects::{Locks, ObjectError, Objects, Version};
 use crate::place::Lock;
@@ -80,47 +80,82 @@ impl CaRepository {
     /// old packs, so a lock that counts from the upload alone would protect nothing after its days.
     ///
     /// # Errors
-    /// [`Error::NoLocks`]; as [`CaRepository::points`]. [`Error::Damaged`] when something is lost or cannot be read: nobody can
-    /// tell then what a set needs, so everything that is there was prolonged before.
+    /// [`Error::NoLocks`]; as [`CaRepository::points`]. [`Error::Damaged`] when something is lost, hidden, written over or cannot be
+    /// read: where nobody can tell then what a set needs, every version of everything was prolonged before. [`Error::Storage`]
+    /// where the storage refuses that for some object, or does not list versions; the others were prolonged before.
     pub fn extend_locks(&self, dry_run: bool) -> Result<Extended> {
         let (locks, lock) = self.locks()?;
         let now = self.objects.clock(&crate::turn::random()?).map_err(|source| self.storage(source))?;
-        let until = now + i64::from(lock.days) * DAY;
-        let mut extended = Extended { objects: 0, extended: 0, earliest: None };
-        let (packs, mut damage) = match self.needed() {
+        let (packs, mut wrong) = match self.needed() {
             Ok(packs) => (packs, None),
-            Err(damage) if damage.is_damage() => (self.listed(FileType::Pack)?, Some(damage)),
+            Err(error) if keeps_from_telling(&error) => (self.listed(FileType::Pack)?, Some(error)),
             Err(error) => return Err(error),
         };
         let mut names = self.common()?;
-        names.extend(self.listed(FileType::Snapshot)?);
+        let snapshots = self.listed(FileType::Snapshot)?;
+        // After all names, so that there is a version of each.
+        let (versions, mut refused) = match versions_of(locks) {
+            Ok(versions) => (versions, None),
+            // What is seen is locked all the same.
+            Err(error) if error.is_denied() => (Versions::new(), Some(error)),
+            Err(source) => return Err(self.storage(source)),
+        };
+        let hidden = format!("{}/", FileType::Snapshot.dirname());
+        if wrong.is_none() && snapshots.is_empty() && versions.keys().any(|name| name.starts_with(&hidden)) {
+            let detail = "all its sets are hidden by markers that they were deleted".to_owned();
+            wrong = Some(Error::Damaged { place: self.address(), detail });
+        }
+        names.extend(snapshots);
         names.extend(packs.iter().cloned());
+        let is_known = wrong.is_none();
+        if !is_known {
+            names.extend(versions.keys().cloned());
+        }
+        let mut extended = Extended { objects: 0, extended: 0, earliest: None };
         for name in names {
             cancel::check()?;
-            let mut ends = match locks.locked_until(&name) {
-                Ok(ends) => ends,
-                Err(error) if error.is_not_found() => {
-                    // An index or a snapshot goes when sets expire.
-                    if packs.contains(&name) {
-                        let detail = format!("{name} is missing");
-                        damage.get_or_insert(Error::Damaged { place: self.address(), detail });
-                    }
-                    continue;
+            let is_pack = packs.contains(&name);
+            let Standing { versions, fault } = standing(locks, &name, &versions, is_known);
+            match fault {
+                // An index or a snapshot goes when sets expire.
+                Some(Fault::Hidden) if is_known && !is_pack => continue,
+                Some(fault) => {
+                    let detail = format!("{name} {fault}");
+                    wrong.get_or_insert(Error::Damaged { place: self.address(), detail });
                 }
-                Err(source) => return Err(self.storage(source)),
-            };
-            if ends.is_none_or(|ends| ends - now < i64::from(lock.days) * DAY / 2) {
-                if !dry_run {
-                    locks.lock_until(&name, &lock, until).map_err(|source| self.storage(source))?;
-                    ends = Some(until);
-                }
-                extended.extended += 1;
+                None => {}
             }
-            extended.objects += 1;
-            let ends = ends.unwrap_or(now);
-            extended.earliest = Some(extended.earliest.map_or(ends, |earliest| earliest.min(ends)));
+            let (mut is_there, mut is_extended) = (false, false);
+            for version in versions {
+                let ends = match prolong(locks, &version, &lock, now, dry_run) {
+                    Ok((ends, is_longer)) => {
+                        is_extended |= is_longer;
+                        ends
+                    }
+                    Err(error) if error.is_not_found() => continue,
+                    // One alone keeps no other one from being locked.
+                    Err(error) if error.is_refused() => {
+                        refused.get_or_insert(error);
+                        None
+                    }
+                    Err(source) => return Err(self.storage(source)),
+                };
+                is_there = true;
+                let ends = ends.unwrap_or(now);
+                extended.earliest = Some(extended.earliest.map_or(ends, |earliest| earliest.min(ends)));
+            }
+            extended.objects += u64::from(is_there);
+            extended.extended += u64::from(is_extended);
+            if !is_there && is_pack {
+                let detail = format!("{name} is missing");
+                wrong.get_or_insert(Error::Damaged { place: self.address(), detail });
+            }
         }
-        damage.map_or(Ok(extended), Err)
+        match (wrong, refused) {
+            (Some(wrong), _) => Err(wrong),
+            (None, Some(source)) => Err(self.storage(source)),
+            (None, None) => Ok(extended),
+        }
     }
 
     /// When the locks end of what each set needs, by the clock of the storage; `None` where the vault's table asks for no
@@ -135,7 +170,8 @@ impl CaRepository {
         let points = self.readable()?.points;
         let reader = self.reading()?;
         let common = self.common()?;
-        let mut known: BTreeMap<String, Option<i64>> = BTreeMap::new();
+        let versions = versions_of(locks).map_err(|source| self.storage(source))?;
+        let mut known: BTreeMap<String, Option<Option<i64>>> = BTreeMap::new();
         let mut ends = LockEnds { now, days: lock.days, sets: Vec::new() };
         for point in points {
             let packs = match reader.packs_of(point.tree) {
@@ -151,12 +187,13 @@ impl CaRepository {
                 cancel::check()?;
                 let until = match known.get(&name) {
                     Some(until) => *until,
-                    None => match locks.locked_until(&name) {
-                        Ok(until) => *known.entry(name).or_insert(until),
-                        Err(error) if error.is_not_found() => continue,
-                        Err(source) => return Err(self.storage(source)),
-                    },
+                    None => {
+                        let until = first_end(locks, &standing(locks, &name, &versions, true).versions)
+                            .map_err(|source| self.storage(source))?;
+                        *known.entry(name).or_insert(until)
+                    }
                 };
+                let Some(until) = until else { continue };
                 end.objects += 1;
                 match until.filter(|until| now < *until) {
                     Some(until) => {
@@ -177,15 +214,11 @@ impl CaRepository {
     /// [`Error::NoLocks`], [`Error::Storage`].
     pub fn undelete(&self, at: i64, dry_run: bool) -> Result<Undeleted> {
         let locks = self.objects.locks().ok_or_else(|| self.no_locks("keeps no versions of its objects"))?;
-        let versions = locks.versions().map_err(|source| self.storage(source))?;
-        let mut of_name: BTreeMap<&str, Vec<&Version>> = BTreeMap::new();
-        for version in versions.iter().filter(|version| !version.name.starts_with(NOTES)) {
-            of_name.entry(&version.name).or_default().push(version);
-        }
+        let versions = versions_of(locks).map_err(|source| self.storage(source))?;
         let mut undeleted = Undeleted::default();
-        for (name, versions) in of_name {
+        for (name, versions) in &versions {
             cancel::check()?;
-            match way_back(&versions, at) {
+            match way_back(&versions.iter().collect::<Vec<_>>(), at) {
                 WayBack::None => {}
                 WayBack::Markers(markers) => {
                     if !dry_run {
@@ -272,6 +305,105 @@ impl CaRepository {
     }
 }
 
+/// Whether it is something in the repository that keeps the packs from being told that the sets need: damage, a configuration that
+/// somebody has hidden, or an object that the storage does not hand out.
+const fn keeps_from_telling(error: &Error) -> bool {
+    error.is_damage()
+        || matches!(error, Error::Gone { .. } | Error::NoRepository { .. } | Error::Storage { .. })
+}
+
+/// The versions of each object.
+type Versions = BTreeMap<String, Vec<Version>>;
+
+fn versions_of(locks: &dyn Locks) -> Result<Versions, ObjectError> {
+    let mut of_name = Versions::new();
+    for version in locks.versions()?.into_iter().filter(|version| !version.name.starts_with(NOTES)) {
+        of_name.entry(version.name.clone()).or_default().push(version);
+    }
+    Ok(of_name)
+}
+
+/// What is locked of an object.
+struct Standing {
+    /// The versions that must stay.
+    versions: Vec<Version>,
+    /// What is wrong with the object.
+    fault: Option<Fault>,
+}
+
+/// Why an object is not what was stored.
+#[derive(Debug, thiserror::Error)]
+enum Fault {
+    #[error("is hidden by a marker that it was deleted")]
+    Hidden,
+    #[error("has been written over: its newest version has other bytes than were stored")]
+    WrittenOver,
+    #[error("has been written over, and its newest version cannot be read: {0}")]
+    Unreadable(#[source] ObjectError),
+}
+
+/// Which versions of an object must stay: the newest, if it is what was stored, and otherwise all of them. Nothing is ever stored
+/// anew under a name, so a further version is somebody else's, or was brought back after that. `is_known` says that the
+/// repository was opened.
+fn standing(locks: &dyn Locks, name: &str, versions: &Versions, is_known: bool) -> Standing {
+    let Some(versions) = versions.get(name) else {
+        // Nothing is listed for this account, or it has just gone.
+        return Standing { versions: vec![Version::newest(name)], fault: None };
+    };
+    let newest = versions.iter().min_by_key(|version| (!version.is_newest, std::cmp::Reverse(version.since)));
+    let stored = versions.iter().filter(|version| !version.is_marker);
+    let all = |fault| Standing { versions: stored.clone().cloned().collect(), fault };
+    let Some(newest) = newest.filter(|newest| !newest.is_marker) else { return all(Some(Fault::Hidden)) };
+    if stored.clone().count() == 1 {
+        // By its name: to ask by ids is a right of its own, which the account may lack.
+        return Standing { versions: vec![Version::newest(name)], fault: None };
+    }
+    let alone = Standing { versions: vec![newest.clone()], fault: None };
+    match id_of(name) {
+        // The key has opened it, and nobody without the key could have sealed it.
+        None if name == "config" && is_known => alone,
+        None => all(None),
+        Some(id) => match locks.bytes_of(newest) {
+            Ok(content) if is_named_after(&id, &content) => alone,
+            Ok(_) => all(Some(Fault::WrittenOver)),
+            Err(error) => all(Some(Fault::Unreadable(error))),
+        },
+    }
+}
+
+/// Locks a version longer where less than half of its days are left. Returns when its lock ends, and whether it is, or would be, longer.
+fn prolong(
+    locks: &dyn Locks,
+    version: &Version,
+    lock: &Lock,
+    now: i64,
+    dry_run: bool,
+) -> Result<(Option<i64>, bool), ObjectError> {
+    let days = i64::from(lock.days) * DAY;
+    let ends = locks.locked_until(version)?;
+    if ends.is_some_and(|ends| days / 2 <= ends - now) {
+        return Ok((ends, false));
+    }
+    if dry_run {
+        return Ok((ends, true));
+    }
+    locks.lock_until(version, lock, now + days)?;
+    Ok((Some(now + days), true))
+}
+
+/// When the first lock of these versions ends; `Some(None)` where one has no lock, `None` where none of them is there.
+fn first_end(locks: &dyn Locks, versions: &[Version]) -> Result<Option<Option<i64>>, ObjectError> {
+    let mut first = None;
+    for version in versions {
+        match locks.locked_until(version) {
+            Ok(until) => first = Some(first.map_or(until, |first: Option<i64>| first.min(until))),
+            Err(error) if error.is_not_found() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(first)
+}
+
 /// What makes an object again what it was.
 #[derive(Debug, PartialEq, Eq)]
 enum WayBack<'a> {
@@ -304,7 +436,7 @@ mod tests {
     use super::*;
 
     fn version(since: i64, is_marker: bool) -> Version {
-        Version { name: "x".to_owned(), id: since.to_string(), since, is_marker }
+        Version { name: "x".to_owned(), id: since.to_string(), since, is_marker, ..Version::default() }
     }
 
     #[test]

@@ -57,16 +57,16 @@ impl Turn {
             let by = printable(String::from_utf8_lossy(&by).lines().next().unwrap_or_default()).into_owned();
             Error::Busy { place: objects.place(), by }
         };
-        let mut number = 0;
-        if let Some((newest, name)) = listed.last() {
+        for (_, name) in &listed {
             match objects.stored_at(name) {
                 Ok(since) if now.saturating_sub(since) < STALE && !take_over => return Err(busy(name)),
-                Ok(_) => number = newest.saturating_add(1),
+                Ok(_) => {}
                 // It has ended just now.
-                Err(error) if error.is_not_found() => number = newest.saturating_add(1),
+                Err(error) if error.is_not_found() => {}
                 Err(error) => return Err(storage(error)),
             }
         }
+        let number = free_number(&listed);
         let since = FileTime::from_unix_seconds(now).to_rfc3339();
         let content = format!("process {} since {since}\n{random}\n", std::process::id()).into_bytes();
         let name = format!("{TURNS}/{number}");
@@ -79,10 +79,10 @@ impl Turn {
         // Whoever saw no turn because its list was old, or because the one that it saw has ended, must not begin beside one that
         // goes on. Of two that begin at once, the one that looks later sees the other; if both do, neither begins.
         let after = turns(objects.as_ref()).map_err(storage)?;
-        for (_, name) in after.into_iter().filter(|(other, _)| *other != number) {
-            let content = content_of(objects.as_ref(), &name).map_err(storage)?;
-            if content.is_some_and(|content| !before.contains(&(&name, content))) {
-                return Err(busy(&name));
+        for (_, other) in after.into_iter().filter(|(_, other)| *other != turn.name) {
+            let content = content_of(objects.as_ref(), &other).map_err(storage)?;
+            if content.is_some_and(|content| !before.contains(&(&other, content))) {
+                return Err(busy(&other));
             }
         }
         before.iter().try_for_each(|(name, _)| objects.delete(name)).map_err(storage)?;
@@ -146,6 +146,16 @@ fn turns(objects: &dyn Objects) -> Result<Vec<(u64, String)>, ObjectError> {
         listed.filter_map(|(name, _)| Some((name.rsplit('/').next()?.parse().ok()?, name))).collect();
     turns.sort();
     Ok(turns)
+}
+
+/// The number that whoever has seen these turns may create: the next one, so that of two who have seen the same one alone succeeds. Behind
+/// the last number there is none: whoever may add an object could put it there, and it is taken over as any other. Then it is the
+/// first that is free, for both of them. That it is lower than another one means nothing: whoever sees it looks at how old each is.
+fn free_number(listed: &[(u64, String)]) -> u64 {
+    let newest = listed.last().map(|(number, _)| *number);
+    let taken = |number: &u64| listed.binary_search_by_key(number, |(other, _)| *other).is_ok();
+    let first = || (0..u64::MAX).find(|number| !taken(number)).unwrap_or_default();
+    newest.map_or(Some(0), |newest| newest.checked_add(1)).unwrap_or_else(first)
 }
 
 /// What time it is at the storage, if this machine's clock says about the same.

@@ -168,19 +168,19 @@ pub trait Locks {
     /// Whatever the storage says.
     fn is_possible(&self) -> Result<bool, ObjectError>;
 
-    /// Until when an object is locked, in seconds since 1970; `None` when it is not.
+    /// Until when a version is locked, in seconds since 1970; `None` when it is not.
     ///
     /// # Errors
     /// Whatever the storage says.
-    fn locked_until(&self, name: &str) -> Result<Option<i64>, ObjectError>;
+    fn locked_until(&self, version: &Version) -> Result<Option<i64>, ObjectError>;
 
-    /// Locks an object longer.
+    /// Locks a version longer.
     ///
     /// # Errors
     /// Whatever the storage says.
-    fn lock_until(&self, name: &str, lock: &Lock, until: i64) -> Result<(), ObjectError>;
+    fn lock_until(&self, version: &Version, lock: &Lock, until: i64) -> Result<(), ObjectError>;
 
-    /// All versions of all objects, the newest of each first.
+    /// All versions of all objects, the newest of each first. Between markers and other versions some services have no order.
     ///
     /// # Errors
     /// Whatever the storage says.
@@ -210,12 +210,21 @@ pub trait Locks {
 pub struct Version {
     /// The object.
     pub name: String,
-    /// What the storage calls this version.
+    /// What the storage calls this version; empty for whichever is the newest.
     pub id: String,
+    /// Whether it is what the storage shows under the name.
+    pub is_newest: bool,
     /// Since when there is this version, in seconds since 1970, by the clock of the storage.
     pub since: i64,
     /// Whether it says that the object was deleted.
     pub is_marker: bool,
+}
+
+impl Version {
+    /// Whichever version the storage shows under this name.
+    pub(crate) fn newest(name: &str) -> Self {
+        Self { name: name.to_owned(), is_newest: true, ..Self::default() }
+    }
 }
 
 /// The bucket is not there. A list alone says so: asked for an object, a service says the same as where that one is missing.
@@ -251,6 +260,12 @@ impl ObjectError {
     /// Whether the whole bucket is not there.
     pub(crate) fn is_no_bucket(&self) -> bool {
         self.source.get_ref().is_some_and(|inner| inner.is::<NoBucket>())
+    }
+
+    /// Whether the storage refuses it for this object, and others may fare better: this account may not do it, or the object wants
+    /// something that nobody has, such as a key of its own.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.is_denied() || self.source.kind() == io::ErrorKind::InvalidInput
     }
 
     /// Whether this account may not do it.

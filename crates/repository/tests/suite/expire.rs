@@ -117,6 +117,51 @@ fn one_expires_at_a_time_and_a_turn_that_was_left_is_taken_over() {
     assert_eq!(memory.names("certadm/"), [""; 0]);
 }
 
+/// Behind the last number there is no next one, and whoever may add an object could put it there.
+#[test]
+fn a_turn_with_the_last_number_is_taken_over_as_any_other() {
+    const LAST: &str = "certadm/turn/18446744073709551615";
+    let (_, memory, _, repository) = two_chains();
+    let plant = || memory.overwrite(LAST, b"process 1 since then".to_vec());
+    plant();
+    assert!(matches!(repository.expiry(&NEWEST), Err(Error::Busy { .. })));
+    let taken = repository.expiry(&ExpiryOptions { take_over: true, ..NEWEST }).unwrap();
+    assert_eq!(memory.names("certadm/turn/"), ["certadm/turn/0"]);
+    // One that has begun is seen beside it, however old that one is.
+    plant();
+    memory.set_age(LAST, 25 * 3_600);
+    assert!(matches!(repository.expiry(&NEWEST), Err(Error::Busy { .. })));
+    drop(taken);
+    expire(&repository).unwrap();
+    assert_eq!(memory.names("certadm/"), [""; 0]);
+}
+
+/// Two take over the one with the last number, the other one at any call of the first: two never have the turn at once.
+#[test]
+fn two_never_take_over_the_turn_with_the_last_number() {
+    const LAST: &str = "certadm/turn/18446744073709551615";
+    let (_, stored, secret, _) = two_chains();
+    let mut one_alone = 0;
+    for at in 0.. {
+        let memory = stored.copy();
+        memory.overwrite(LAST, b"process 1 since then".to_vec());
+        memory.set_age(LAST, 25 * 3_600);
+        let other = over(Arc::new(memory.clone()), &secret);
+        let taken = Arc::new(Mutex::new(None));
+        let told = Arc::clone(&taken);
+        let action = move || *told.lock().unwrap() = Some(other.expiry(&NEWEST));
+        let beside = over(Faulty::beside(memory, at, Box::new(action)), &secret);
+        let first = beside.expiry(&NEWEST);
+        let Some(other) = taken.lock().unwrap().take() else { break };
+        let both = (first.is_ok(), other.is_ok());
+        assert_ne!(both, (true, true), "{at}");
+        one_alone += u64::from(both.0 != both.1);
+        drop((first, other));
+        beside.expiry(&NEWEST).unwrap();
+    }
+    assert!(2 < one_alone, "{one_alone}");
+}
+
 #[test]
 fn a_wrong_clock_expires_nothing_and_no_rule_keeps_everything() {
     let (_, memory, _, repository) = two_chains();

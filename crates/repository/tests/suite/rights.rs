@@ -69,11 +69,11 @@ impl Locks for Bucket {
         Ok(true)
     }
 
-    fn locked_until(&self, name: &str) -> Result<Option<i64>, ObjectError> {
-        self.0.get(name).map(|_| None)
+    fn locked_until(&self, version: &Version) -> Result<Option<i64>, ObjectError> {
+        self.0.get(&version.name).map(|_| None)
     }
 
-    fn lock_until(&self, _: &str, _: &Lock, _: i64) -> Result<(), ObjectError> {
+    fn lock_until(&self, _: &Version, _: &Lock, _: i64) -> Result<(), ObjectError> {
         Ok(())
     }
 

@@ -17,6 +17,12 @@ use crate::foreign::{Foreign, free_address};
 use crate::http::{Request, reply, serve};
 use crate::objects::now;
 
+/// The header that says until when a version is locked.
+const UNTIL: &str = "x-amz-object-lock-retain-until-date";
+
+/// What begins so can be read by nobody: it is sealed by a key that its writer alone has.
+const SEALED: &[u8] = b"sealed";
+
 /// What goes wrong at the service.
 #[derive(Clone, Copy, Debug, Default)]
 struct Faults {
@@ -40,6 +46,8 @@ struct Service {
     /// The bucket has versions and locks.
     versioned: AtomicBool,
     history: Mutex<Vec<Kept>>,
+    /// This account may not list versions.
+    lists_no_versions: AtomicBool,
     /// So many seconds ago the versions are made that come next.
     ago: AtomicI64,
 }
@@ -122,10 +130,23 @@ impl Service {
                 "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled></ObjectLockConfiguration>",
             );
         }
+        if of("versions").is_some() && self.lists_no_versions.load(Ordering::SeqCst) {
+            return denied();
+        }
         if of("versions").is_some() {
             return ok(&self.versions(&of("prefix").unwrap_or_default(), of("version-id-marker")));
         }
         let mut history = self.history.lock().unwrap();
+        let id = of("versionId");
+        let meant =
+            |kept: &&mut Kept| kept.key == key && id.as_ref().is_none_or(|id| kept.id.to_string() == *id);
+        if matches!(method, "GET" | "HEAD")
+            && let Some(kept) = history.iter_mut().rev().find(meant)
+            && kept.content.as_ref().is_some_and(|content| content.starts_with(SEALED))
+        {
+            let body = b"<Error><Code>InvalidRequest</Code></Error>";
+            return Some(reply(stream, "400 Bad Request", &[], body, method == "HEAD"));
+        }
         if of("retention").is_some() {
             if !headers.contains_key("x-amz-checksum-sha256") {
                 self.lacking.lock().unwrap().push(format!("PUT {key}: no checksum"));
@@ -133,18 +154,20 @@ impl Service {
             let text = String::from_utf8_lossy(body).into_owned();
             let until = text.split("<RetainUntilDate>").nth(1).unwrap().split('<').next().unwrap();
             let until = OffsetDateTime::parse(until, &Rfc3339).unwrap();
-            let newest = history.iter_mut().rev().find(|kept| kept.key == key).unwrap();
-            if newest.until.is_some_and(|before| until < before) {
+            let kept = history.iter_mut().rev().find(meant).unwrap();
+            if kept.until.is_some_and(|before| until < before) {
                 return denied();
             }
-            newest.until = Some(until);
+            kept.until = Some(until);
             return ok("");
         }
-        if let Some(id) = of("versionId") {
+        if let Some(id) = id {
             let place = history.iter().position(|kept| kept.id.to_string() == id).unwrap();
-            if method == "GET" {
-                let content = history[place].content.clone().unwrap();
-                return Some(reply(stream, "200 OK", &[], &content, false));
+            if method != "DELETE" {
+                let Kept { content, until, .. } = history[place].clone();
+                let until = until.map(|until| format!("{UNTIL}: {}", until.format(&Rfc3339).unwrap()));
+                let headers: Vec<&str> = until.iter().map(String::as_str).collect();
+                return Some(reply(stream, "200 OK", &headers, &content.unwrap(), method == "HEAD"));
             }
             if history[place].until.is_some_and(|until| OffsetDateTime::now_utc() < until) {
                 return denied();
@@ -163,7 +186,7 @@ impl Service {
             && let Some(Kept { content: Some(content), until: Some(until), .. }) =
                 history.iter().rev().find(|kept| kept.key == key)
         {
-            let until = format!("x-amz-object-lock-retain-until-date: {}", until.format(&Rfc3339).unwrap());
+            let until = format!("{UNTIL}: {}", until.format(&Rfc3339).unwrap());
             let date = format!("Last-Modified: {}", OffsetDateTime::now_utc().format(&Rfc2822).unwrap());
             return Some(reply(stream, "200 OK", &["ETag: \"x\"", &until, &date], content, true));
         }
@@ -179,11 +202,12 @@ impl Service {
             after.map_or(0, |id| sorted.iter().position(|kept| kept.id.to_string() == id).unwrap() + 1);
         let page = &sorted[from..sorted.len().min(from + 7)];
         let mut text = String::new();
-        for kept in page {
+        for (place, kept) in (from..).zip(page) {
+            let is_latest = place == 0 || sorted[place - 1].key != kept.key;
             let tag = if kept.content.is_some() { "Version" } else { "DeleteMarker" };
             let since = kept.since.format(&Rfc3339).unwrap();
             text += &format!(
-                "<{tag}><Key>{}</Key><VersionId>{}</VersionId><LastModified>{since}</LastModified><ETag>&quot;x&quot;</ETag></{tag}>",
+                "<{tag}><Key>{}</Key><VersionId>{}</VersionId><IsLatest>{is_latest}</IsLatest><LastModified>{since}</LastModified><ETag>&quot;x&quot;</ETag></{tag}>",
                 kept.key, kept.id
             );
         }
@@ -643,6 +667,122 @@ fn locks_of_what_is_left_are_prolonged_when_something_is_damaged() {
     }
 }
 
+/// What somebody with the machine's credentials does to an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Attack {
+    Hides(&'static str),
+    /// By other bytes of the same length.
+    WritesOver(&'static str),
+    /// By what nobody can read.
+    Seals(&'static str),
+}
+
+impl Service {
+    /// Returns the keys of the objects that it has struck.
+    fn strike(&self, attack: Attack) -> Vec<String> {
+        let (Attack::Hides(part) | Attack::WritesOver(part) | Attack::Seals(part)) = attack;
+        let objects = self.objects.lock().unwrap().clone();
+        let mut struck: Vec<String> = objects.keys().filter(|key| key.contains(part)).cloned().collect();
+        // All sets; of the others the longest object, which is of no tree if it is a pack.
+        struck.sort_by_key(|key| std::cmp::Reverse(objects[key].len()));
+        struck.truncate(if part == "/snapshots/" { usize::MAX } else { 1 });
+        for key in &struck {
+            let len = objects[key].len();
+            let content = match attack {
+                Attack::Hides(_) => None,
+                Attack::WritesOver(_) => Some(vec![7; len]),
+                Attack::Seals(_) => Some([SEALED, &vec![7; len - SEALED.len()]].concat()),
+            };
+            // He locks it, too.
+            let until = (OffsetDateTime::now_utc() + time::Duration::days(35)).format(&Rfc3339).unwrap();
+            self.keep(key, content.clone(), content.is_some().then_some(&until));
+            match content {
+                Some(content) => self.objects.lock().unwrap().insert(key.clone(), content),
+                None => self.objects.lock().unwrap().remove(key),
+            };
+        }
+        struck
+    }
+
+    /// What was stored and is locked for more than a month.
+    fn locked_long(&self, stored: usize) -> std::collections::BTreeSet<String> {
+        let far = OffsetDateTime::now_utc() + time::Duration::days(34);
+        let history = self.history.lock().unwrap();
+        let long = history[..stored].iter().filter(|kept| Some(far) < kept.until);
+        long.map(|kept| kept.key.clone()).collect()
+    }
+}
+
+/// The lock of what was stored is prolonged, and not that of what lies over it; and nobody is told that all is well.
+#[test]
+fn what_somebody_has_hidden_or_written_over_stays_locked_and_is_told() {
+    use Attack::{Hides, Seals, WritesOver};
+
+    let (service, endpoint) = Service::start();
+    service.versioned.store(true, Ordering::SeqCst);
+    service.ago.store(3_600, Ordering::SeqCst);
+    let mut ca = Ca::create();
+    let repository = made(&vault_with(&ca, &endpoint, "lock-days = 35\n"), "ca");
+    ca.back_up(&repository, BackupType::Full).unwrap();
+    ca.issue(2);
+    ca.back_up(&repository, BackupType::LogsOnly).unwrap();
+    service.ago.store(0, Ordering::SeqCst);
+    let soon = Some(OffsetDateTime::now_utc() + time::Duration::days(10));
+    let end_soon = || service.history.lock().unwrap().iter_mut().for_each(|kept| kept.until = soon);
+    let stored = service.history.lock().unwrap().len();
+    end_soon();
+    repository.extend_locks(false).unwrap();
+    let needed = service.locked_long(stored);
+    assert!(5 < needed.len(), "{needed:?}");
+    let (objects, history) =
+        (service.objects.lock().unwrap().clone(), service.history.lock().unwrap().clone());
+    for attack in [
+        WritesOver("/data/"),
+        Seals("/data/"),
+        Hides("/data/"),
+        WritesOver("/index/"),
+        Seals("/index/"),
+        WritesOver("/snapshots/"),
+        Hides("/snapshots/"),
+        WritesOver("/keys/"),
+        WritesOver("/config"),
+        Hides("/config"),
+    ] {
+        end_soon();
+        let struck = service.strike(attack);
+        if attack == WritesOver("/data/") {
+            // The others are locked for long, and so is what lies over it.
+            for kept in service.history.lock().unwrap().iter_mut().filter(|kept| kept.key != struck[0]) {
+                kept.until = Some(OffsetDateTime::now_utc() + time::Duration::days(35));
+            }
+            let ends = repository.lock_ends().unwrap().unwrap();
+            let first = ends.sets.iter().filter_map(|set| set.earliest).min();
+            assert_eq!(first, soon.map(OffsetDateTime::unix_timestamp), "{ends:?}");
+        }
+        for dry_run in [true, false] {
+            let error = repository.extend_locks(dry_run).unwrap_err();
+            let is_told = error.class() == Class::Damaged && error.remedy().contains("undelete");
+            let is_away = matches!(error, Error::Gone { .. } | Error::Storage { .. });
+            assert!(is_told || is_away && !matches!(attack, WritesOver(_)), "{attack:?}: {error}");
+        }
+        let locked = service.locked_long(stored);
+        assert!(needed.is_subset(&locked), "{attack:?}: {needed:?}, {locked:?}");
+        if let WritesOver(_) = attack {
+            // What was brought back is no damage.
+            repository.undelete(now() - 1_800, false).unwrap();
+            repository.extend_locks(false).unwrap_or_else(|error| panic!("{attack:?}: {error}"));
+        }
+        service.objects.lock().unwrap().clone_from(&objects);
+        service.history.lock().unwrap().clone_from(&history);
+    }
+    // An account that may not list versions: what is seen is prolonged, and nobody knows what lies below.
+    end_soon();
+    service.lists_no_versions.store(true, Ordering::SeqCst);
+    let error = repository.extend_locks(false).unwrap_err();
+    assert!(matches!(&error, Error::Storage { .. }) && error.to_string().contains("versions"), "{error}");
+    assert!(needed.is_subset(&service.locked_long(stored)));
+}
+
 #[test]
 fn a_bucket_without_locks_is_named() {
     let (_service, endpoint) = Service::start();
@@ -677,10 +817,16 @@ impl Moto {
 
     /// Makes a request that it does not check the signature of.
     fn ask(address: &str, request: &str, headers: &str) -> String {
+        Self::send(address, request, headers, "")
+    }
+
+    /// The same with a body.
+    fn send(address: &str, request: &str, headers: &str, body: &str) -> String {
         let mut stream = TcpStream::connect(address).unwrap();
         let signed = "Authorization: AWS4-HMAC-SHA256 Credential=ID/20261128/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0";
         let text = format!(
-            "{request} HTTP/1.1\r\nHost: {address}\r\n{signed}\r\n{headers}Content-Length: 0\r\nConnection: close\r\n\r\n"
+            "{request} HTTP/1.1\r\nHost: {address}\r\n{signed}\r\n{headers}Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
         );
         stream.write_all(text.as_bytes()).unwrap();
         let mut answer = String::new();
@@ -735,6 +881,62 @@ fn moto_keeps_locked_objects_and_gives_back_what_was_deleted() {
         .output()
         .expect("restic is installed");
     assert!(String::from_utf8_lossy(&checked.stdout).contains("no errors were found"), "{checked:?}");
+}
+
+#[test]
+#[ignore = "needs moto"]
+fn moto_prolongs_the_lock_of_what_was_stored() {
+    let (_moto, address) = Moto::start();
+    Moto::ask(&address, "PUT /bucket", "x-amz-bucket-object-lock-enabled: true\r\n");
+    let ca = Ca::create();
+    let endpoint = format!("http://{address}");
+    let first = self::made(&vault_with(&ca, &endpoint, "lock-days = 10\n"), "ca");
+    ca.back_up(&first, BackupType::Full).unwrap();
+    let repository = vault_with(&ca, &endpoint, "lock-days = 35\n").repository(Some("ca")).unwrap();
+    // Another second, so that what comes now is younger.
+    let before = now();
+    while now() < before + 2 {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    let listed = Moto::ask(&address, "GET /bucket?list-type=2&prefix=some/prefix/ca/data", "");
+    let of = |text: &str, tag: &str| {
+        text.split(&format!("<{tag}>")).nth(1).map(|rest| rest.split('<').next().unwrap().to_owned())
+    };
+    let entries = listed.split("<Contents>").skip(1);
+    let mut packs: Vec<(usize, String)> = entries
+        .map(|entry| (of(entry, "Size").unwrap().parse().unwrap(), of(entry, "Key").unwrap()))
+        .collect();
+    // Those of the database and of the logs. A small one may be of a tree that no set needs.
+    packs.sort();
+    let struck = packs.split_off(packs.len() - 2);
+    for (len, key) in &struck {
+        Moto::send(&address, &format!("PUT /bucket/{key}"), "", &"x".repeat(*len));
+    }
+    let error = repository.extend_locks(false).unwrap_err();
+    assert!(matches!(error, Error::Damaged { .. }), "{error}");
+    let versions = Moto::ask(&address, "GET /bucket?versions&prefix=some/prefix/ca/data", "");
+    let mut ends = BTreeMap::<String, Vec<i64>>::new();
+    for version in versions.split("<Version>").skip(1) {
+        let (key, id) = (of(version, "Key").unwrap(), of(version, "VersionId").unwrap());
+        if !struck.iter().any(|(_, other)| *other == key) {
+            continue;
+        }
+        let told = Moto::ask(&address, &format!("HEAD /bucket/{key}?versionId={id}"), "");
+        let until = told.lines().find_map(|line| line.to_lowercase().strip_prefix(UNTIL).map(str::to_owned));
+        let until = until.unwrap_or_else(|| panic!("{key} has a version without a lock: {told}"));
+        let until =
+            OffsetDateTime::parse(until.trim_start_matches(':').trim().to_uppercase().as_str(), &Rfc3339);
+        ends.entry(key).or_default().push(until.unwrap().unix_timestamp());
+    }
+    for (_, key) in &struck {
+        let ends = &ends[key];
+        assert!(ends.len() == 2 && ends.iter().all(|end| now() + 34 * 86_400 < *end), "{key}: {ends:?}");
+    }
+    let undeleted = repository.undelete(before + 1, false).unwrap();
+    assert_eq!((undeleted.deleted.len(), undeleted.overwritten.len()), (0, 2));
+    let extended = repository.extend_locks(false).unwrap();
+    assert_eq!(extended.extended, 0, "all were locked longer before: {extended:?}");
+    assert_eq!(assert_whole(&repository, ca.beside()), 1);
 }
 
 /// The same small service in the languages of Azure and Google: what is sent to them, and what is made of their answers.

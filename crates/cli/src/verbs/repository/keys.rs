@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use certadm_client::own_host_name;
-use certadm_repository::{CaRepository, Error, Key, Label, Secret};
+use certadm_repository::{CaRepository, Error, Key, KeyFault, Label, Secret};
 use certadm_rules::Diagnosis;
 use certadm_rules::diagnosis::chain_of;
 use certadm_rules::finding::{Finding, Kind};
@@ -168,7 +168,11 @@ fn list(repository: &CaRepository, output: Output) -> Result<Done, Failure> {
     let keys = repository.keys()?;
     for key in &keys {
         let said = [&key.user, &key.host, &key.created].map(|text| printable(text).into_owned());
-        let dead = if key.is_sound { "" } else { "  DAMAGED: it opens nothing" };
+        let dead = match key.fault {
+            None => "",
+            Some(KeyFault::Changed) => "  DAMAGED: it opens nothing",
+            Some(KeyFault::NoKey(_)) => "  NO KEY: it opens nothing",
+        };
         output.result(format!("{}  {}  {}  {}{dead}", short(&key.id), said[2], said[1], said[0]));
     }
     let found = dead(repository, &keys);
@@ -183,8 +187,11 @@ fn list(repository: &CaRepository, output: Output) -> Result<Done, Failure> {
 /// What is wrong with the keys of a repository.
 pub(super) fn dead(repository: &CaRepository, keys: &[Key]) -> Vec<Finding> {
     let finding = |error: Error| {
-        let kind =
-            if matches!(error, Error::NoPassword { .. }) { Kind::FileMissing } else { Kind::FileChanged };
+        let kind = match error {
+            Error::NoPassword { .. } => Kind::FileMissing,
+            Error::NotAKey { .. } => Kind::Unreadable,
+            _ => Kind::FileChanged,
+        };
         Finding::error(kind, error.hresult(), chain_of(&error))
             .in_file(repository.address())
             .remedy(error.remedy().into_owned())
@@ -206,7 +213,7 @@ fn to_json(key: &Key) -> Value {
         "created": key.created,
         "host": key.host,
         "user": key.user,
-        "sound": key.is_sound,
+        "sound": key.is_sound(),
     })
 }
 

@@ -41,6 +41,20 @@ impl CloudObjects {
         Page::read(text)
     }
 
+    /// A request about a version. `what` of it is asked for.
+    fn of_version<'a>(
+        &self,
+        method: &'a str,
+        version: &Version,
+        what: Option<&str>,
+        body: Bytes,
+    ) -> Asked<'a> {
+        let id = (!version.id.is_empty()).then(|| format!("versionId={}", escaped(&version.id, b"-._~")));
+        // A signature wants the parts of a query in their order.
+        let query = what.map(str::to_owned).into_iter().chain(id).collect::<Vec<_>>().join("&");
+        Asked { method, path: path_of(&self.key(&version.name)), query, headers: Vec::new(), body }
+    }
+
     fn own_name(&self, key: &str) -> Option<String> {
         let key = Key::parse(key).ok()?;
         let parts: Vec<String> = key.prefix_match(&self.root)?.map(|part| part.as_ref().to_owned()).collect();
@@ -69,30 +83,23 @@ impl Locks for CloudObjects {
         }
     }
 
-    fn locked_until(&self, name: &str) -> Result<Option<i64>, ObjectError> {
-        let path = path_of(&self.key(name));
-        let (query, headers) = (String::new(), Vec::new());
-        let told = self.ask(&Asked { method: "HEAD", path, query, headers, body: Bytes::new() });
-        let told = told.map_err(|error| ObjectError::new("look at", name, error))?;
+    fn locked_until(&self, version: &Version) -> Result<Option<i64>, ObjectError> {
+        let asked = self.of_version("HEAD", version, None, Bytes::new());
+        let told = self.ask(&asked).map_err(|error| ObjectError::new("look at", &version.name, error))?;
         let until = told.headers().get("x-amz-object-lock-retain-until-date");
         Ok(until.and_then(|until| seconds_of(until.to_str().ok()?)))
     }
 
-    fn lock_until(&self, name: &str, lock: &Lock, until: i64) -> Result<(), ObjectError> {
+    fn lock_until(&self, version: &Version, lock: &Lock, until: i64) -> Result<(), ObjectError> {
         let body: Bytes = format!(
             "<Retention xmlns=\"{NAMESPACE}\"><Mode>{}</Mode><RetainUntilDate>{}</RetainUntilDate></Retention>",
             mode_of(lock),
             time_of(until)
         )
         .into();
-        let asked = Asked {
-            method: "PUT",
-            path: path_of(&self.key(name)),
-            query: "retention=".to_owned(),
-            headers: sums(&body),
-            body,
-        };
-        self.ask(&asked).map(drop).map_err(|error| ObjectError::new("lock", name, error))
+        let headers = sums(&body);
+        let asked = Asked { headers, ..self.of_version("PUT", version, Some("retention="), body) };
+        self.ask(&asked).map(drop).map_err(|error| ObjectError::new("lock", &version.name, error))
     }
 
     fn versions(&self) -> Result<Vec<Version>, ObjectError> {
@@ -116,27 +123,13 @@ impl Locks for CloudObjects {
     }
 
     fn remove_marker(&self, version: &Version) -> Result<(), ObjectError> {
-        let asked = Asked {
-            method: "DELETE",
-            path: path_of(&self.key(&version.name)),
-            query: format!("versionId={}", escaped(&version.id, b"-._~")),
-            headers: Vec::new(),
-            body: Bytes::new(),
-        };
-        let removed = self.ask(&asked).map(drop);
+        let removed = self.ask(&self.of_version("DELETE", version, None, Bytes::new())).map(drop);
         removed.map_err(|error| ObjectError::new("remove the marker of", &version.name, error))
     }
 
     fn bytes_of(&self, version: &Version) -> Result<Bytes, ObjectError> {
-        let asked = Asked {
-            method: "GET",
-            path: path_of(&self.key(&version.name)),
-            query: format!("versionId={}", escaped(&version.id, b"-._~")),
-            headers: Vec::new(),
-            body: Bytes::new(),
-        };
-        let read = self.ask(&asked).and_then(body_of);
-        read.map_err(|error| ObjectError::new("read an earlier version of", &version.name, error))
+        let read = self.ask(&self.of_version("GET", version, None, Bytes::new())).and_then(body_of);
+        read.map_err(|error| ObjectError::new("read a version of", &version.name, error))
     }
 
     fn put_over(&self, name: &str, content: Bytes) -> Result<(), ObjectError> {
@@ -184,6 +177,7 @@ impl Page {
                     match (&mut version, tag, tags.len()) {
                         (Some(version), "Key", 3) => version.name.push_str(part),
                         (Some(version), "VersionId", 3) => version.id.push_str(part),
+                        (Some(version), "IsLatest", 3) => version.is_newest = part == "true",
                         (Some(version), "LastModified", 3) => {
                             let since = seconds_of(part);
                             version.since = since.ok_or_else(|| wrong("has a time that is none"))?;
@@ -220,6 +214,7 @@ mod tests {
             page.versions.iter().map(|version| (version.id.as_str(), version.is_marker)).collect();
         assert_eq!(told, [("v2", true), ("v1", false)]);
         assert_eq!(page.versions[0].since - page.versions[1].since, 3600);
+        assert!(page.versions[0].is_newest && !page.versions[1].is_newest);
         assert_eq!(page.next, Some(("a/config".to_owned(), "v1".to_owned())));
         assert!(Page::read("<a><b></a>").is_err());
     }

@@ -81,6 +81,7 @@ impl Signed {
                 let text =
                     [part("Code"), part("Message")].into_iter().flatten().collect::<Vec<_>>().join(": ");
                 let kind = match status {
+                    400 => io::ErrorKind::InvalidInput,
                     403 | 401 => io::ErrorKind::PermissionDenied,
                     404 => io::ErrorKind::NotFound,
                     409 | 412 => io::ErrorKind::AlreadyExists,
