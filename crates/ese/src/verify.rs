@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use certadm_files::AlignedBuffer;
 use certadm_rules::finding::{self, Finding, Kind, Severity, Spot};
 
+use crate::backup::{CUT_SHORT, without_patch_page};
 use crate::bytes::index;
 use crate::catalog::Catalog;
 use crate::checksum::{PageCheck, check_page};
@@ -296,7 +297,7 @@ impl<'d, P: Pager> Verifier<'d, P> {
             let text = format!("the size of {size} bytes is no multiple of the page size of {page}");
             self.add(
                 Finding::error(Kind::FileSize, Code::BAD_BACKUP_SIZE, text)
-                    .remedy("the copy was cut short: take it again"),
+                    .remedy(CUT_SHORT),
             );
         }
     }
@@ -321,12 +322,11 @@ impl<'d, P: Pager> Verifier<'d, P> {
                     .to_finding(Kind::PatchPage, Some(last))
                     .remedy("take the database and its logs from one backup"),
             },
-            None if current.is_set() && current.high == 0 => Finding::error(
-                Kind::PatchPage,
-                Code::NOT_A_BACKUP,
-                "the header is that of a backup copy, but the patch page at the end is missing",
-            )
-            .remedy("the copy was cut short: take it again"),
+            None if current.is_set() && current.high == 0 => {
+                let text = "the header is that of a backup copy, but the patch page at the end is missing";
+                let is_damaged = self.database.has_damaged_patch_page(self.report.last_owned)?;
+                without_patch_page(is_damaged, text)
+            }
             None => return Ok(()),
         };
         self.add(finding);
@@ -408,7 +408,7 @@ impl<'d, P: Pager> Verifier<'d, P> {
             // A database that grew while it was copied has the new pages in its logs. A copy that was cut short lacks its patch page.
             self.add(match self.database.header().state() {
                 State::CleanShutdown => Finding::error(Kind::FileSize, Code::BAD_BACKUP_SIZE, text)
-                    .remedy("the copy was cut short: take it again"),
+                    .remedy(CUT_SHORT),
                 _ => Finding::warning(Kind::FileSize, text)
                     .remedy("its logs have the rest, if it grew while it was copied; else take it again"),
             });
