@@ -1,11 +1,16 @@
 //! The patch page at the end of a streaming backup (ese.md 11.3).
 
+use certadm_rules::finding::{Finding, Kind};
+
 use crate::bytes::Fields;
 use crate::checksum::xor_checksum;
 use crate::code::Code;
 use crate::error::Error;
 use crate::header::DatabaseHeader;
 use crate::stamps::{BackupInfo, LogTime, Signature};
+
+/// What to do about a file whose end is missing.
+pub(crate) const CUT_SHORT: &str = "the copy was cut short: take it again";
 
 /// What the patch page adds to the header of a backup copy.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -24,6 +29,18 @@ pub struct PatchPage {
     pub committed_high: u32,
     /// Creation time of the highest required generation.
     pub required_high_created: LogTime,
+}
+
+/// What to say of a backup copy whose patch page cannot be read: whether its bytes are there and changed, or are not there.
+pub(crate) fn without_patch_page(is_damaged: bool, text: &'static str) -> Finding {
+    let (text, remedy) = match is_damaged {
+        true => (
+            "the patch page at the end of the backup copy is damaged: its checksum is wrong",
+            "take this file from another copy of the set, or take another backup",
+        ),
+        false => (text, CUT_SHORT),
+    };
+    Finding::error(Kind::PatchPage, Code::NOT_A_BACKUP, text).remedy(remedy)
 }
 
 impl PatchPage {

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use crate::backup::PatchPage;
 use crate::bytes::{count32, index};
-use crate::checksum::{PageCheck, check_page, flip};
+use crate::checksum::{PageCheck, check_page, flip, xor_checksum};
 use crate::error::Error;
 use crate::header::{Copies, DatabaseHeader};
 use crate::leaves::{Leaf, Leaves};
@@ -140,6 +140,23 @@ impl<P: Pager> Database<P> {
             0 => Ok(None),
             last => Ok(PatchPage::parse(&self.raw_page(last)?)),
         }
+    }
+
+    /// Whether the last page slot is that of a patch page and holds none because its bytes changed: it lies right behind the last page
+    /// that the database owns, and no checksum of it is right. A copy that was cut short has no such slot.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub(crate) fn has_damaged_patch_page(&self, last_owned: u32) -> Result<bool, Error> {
+        let last = self.page_slots();
+        let is_whole = self.file.size().is_multiple_of(self.page_size().bytes64());
+        if !is_whole || last_owned == 0 || last_owned.checked_add(1) != Some(last) {
+            return Ok(false);
+        }
+        let page = self.raw_page(last)?;
+        let is_right = page.first_chunk().map(|sum| u32::from_le_bytes(*sum)) == Some(xor_checksum(&page))
+            || matches!(check_page(&page, last), PageCheck::Valid | PageCheck::Correctable(_));
+        Ok(!is_right)
     }
 }
 

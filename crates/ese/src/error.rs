@@ -191,7 +191,7 @@ impl Diagnosis for Error {
                 "restore or read it on the Windows that wrote it"
             }
             Self::Refused { .. } => {
-                "run `certadm verify` on the same sets: it names everything that is missing"
+                "run `certadm verify` on the same sets: it names everything that stands in the way"
             }
             Self::Replay { code: Code::DBTIME_TOO_OLD, .. } => {
                 "add the logs from the backup's first generation on, or use an older set"

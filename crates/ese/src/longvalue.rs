@@ -145,12 +145,10 @@ pub(crate) fn read<P: Pager>(
     most: usize,
 ) -> Result<Vec<u8>, Error> {
     let key = id.root_key();
-    let mut scan = database.tree(root).seek(&key);
-    let first = scan.next().transpose()?.ok_or_else(|| malformed("it is missing"))?;
+    let missing = || malformed("it is missing");
+    let mut scan = database.tree(root).seek_near(&key)?.ok_or_else(missing)?;
+    let first = scan.next().transpose()?.ok_or_else(missing)?;
     let node = first.node()?;
-    if node.key() != key {
-        return Err(malformed("it is missing"));
-    }
     let fields = Fields::new(node.data, "the head of a long value");
     let total = index(fields.u32(4)?);
     if most < total {
@@ -212,6 +210,38 @@ mod tests {
         for wrong in [&[][..], &[0; 3], &[0; 5], &[0x80; 4], &[0; 12], &[0x80; 13]] {
             assert_eq!(Key::read(wrong), None, "{wrong:?}");
         }
+    }
+
+    /// A tree with the head of value 7 and its two parts, and between these so many leaves in which everything is deleted.
+    fn value_with_gap(deserted: u32) -> Vec<u8> {
+        use crate::tree::tests::{node, tree_of};
+        let key = |offset: u32| [7_u32.to_be_bytes(), offset.to_be_bytes()].concat();
+        let head = [1_u32.to_le_bytes(), 200_000_u32.to_le_bytes()].concat();
+        let first = vec![node(&[0, 0, 0, 7], &head, false), node(&key(0), &[1; 20_000], false)];
+        let mut leaves = vec![(key(0), first)];
+        leaves.extend((1..=deserted).map(|place| (key(place), vec![node(&key(place), b"", true)])));
+        leaves.extend(
+            (1..10).map(|part| (key(part * 20_000), vec![node(&key(part * 20_000), &[1; 20_000], false)])),
+        );
+        let leaves: Vec<_> = leaves.iter().map(|(key, nodes)| (key.as_slice(), nodes.clone())).collect();
+        tree_of(&leaves)
+    }
+
+    /// Leaves in which everything is deleted may lie between the parts of a value, but not all leaves of a database: each row may
+    /// refer to the same value.
+    #[test]
+    fn the_parts_of_a_value_are_not_looked_for_in_all_leaves() {
+        use crate::tree::tests::{ROOT, counted, reads};
+        let id = LongValueId::in_record(&[7, 0, 0, 0]).unwrap();
+        for deserted in [0, 1, 10] {
+            let database = Database::open(value_with_gap(deserted)).unwrap();
+            assert_eq!(read(&database, ROOT, id, 1 << 20).unwrap(), vec![1; 200_000], "{deserted}");
+        }
+        let database = counted(value_with_gap(1_000));
+        let read = reads(&database, || assert!(read(&database, ROOT, id, 1 << 20).is_err()));
+        assert!(read < 30, "{read} pages are read for one value");
+        let other = LongValueId::in_record(&[6, 0, 0, 0]).unwrap();
+        assert!(is_there(&database, ROOT, id) && !is_there(&database, ROOT, other));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use certadm_rules::finding::{Finding, Kind, Severity, Spot};
 
-use crate::backup::PatchPage;
+use crate::backup::{CUT_SHORT, PatchPage, without_patch_page};
 use crate::code::Code;
 use crate::copy::copy_corrected;
 use crate::database::Database;
@@ -25,6 +25,7 @@ use crate::overlay::Overlay;
 use crate::pager::{FilePager, Pager, PagerMut, same_bytes};
 use crate::pagesize::PageSize;
 use crate::redo::{Counts, Replayer};
+use crate::space::SpaceMap;
 use crate::verify::{judge_state, needs_unnamed_logs};
 use damage::{fatal, is_damage, problem_of};
 use signatures::{not_its_own, two_sequences};
@@ -320,14 +321,15 @@ impl<'a> Plan<'a> {
                     .remedy("take the database and its logs from one backup"),
             );
         }
-        let cut_short = "the copy was cut short: take it again";
         if is_copy && patch.is_none() && current.high == 0 {
+            let owned = SpaceMap::read(&database, []).map_or(0, |space| space.last_owned);
+            let is_damaged = database.has_damaged_patch_page(owned)?;
             let text = "a backup copy without the patch page at its end";
-            self.findings.push(Finding::error(Kind::PatchPage, Code::NOT_A_BACKUP, text).remedy(cut_short));
+            self.findings.push(without_patch_page(is_damaged, text));
         }
         if !file.size().is_multiple_of(header.page_size().bytes64()) {
             let text = "the size of the database is no multiple of its page size";
-            self.findings.push(Finding::error(Kind::FileSize, Code::BAD_BACKUP_SIZE, text).remedy(cut_short));
+            self.findings.push(Finding::error(Kind::FileSize, Code::BAD_BACKUP_SIZE, text).remedy(CUT_SHORT));
         }
         self.required = required_range(&header, patch.as_ref());
         // Nothing may be replayed onto a database that is being reseeded or reverted.

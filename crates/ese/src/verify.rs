@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use certadm_files::AlignedBuffer;
 use certadm_rules::finding::{self, Finding, Kind, Severity, Spot};
 
+use crate::backup::{CUT_SHORT, without_patch_page};
 use crate::bytes::index;
 use crate::catalog::Catalog;
 use crate::checksum::{PageCheck, check_page};
@@ -107,7 +108,8 @@ impl<P: Pager> Database<P> {
     /// [`Database::verify_trees`] judges them after the replay.
     ///
     /// Whether the state fits the logs is not judged here; a dirty database is a finding (-550, HRESULT 0xC8000226)
-    /// unless it is a backup copy, which always is.
+    /// unless it is a backup copy, which always is. A damaged page in use is an error, also where logs that are still to be replayed may
+    /// make it anew or give it up: [`Database::verify_trees`] knows afterwards.
     ///
     /// # Errors
     /// [`Error::Io`] only: what the file contains becomes findings.
@@ -134,23 +136,32 @@ impl<P: Pager> Database<P> {
         Ok(verifier.report)
     }
 
-    /// Walks the trees as [`Database::verify`] does, for a database whose logs were replayed, and judges the pages that
-    /// they refer to.
+    /// Walks the trees as [`Database::verify`] does, for a database whose logs were replayed, and judges every page in use: those
+    /// that the trees refer to, and those that are neither of a tree nor free. It finds damage where [`Database::verify`] does, and
+    /// does not repeat what loses nothing.
     ///
     /// # Errors
     /// [`Error::Io`] only.
     pub fn verify_trees(&self) -> Result<Vec<Finding>, Error> {
-        match self.walk() {
-            Ok(outcome) => {
-                let mut pages = PageFindings::default();
-                let mut findings: Vec<_> =
-                    outcome.findings().into_iter().filter_map(|finding| pages.add(finding)).collect();
-                findings.extend(pages.into_findings());
-                Ok(findings)
+        let mut verifier = Verifier { is_settled: true, ..Verifier::new(self) };
+        let (catalog, space) = verifier.space()?;
+        let (mut findings, mut pages, mut reached) = (Vec::new(), PageFindings::default(), None);
+        if let Some(catalog) = catalog {
+            let mut judge = |_: u32, sight: &Sight| walk::unusable(sight);
+            match walk::walk(self, &catalog, space.as_ref(), &mut judge) {
+                Ok((outcome, of_trees)) => {
+                    findings.extend(outcome.findings().into_iter().filter_map(|finding| pages.add(finding)));
+                    findings.extend(pages.into_findings());
+                    reached = Some(of_trees);
+                }
+                Err(error @ Error::Io(_)) => return Err(error),
+                Err(error) => findings.push(unlisted(&error)),
             }
-            Err(error @ Error::Io(_)) => Err(error),
-            Err(error) => Ok(vec![unlisted(&error)]),
         }
+        verifier.pages(space.as_ref(), reached.as_ref(), &mut |_| {})?;
+        let of_others = verifier.report.findings.into_iter();
+        findings.extend(of_others.filter(|finding| finding.severity == Severity::Error));
+        Ok(findings)
     }
 }
 
@@ -212,6 +223,8 @@ struct Verifier<'d, P> {
     objects: Option<HashSet<u32>>,
     /// The slot of the patch page, which is no page of the database whatever its space trees say.
     patch: Option<u32>,
+    /// No logs are still to be replayed: what does not fit together now never will.
+    is_settled: bool,
     /// Which pages are free is known only after a replay.
     is_space_open: bool,
     page_findings: PageFindings,
@@ -226,6 +239,7 @@ impl<'d, P: Pager> Verifier<'d, P> {
             database,
             objects: None,
             patch: None,
+            is_settled: database.header().state() == State::CleanShutdown,
             is_space_open: false,
             page_findings: PageFindings::default(),
             unreached: BTreeMap::new(),
@@ -294,10 +308,7 @@ impl<'d, P: Pager> Verifier<'d, P> {
         let page = self.database.page_size().bytes64();
         if !size.is_multiple_of(page) {
             let text = format!("the size of {size} bytes is no multiple of the page size of {page}");
-            self.add(
-                Finding::error(Kind::FileSize, Code::BAD_BACKUP_SIZE, text)
-                    .remedy("the copy was cut short: take it again"),
-            );
+            self.add(Finding::error(Kind::FileSize, Code::BAD_BACKUP_SIZE, text).remedy(CUT_SHORT));
         }
     }
 
@@ -321,12 +332,11 @@ impl<'d, P: Pager> Verifier<'d, P> {
                     .to_finding(Kind::PatchPage, Some(last))
                     .remedy("take the database and its logs from one backup"),
             },
-            None if current.is_set() && current.high == 0 => Finding::error(
-                Kind::PatchPage,
-                Code::NOT_A_BACKUP,
-                "the header is that of a backup copy, but the patch page at the end is missing",
-            )
-            .remedy("the copy was cut short: take it again"),
+            None if current.is_set() && current.high == 0 => {
+                let text = "the header is that of a backup copy, but the patch page at the end is missing";
+                let is_damaged = self.database.has_damaged_patch_page(self.report.last_owned)?;
+                without_patch_page(is_damaged, text)
+            }
             None => return Ok(()),
         };
         self.add(finding);
@@ -407,8 +417,9 @@ impl<'d, P: Pager> Verifier<'d, P> {
             let text = format!("the database owns {owned} pages but the file ends after {total}");
             // A database that grew while it was copied has the new pages in its logs. A copy that was cut short lacks its patch page.
             self.add(match self.database.header().state() {
-                State::CleanShutdown => Finding::error(Kind::FileSize, Code::BAD_BACKUP_SIZE, text)
-                    .remedy("the copy was cut short: take it again"),
+                State::CleanShutdown => {
+                    Finding::error(Kind::FileSize, Code::BAD_BACKUP_SIZE, text).remedy(CUT_SHORT)
+                }
                 _ => Finding::warning(Kind::FileSize, text)
                     .remedy("its logs have the rest, if it grew while it was copied; else take it again"),
             });
@@ -421,7 +432,7 @@ impl<'d, P: Pager> Verifier<'d, P> {
     /// Adds what is wrong with the catalog or with space trees. Where logs are still to be replayed, their pages are of
     /// different ages, and [`Database::verify_trees`] judges them afterwards.
     fn add_unsettled(&mut self, finding: Finding) {
-        if self.database.header().state() == State::CleanShutdown {
+        if self.is_settled {
             self.add_page(finding);
         } else {
             self.is_space_open = true;

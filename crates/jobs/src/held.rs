@@ -495,6 +495,19 @@ pub(crate) mod tests {
                 if torn.sets[0].links.is_some() { &["10"][..] } else { &["10", "20", "50", "60"] }
             );
         }
+        // Of a Windows CA the files tell it, where two sets hold a log of one number.
+        let windows = |time, kind, generations: (u32, u32), logs: Vec<u64>| {
+            let mut set = set(time, kind, generations);
+            set.stream.0.clear();
+            assert!(!set.stream.1.is_empty());
+            HeldSet { links: Some(Arc::new(Links::thought_of_windows(generations.0, logs))), ..set }
+        };
+        let torn = [
+            windows(10, Full, (1, 10), (1..=10).collect()),
+            windows(20, Logs, (11, 20), (11..=20).collect()),
+            windows(30, Logs, (15, 22), (115..=122).collect()),
+        ];
+        assert!(matches!(Held::new(&torn, 100).base(), Err(NoBase::Gap { expected: 11, begins: 15, .. })));
         // It was set back to before the full set.
         let early = Held::new(&[set(10, Full, (4, 5)), set(20, Logs, (3, 4))], 100);
         assert!(matches!(early.base(), Err(NoBase::Gap { begins: 3, .. })), "{early:?}");

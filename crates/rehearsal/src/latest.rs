@@ -217,7 +217,7 @@ impl Candidate {
     fn of(path: PathBuf, opened: &Opened, headers: &mut Headers) -> Option<Self> {
         match opened {
             Opened::Ours(sets) => Self::of_ours(path, sets.first()?, headers),
-            Opened::Windows(sets) => Self::of_windows(path, sets.first()?),
+            Opened::Windows(sets) => Self::of_windows(path, sets.first()?, headers),
             Opened::Folder(_) => None,
         }
     }
@@ -240,9 +240,9 @@ impl Candidate {
         }
     }
 
-    fn of_windows(path: PathBuf, set: &WindowsSet) -> Option<Self> {
-        if let Some(manifest) = set.complete.as_ref().and_then(|set| set.manifest.as_ref()) {
-            return Some(Self::of_manifest(path, manifest));
+    fn of_windows(path: PathBuf, set: &WindowsSet, headers: &mut Headers) -> Option<Self> {
+        if let Some(complete) = set.complete.as_ref().filter(|set| set.manifest.is_some()) {
+            return Self::of_ours(path, complete, headers);
         }
         // To tell the newer of two, the file's own time must do; it is no proof of when the set was taken.
         let taken = taken_of_windows(set).or_else(|| set.written());

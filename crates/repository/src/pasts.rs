@@ -42,7 +42,11 @@ impl Reader {
         let all: Vec<_> = points.iter().map(stream).collect();
         let in_doubt = doubtful(all.iter().zip(points.iter().map(Stored::links)));
         let in_doubt: Vec<bool> = all.iter().map(|stream| in_doubt.contains(&stream)).collect();
-        for (point, _) in points.iter_mut().zip(in_doubt).filter(|(_, in_doubt)| *in_doubt) {
+        let tells = |point: &Point| point.links.as_deref().is_some_and(Links::tell_logs);
+        for (point, in_doubt) in points.iter_mut().zip(in_doubt) {
+            if !in_doubt || tells(point) {
+                continue;
+            }
             certadm_files::cancel::check()?;
             point.links = match self.links(point) {
                 Err(Error::Damaged { .. }) => None,

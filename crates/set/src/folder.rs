@@ -231,7 +231,8 @@ fn tell_pasts(sets: &mut [FolderSet]) {
     let stream_of = |set: &FolderSet| streams.get(&of(set)).copied();
     let doubtful = links::doubtful(sets.iter().map(|set| (stream_of(set), set.links.as_deref())));
     let mut headers = Headers::default();
-    for set in sets.iter_mut().filter(|set| doubtful.contains(&stream_of(set))) {
+    let tells = |set: &FolderSet| set.links.as_deref().is_some_and(Links::tell_logs);
+    for set in sets.iter_mut().filter(|set| doubtful.contains(&stream_of(set)) && !tells(set)) {
         set.links = Set::open(&set.path).ok().and_then(|set| headers.links(&set)).map(Arc::new);
     }
 }

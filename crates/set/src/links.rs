@@ -31,23 +31,26 @@ enum By {
     File,
     /// Of the content, as the headers of logs have them.
     Content,
+    /// Of the files of a Windows CA, which nobody packs: a log has one of these.
+    Whole,
 }
 
 impl Links {
-    /// By a manifest alone. `None` for a set that does not hold each generation once, or that is not of our own CA: its logs tell
-    /// nothing to us.
+    /// By a manifest alone. `None` for a set that does not hold each generation once, or that does not say of which stream of logs it
+    /// is. A set of a Windows CA names its stream alone.
     #[must_use]
     pub fn of_manifest(manifest: &Manifest) -> Option<Self> {
-        if manifest.ca.database_signature.is_empty() || manifest.ca.stream_signature.is_empty() {
+        if manifest.ca.stream_signature.is_empty() {
             return None;
         }
+        let by = if manifest.ca.database_signature.is_empty() { By::Whole } else { By::File };
         let logs = manifest.files.iter().filter(|entry| entry.role == Role::Log);
         let logs = logs.map(|entry| {
             let name = entry.path.rsplit('/').next().unwrap_or_default();
             let generation = Generation::from_log_file_name(name)?;
             Some((generation.number(), beginning(&hex::decode(&entry.blake3)?)?))
         });
-        Self::new(By::File, None, logs.collect::<Option<_>>()?)
+        Self::new(by, None, logs.collect::<Option<_>>()?)
     }
 
     /// By the first bytes of each log, as many as a header has; `None` where one of them is none.
@@ -61,6 +64,12 @@ impl Links {
     #[must_use]
     pub const fn thought_of(low: u32, before: u64, logs: Vec<u64>) -> Self {
         Self { by: By::Content, low, before: Some(before), logs }
+    }
+
+    /// By hashes of files of a Windows CA that somebody has thought of, those of the generations from `low` on.
+    #[must_use]
+    pub const fn thought_of_windows(low: u32, logs: Vec<u64>) -> Self {
+        Self { by: By::Whole, low, before: None, logs }
     }
 
     fn of_headers(headers: &[LogHeader]) -> Option<Self> {
@@ -91,10 +100,11 @@ impl Links {
         }
     }
 
-    /// Whether these hashes can tell a log from another one of its number: those of files cannot, because a log has two forms.
+    /// Whether these hashes can tell a log from another one of its number: those of files of our own CA cannot, because such a log has two
+    /// forms.
     #[must_use]
     pub fn tell_logs(&self) -> bool {
-        self.by == By::Content
+        self.by != By::File
     }
 
     /// Whether both hold, or follow, one log; `None` where they have no generation in common, or one is not known. Each log names
@@ -112,8 +122,13 @@ impl Links {
 pub struct Headers(HashMap<String, LogHeader>);
 
 impl Headers {
-    /// The logs of a set by their headers; `None` for a set without a manifest, and where one of them cannot be read.
+    /// The logs of a set by their headers, or by a manifest that tells as much; `None` for a set without a manifest, and where one of
+    /// them cannot be read.
     pub fn links(&mut self, set: &Set) -> Option<Links> {
+        let told = set.manifest.as_ref().and_then(Links::of_manifest);
+        if let Some(told) = told.filter(Links::tell_logs) {
+            return Some(told);
+        }
         let logs = set.entries().filter(|(entry, _)| entry.role == Role::Log);
         let headers = logs.map(|(entry, log)| match self.0.get(&entry.blake3) {
             Some(header) => Some(*header),
@@ -150,6 +165,19 @@ pub fn doubtful<'a, K: Copy + Ord + Hash>(
     doubtful
 }
 
+/// The generations of which these sets of one stream hold two logs, as far as their hashes tell one from another.
+pub(crate) fn given_twice<'a>(sets: impl IntoIterator<Item = &'a Links>) -> BTreeSet<u32> {
+    let (mut seen, mut twice) = (HashMap::new(), BTreeSet::new());
+    for links in sets.into_iter().filter(|links| links.tell_logs()) {
+        for (generation, hash) in (links.low..).zip(&links.logs) {
+            if seen.entry((links.by == By::Whole, generation)).or_insert(*hash) != hash {
+                twice.insert(generation);
+            }
+        }
+    }
+    twice
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,6 +196,14 @@ mod tests {
         let files = Links { by: By::File, before: None, ..first.clone() };
         assert_eq!(files.is_one_past(&first), None, "these are hashes of something else");
         assert_eq!(files.is_one_past(&Links { by: By::File, before: None, ..continued }), None);
+        // Windows logs name no log before them by its hash, and one that is there twice is not the same.
+        let windows = |low, logs: &[u64]| Links::thought_of_windows(low, logs.to_vec());
+        let (one, other) = (windows(6, &[60, 70]), windows(6, &[60, 71, 81]));
+        assert_eq!(one.is_one_past(&other), Some(false));
+        assert_eq!(one.is_one_past(&windows(7, &[70])), Some(true));
+        assert_eq!(one.is_one_past(&windows(8, &[80])), None, "nothing says which log it follows");
+        assert_eq!(one.is_one_past(&first), None);
+        assert_eq!(given_twice([&one, &other, &files]), BTreeSet::from([7]));
         let streams = [("a", Some(&first)), ("a", Some(&beyond)), ("b", Some(&again)), ("b", None)];
         assert_eq!(doubtful(streams), BTreeSet::from(["a"]));
     }

@@ -80,8 +80,9 @@ fn full_sets(listed: &Listed) -> Vec<FullSet> {
 
 /// The signature of its sequence of logs, as the first of them says, and as a backup of that CA notes it.
 pub(crate) fn stream_of(set: &WindowsSet) -> Option<String> {
-    let log = set.logs.first()?;
-    let generation = Generation::from_log_file_name(log.file_name()?.to_str()?)?;
+    let numbered = set.logs.iter().filter_map(|log| Some((generation_of(log)?, log)));
+    let (first, log) = numbered.min_by_key(|(generation, _)| *generation)?;
+    let generation = Generation::new(first)?;
     let pager = FilePager::new(log.open().ok()?).ok()?;
     of_windows(LogFile::read_header(&pager).ok()?, generation)
 }

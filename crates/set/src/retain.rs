@@ -6,9 +6,11 @@ use certadm_rules::span::kept_span;
 use serde::{Deserialize, Deserializer};
 use time::{Date, OffsetDateTime};
 
+use crate::links::given_twice;
 use crate::manifest::SetKind;
 use crate::stored::{
-    Stored, age, chain, chains, database, is_ahead, is_of_another_past, newest_first, same_backup,
+    Stored, age, chain, chains, counts_on, database, goes_with, is_ahead, is_of_another_past, is_one_past,
+    newest_first, same_backup,
 };
 
 /// How many states are kept of which kind. Each number counts the newest first, as `restic forget` does.
@@ -84,8 +86,12 @@ pub fn judge<S: Stored + Clone>(
         if let Some((_, needed)) = restorable.first() {
             kept.chain(needed, "the newest state");
         }
-        for needed in of_other_pasts(&restorable) {
+        let others = of_other_pasts(&restorable);
+        for needed in &others {
             kept.chain(needed, "the newest state of another past");
+        }
+        for needed in of_unknown_pasts(&restorable, &others) {
+            kept.chain(needed, "another set has other logs of its numbers");
         }
         if let Some((_, needed)) = restorable.iter().find(|(set, _)| proven.contains(set.id())) {
             kept.chain(needed, "the newest proven state");
@@ -123,6 +129,28 @@ fn of_other_pasts<'a, 's, S: Stored>(restorable: &'a [(&'s S, Vec<&'s S>)]) -> V
     }
     newest.drain(..1.min(newest.len()));
     newest
+}
+
+/// The states of a Windows CA that end with a set of which another one has a different log under a number, where no state that stays
+/// tells of which past it is: the logs of such a CA do not say which log they follow. One of the two alone knows what was issued.
+fn of_unknown_pasts<'a, 's, S: Stored>(
+    restorable: &'a [(&'s S, Vec<&'s S>)],
+    others: &[&[&S]],
+) -> Vec<&'a [&'s S]> {
+    let links = restorable.iter().filter(|(set, _)| !counts_on(*set)).filter_map(|(set, _)| set.links());
+    let twice = given_twice(links);
+    if twice.is_empty() {
+        return Vec::new();
+    }
+    let newest = restorable.first().map(|(_, needed)| needed.as_slice());
+    let is_unknown = |set: &S| {
+        let (low, high) = set.generations();
+        let reaches = |of: &S| of.generations().0 <= high && high <= of.generations().1;
+        let mut stay = newest.iter().chain(others).flat_map(|chain| chain.iter());
+        let tells = |of: &S| reaches(of) && goes_with(set, of) && is_one_past(set, of).is_some();
+        !counts_on(set) && twice.range(low..=high).next().is_some() && !stay.any(|of| tells(*of))
+    };
+    restorable.iter().filter(|(set, _)| is_unknown(set)).map(|(_, needed)| needed.as_slice()).collect()
 }
 
 /// By id, the rules that keep a set.

@@ -245,20 +245,24 @@ fn is_left_behind<S: Stored>(set: &S, among: &[&S], now: i64) -> bool {
 /// Whether a set of our own CA that was taken `later` ends with no later generation than another one: the numbers began again between
 /// the two.
 pub fn begins_again<S: Stored>(later: &S, set: &S) -> bool {
-    counts_on(set) && later.generations().1 <= set.generations().1 && !same_backup(later, set)
+    counts_on(set) && ends_no_later(later, set)
 }
 
-/// Whether the numbers of generations have begun again in a stream of logs of our own CA, as far as dates tell. One in the future tells
-/// nothing of that; `now` is in seconds since 1970.
+fn ends_no_later<S: Stored>(later: &S, set: &S) -> bool {
+    later.generations().1 <= set.generations().1 && !same_backup(later, set)
+}
+
+/// Whether the numbers of generations have begun again in a stream of logs, as far as dates tell: a CA was set back to an earlier state
+/// or, if it is a Windows CA, restored. A date in the future tells nothing of that; `now` is in seconds since 1970.
 #[must_use]
 pub fn has_begun_again<S: Stored>(sets: &[&S], now: i64) -> bool {
     let mut sorted: Vec<&S> = sets.iter().copied().filter(|set| !is_ahead(*set, now)).collect();
     sorted.sort_by(|one, other| age(*one).cmp(&age(*other)));
     // Of each stream the set with the lowest end among the newer ones.
     let mut lowest: HashMap<_, &S> = HashMap::new();
-    for set in sorted.into_iter().filter(|set| counts_on(*set)) {
+    for set in sorted.into_iter().filter(|set| !set.stream().is_empty()) {
         let low = lowest.entry(stream_of(set)).or_insert(set);
-        if !std::ptr::eq(*low, set) && begins_again(*low, set) {
+        if !std::ptr::eq(*low, set) && ends_no_later(*low, set) {
             return true;
         }
         if set.generations().1 < low.generations().1 {

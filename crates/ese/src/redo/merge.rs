@@ -32,6 +32,7 @@ impl<T: PagerMut> Replayer<T> {
             ));
         }
         for merge in upper {
+            self.pages.trim()?;
             let page = merge.page;
             if self.judge(page.page, page.dbtime, page.before)? == Verdict::Apply {
                 let image = self.pages.change(page.page)?;

@@ -306,6 +306,7 @@ impl<T: PagerMut> Replayer<T> {
         }
         let mut rest = records.as_slice();
         while let Some((position, record)) = rest.first() {
+            self.pages.trim()?;
             self.position = *position;
             match record {
                 Record::Split(_) => {

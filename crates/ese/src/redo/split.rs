@@ -64,6 +64,7 @@ impl<T: PagerMut> Replayer<T> {
         operation: Option<&Record<'_>>,
     ) -> Result<(), Error> {
         for (level, (split, position)) in levels.iter().enumerate() {
+            self.pages.trim()?;
             self.position = *position;
             // A level without a new page only announces the pointer that its child sets.
             if split.new == 0 || !self.is_ours(split.page.database) {

@@ -41,6 +41,7 @@ impl<T: PagerMut> Replayer<T> {
     }
 
     fn undo_one(&mut self, change: &Change) -> Result<(), Error> {
+        self.pages.trim()?;
         let Some(key) = &change.key else {
             return Err(self.contradiction(
                 change.root,
@@ -63,28 +64,13 @@ impl<T: PagerMut> Replayer<T> {
         done.map_err(|problem| self.contradiction(page, problem))
     }
 
-    /// Finds a node by its bookmark: splits and merges may have moved it since.
+    /// Finds a node by its bookmark: splits and merges may have moved it since. Where keys are not unique the bookmark has the data,
+    /// as separators have, so in either kind of tree there is one leaf in which the node can be.
     fn find_node(&mut self, change: &Change, key: &[u8]) -> Result<Option<(u32, usize)>, Error> {
         let bookmark = if change.unique { key.to_vec() } else { [key, &change.bookmark_data].concat() };
-        let mut number = self.leaf_for(change.root, &bookmark)?;
-        let mut leaves_left = self.last_page;
-        // Equal keys of a tree that is not unique may go on in the next leaf.
-        while number != 0 {
-            let (found, next) = {
-                let image = self.readable(number)?;
-                (find_in_leaf(image, change, key), image.next)
-            };
-            match found {
-                Search::Found(line) => return Ok(Some((number, line))),
-                Search::Passed => return Ok(None),
-                Search::Further if leaves_left == 0 => return Ok(None),
-                Search::Further => {
-                    leaves_left -= 1;
-                    number = next;
-                }
-            }
-        }
-        Ok(None)
+        let number = self.leaf_for(change.root, &bookmark)?;
+        let line = find_in_leaf(self.readable(number)?, change, key);
+        Ok(line.map(|line| (number, line)))
     }
 
     fn readable(&mut self, number: u32) -> Result<&PageImage, Error> {
@@ -118,26 +104,70 @@ impl<T: PagerMut> Replayer<T> {
     }
 }
 
-enum Search {
-    Found(usize),
-    /// The place where it would be was passed.
-    Passed,
-    /// It may be in the next leaf.
-    Further,
+fn find_in_leaf(image: &PageImage, change: &Change, key: &[u8]) -> Option<usize> {
+    image
+        .nodes
+        .iter()
+        .position(|node| image.has_key(node, key) && (change.unique || node.data == change.bookmark_data))
 }
 
-fn find_in_leaf(image: &PageImage, change: &Change, key: &[u8]) -> Search {
-    for (line, node) in image.nodes.iter().enumerate() {
-        let node_key = image.key(node);
-        match node_key.as_slice().cmp(key) {
-            core::cmp::Ordering::Less => {}
-            core::cmp::Ordering::Greater => return Search::Passed,
-            core::cmp::Ordering::Equal => {
-                if change.unique || node.data == change.bookmark_data {
-                    return Search::Found(line);
-                }
-            }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::header::DatabaseHeader;
+    use crate::lgpos::Lgpos;
+    use crate::pagesize::PageSize;
+    use crate::redo::transaction::ChangeKind;
+    use crate::tree::tests::{ROOT, node, tree_of};
+
+    const LEAVES: u32 = 1_000;
+
+    /// A tree of leaves with one node each, which is flagged deleted.
+    fn deleted() -> Replayer<Vec<u8>> {
+        let keys: Vec<[u8; 4]> = (0..LEAVES).map(u32::to_be_bytes).collect();
+        let leaves: Vec<_> = keys.iter().map(|key| (&key[..], vec![node(key, b"", true)])).collect();
+        let bytes = tree_of(&leaves);
+        let header = DatabaseHeader::read(&bytes).unwrap().0;
+        Replayer::new(bytes, Some(header), PageSize::new(32_768).unwrap())
+    }
+
+    /// The deletion of the node with this key.
+    fn deletion(key: &[u8]) -> Change {
+        Change {
+            position: Lgpos::default(),
+            version: 1,
+            level: 1,
+            root: ROOT,
+            unique: true,
+            kind: ChangeKind::Delete,
+            key: Some(key.to_vec()),
+            bookmark_data: Vec::new(),
+            old: Some(Vec::new()),
         }
     }
-    Search::Further
+
+    fn pages_in_memory(replayer: &Replayer<Vec<u8>>) -> usize {
+        (1..=LEAVES + 1).filter(|page| replayer.pages.holds(*page)).count()
+    }
+
+    #[test]
+    fn a_node_that_is_not_there_is_looked_for_in_one_leaf() {
+        for unique in [true, false] {
+            let mut replayer = deleted();
+            let change = Change { unique, ..deletion(b"\0\0\0\0 none") };
+            let error = replayer.undo_one(&change).unwrap_err();
+            assert!(error.to_string().contains("is not in this tree"), "{error}");
+            assert_eq!(pages_in_memory(&replayer), 2, "the root and one leaf");
+        }
+    }
+
+    #[test]
+    fn a_rollback_of_many_pages_holds_few_of_them_in_memory() {
+        let mut replayer = deleted();
+        for key in 0..LEAVES {
+            replayer.undo_one(&deletion(&key.to_be_bytes())).unwrap();
+        }
+        assert!(pages_in_memory(&replayer) < 200, "{} pages", pages_in_memory(&replayer));
+        assert_eq!(replayer.visible_nodes().unwrap().len(), LEAVES as usize);
+    }
 }

@@ -83,7 +83,7 @@ impl<P: Pager> Database<P> {
 }
 
 /// Why a page cannot be used that has something on it.
-fn unusable(sight: &Sight) -> Option<String> {
+pub(crate) fn unusable(sight: &Sight) -> Option<String> {
     match (&sight.check, &sight.facts) {
         (PageCheck::Misplaced { .. }, _) => Some("it belongs to another place".to_owned()),
         (PageCheck::Damaged, _) => Some("its checksum is wrong".to_owned()),

@@ -7,6 +7,7 @@ mod dissect;
 mod foreign_recovered;
 mod framing;
 mod logs;
+mod long_macros;
 mod needed;
 mod pages;
 mod recovery;

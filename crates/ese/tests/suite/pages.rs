@@ -4,6 +4,7 @@ use certadm_ese::checkpoint::{Checkpoint, check_flush_map};
 use certadm_ese::checksum::{PageCheck, check_page, checksum_page, flip};
 use certadm_ese::finding::{Kind, Severity, Spot};
 use certadm_ese::header::{Copies, State};
+use certadm_ese::recovery::Plan;
 use certadm_ese::space::SpaceMap;
 use certadm_ese::verify::Report;
 use certadm_ese::{Code, Database};
@@ -231,6 +232,17 @@ fn a_backup_copy_without_its_patch_page_is_noticed() {
     let codes: Vec<_> =
         report.findings.iter().filter_map(|finding| Code::from_hresult(finding.code)).collect();
     assert_eq!(codes, [Code::NOT_A_BACKUP]);
+
+    // Every byte is there, and some of them changed.
+    let mut damaged = bytes.clone();
+    damaged[bytes.len() - 100] ^= 0x55;
+    let report = verify(damaged.clone());
+    let told = report.findings.iter().find(|finding| finding.severity == Severity::Error).unwrap();
+    assert_eq!(Code::from_hresult(told.code), Some(Code::NOT_A_BACKUP));
+    assert!(told.detail.contains("its checksum is wrong"), "{told}");
+    assert!(told.remedy.as_deref().unwrap().contains("another copy"), "{told:?}");
+    let plan = Plan::new(Some(&damaged), &[]).unwrap();
+    assert!(plan.findings.iter().any(|finding| finding.detail == told.detail), "{:?}", plan.findings);
 
     let mut other = bytes.clone();
     let patch_start = bytes.len() - 8192;

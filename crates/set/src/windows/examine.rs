@@ -1,12 +1,13 @@
 //! The checks of a Windows set: pages, logs, restore map, and a replay in memory (ese.md 13).
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use certadm_ese::checkpoint::Checkpoint;
 use certadm_ese::overlay::Overlay;
-use certadm_ese::pager::FilePager;
+use certadm_ese::pager::{FilePager, Pager};
 use certadm_ese::recovery::{Plan, Range};
+use certadm_ese::redo::Counts;
 use certadm_ese::verify::PageCounts;
 use certadm_ese::{Code, Database};
 use certadm_files::Found;
@@ -78,15 +79,13 @@ impl Examiner<'_> {
             (Some(file), Some(path)) => self.database(file, path, progress)?,
             _ => false,
         };
-        if readable {
-            let replayed = files
-                .overlay()
-                .and_then(|overlay| files.plan(|plan| self.planned(&plan, &files, Some(overlay), progress)));
-            self.recovered(replayed?, &files, progress)?;
+        let replayed = if readable {
+            let overlay = files.overlay()?;
+            files.plan(|plan| self.planned(&plan, &files, Some(overlay), progress))?
         } else {
-            files.plan_logs(|plan| self.planned(&plan, &files, None, progress))?;
-        }
-        Ok(())
+            files.plan_logs(|plan| self.planned(&plan, &files, None, progress))?
+        };
+        self.recovered(replayed, &files, progress)
     }
 
     /// Header and every page. Returns false when it is no database at all.
@@ -158,7 +157,7 @@ impl Examiner<'_> {
             None if files.database_path.is_none() && creates_its_database(plan) => {
                 let spill = FilePager::new(tempfile::tempfile()?)?;
                 match plan.replay_onto(spill, &mut at) {
-                    Ok((_, outcome)) => Ok((None, outcome)),
+                    Ok((created, outcome)) => Ok((Some(Overlay::new(created, 0)), outcome)),
                     Err(error) if error.code() == Code::ATTACHED_DATABASE_MISMATCH => return Ok(None),
                     Err(error) => Err(error),
                 }
@@ -191,22 +190,51 @@ impl Examiner<'_> {
         progress: &mut dyn Progress,
     ) -> Result<()> {
         let Some(target) = target else { return Ok(()) };
-        let Ok(database) = Database::open(target) else { return Ok(()) };
-        // The trees of a database that was clean before have been walked.
-        if self.found.outcome.required.is_some() {
-            let findings = database.verify_trees().map_err(|error| files.blame(error))?;
-            let known = self.found.findings.iter().filter(|known| known.severity == Severity::Error);
-            let mut known: HashSet<Option<Spot>> = known.map(|known| known.place.spot).collect();
-            for finding in findings {
-                // A page that was damaged before is told once.
-                if finding.kind != Kind::PageChecksum || !known.contains(&finding.place.spot) {
-                    known.insert(finding.place.spot);
-                    self.found.findings.push(files.place(finding));
-                }
-            }
+        let database = Database::open(target).map_err(|error| files.blame(error))?;
+        if self.is_another(files, database.file().size()) {
+            let after = database.verify_trees().map_err(|error| files.blame(error))?;
+            self.settle(after, files);
         }
         self.found.content = content::of_ca(&database, progress).ok();
         Ok(())
+    }
+
+    /// Whether the replay gave another database, of `size` bytes, than the one whose trees have been walked: one that was not clean, one
+    /// that the logs created, or one that they changed.
+    fn is_another(&self, files: &Files, size: u64) -> bool {
+        let outcome = &self.found.outcome;
+        let is_changed = |counts: Counts| counts.applied != 0 || counts.undone != 0;
+        outcome.required.is_some()
+            || files.database().is_none_or(|file| file.size() != size)
+            || outcome.replay.as_ref().is_some_and(|replay| is_changed(replay.counts))
+    }
+
+    /// Takes in what is wrong with the database that a recovery would give. A page that was damaged before is told once. In a database
+    /// that was not clean the damage counts only if it is still there: logs make pages anew, and give them up.
+    fn settle(&mut self, after: Vec<Finding>, files: &Files) {
+        let known = &mut self.found.findings;
+        if self.found.outcome.required.is_some() {
+            let remain = Damaged::of(&after);
+            // Of these pages nobody knew whether they are in use.
+            known.retain(|finding| {
+                !(is_of_page(finding) && finding.severity == Severity::Warning && remain.touches(finding))
+            });
+            for finding in known.iter_mut().filter(|finding| is_damage(finding) && !remain.touches(finding)) {
+                finding.severity = Severity::Warning;
+                finding.detail += "; the logs make it anew, or nothing uses it any more";
+                finding.remedy =
+                    Some("a recovery does without it: check the disk on which this copy lies".into());
+            }
+        }
+        let told = Damaged::of(known);
+        let words = |finding: &Finding| (finding.kind, finding.place.spot, finding.detail.clone());
+        let others: HashSet<_> = known.iter().map(words).collect();
+        let is_told = |finding: &Finding| match is_damage(finding) {
+            true => told.touches(finding),
+            false => others.contains(&words(finding)),
+        };
+        let new = after.into_iter().filter(|finding| !is_told(finding));
+        known.extend(new.map(|finding| files.place(finding)));
     }
 
     /// A plan repeats what the look at the database file said of its size, its state and its patch page. A file named alone is
@@ -287,6 +315,55 @@ impl Examiner<'_> {
                 );
             }
         }
+    }
+}
+
+/// Whether something is lost on a page, which the logs may make anew.
+fn is_damage(finding: &Finding) -> bool {
+    is_of_page(finding) && finding.severity == Severity::Error
+}
+
+fn is_of_page(finding: &Finding) -> bool {
+    matches!(finding.kind, Kind::PageChecksum | Kind::MisplacedPage | Kind::PageStructure)
+}
+
+/// Damaged pages: the last one of each range by its first one. No range touches another.
+struct Damaged(BTreeMap<u32, u32>);
+
+impl Damaged {
+    fn of(findings: &[Finding]) -> Self {
+        let mut ranges: Vec<_> =
+            findings.iter().filter(|finding| is_damage(finding)).filter_map(pages_of).collect();
+        ranges.sort_unstable();
+        let mut apart: BTreeMap<u32, u32> = BTreeMap::new();
+        for (first, last) in ranges {
+            match apart.last_entry().filter(|before| first <= *before.get()) {
+                Some(mut before) => {
+                    let last = last.max(*before.get());
+                    before.insert(last);
+                }
+                None => {
+                    apart.insert(first, last);
+                }
+            }
+        }
+        Self(apart)
+    }
+
+    /// Whether one of them is a page of the finding.
+    fn touches(&self, finding: &Finding) -> bool {
+        pages_of(finding).is_some_and(|(first, last)| {
+            self.0.range(..=last).next_back().is_some_and(|(_, end)| first <= *end)
+        })
+    }
+}
+
+/// The first and the last page that a finding is about.
+fn pages_of(finding: &Finding) -> Option<(u32, u32)> {
+    match finding.place.spot? {
+        Spot::Page(page) => Some((page, page)),
+        Spot::Pages(first, last) => Some((first, last)),
+        _ => None,
     }
 }
 

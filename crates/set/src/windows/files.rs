@@ -75,7 +75,7 @@ pub struct WindowsSet {
     pub complete: Option<Set>,
     /// The database.
     pub database: Option<Found>,
-    /// The logs, by name.
+    /// The logs, by the generations in their names; the current log, whose name has none, behind them.
     pub logs: Vec<Found>,
     /// The checkpoint, which no backup set has.
     pub checkpoint: Option<Found>,
@@ -228,7 +228,18 @@ impl WindowsSet {
                 FileKind::Log | FileKind::FlushMap | FileKind::Temporary | FileKind::Other => {}
             }
         }
+        // By their names alone, 0x100000 comes before 0xfffff, and capital letters before small ones.
+        set.logs.sort_by_cached_key(|log| {
+            let generation = generation_in_name(log);
+            (generation.is_none(), generation, log.clone())
+        });
         Ok(is_windows.then_some(set))
+    }
+
+    /// The log with the highest generation; the current one where no other is there.
+    pub(crate) fn last_log(&self) -> Option<&Found> {
+        let numbered = |log: &&Found| generation_in_name(log).is_some();
+        self.logs.iter().rfind(numbered).or(self.logs.last())
     }
 
     fn add_database(&mut self, file: Found) -> Result<()> {
@@ -246,6 +257,11 @@ impl WindowsSet {
         self.database = Some(file);
         Ok(())
     }
+}
+
+/// The generation that the name of a log tells; the current one tells none.
+fn generation_in_name(log: &Found) -> Option<u32> {
+    generation_of_name(log.file_name()?.to_str()?)
 }
 
 /// Files of our own store begin with a name of their format.

@@ -83,7 +83,7 @@ fn write(
         None => Ok((outcome, report.pages, bytes)),
         Some(finding) => Err(blame(certadm_ese::Error::Refused {
             code: Code::from_hresult(finding.code).unwrap_or(Code::DATABASE_CORRUPTED),
-            problem: format!("damaged before the replay, and still so after it: {finding}"),
+            problem: format!("what the replay gives is damaged: {finding}"),
         })),
     }
 }

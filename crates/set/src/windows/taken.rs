@@ -28,7 +28,7 @@ impl WindowsSet {
     /// holds is no older. The time of the file is that of its last copy, and tells neither. A moment in the future tells nothing.
     fn last_log_taken(&self) -> Option<FileTime> {
         let now = certadm_store::now().unix_seconds();
-        let log = LogFile::open(&FilePager::new(self.logs.last()?.open().ok()?).ok()?).ok()?;
+        let log = LogFile::open(&FilePager::new(self.last_log()?.open().ok()?).ok()?).ok()?;
         let begun = moment_of(log.header().created)?;
         let backup = log.backup_begun().and_then(moment_of).filter(|backup| begun <= *backup);
         [backup, Some(begun)].into_iter().flatten().find(|moment| !is_ahead(moment.unix_seconds(), now))
@@ -37,7 +37,7 @@ impl WindowsSet {
     /// When its newest file was written. It is no proof of when the set was taken, and tells the newer of two.
     #[must_use]
     pub fn written(&self) -> Option<FileTime> {
-        let newest = self.logs.last().or(self.database.as_ref())?;
+        let newest = self.last_log().or(self.database.as_ref())?;
         let written = newest.open().ok()?.metadata().ok()?.modified().ok()?;
         Some(FileTime::from_unix(written.duration_since(std::time::UNIX_EPOCH).ok()?))
     }

@@ -9,7 +9,7 @@ use certadm_rules::BackupType;
 use certadm_set::Silent;
 use certadm_set::folder::{self, FolderSet};
 use certadm_set::links::Links;
-use certadm_set::manifest::SetKind;
+use certadm_set::manifest::{Manifest, SetKind};
 use certadm_set::prune::Prune;
 use certadm_set::retain::{Keep, judge, to_delete};
 use certadm_set::standing::standings;
@@ -291,6 +291,61 @@ fn a_real_ca_that_was_set_back_keeps_both_pasts() {
     drop(prune);
     assert!(verify(&chain_of("b2"), &mut Silent).is_restorable());
     assert!(verify(&chain_of("a2"), &mut Silent).is_restorable(), "nobody else knows what was issued then");
+}
+
+/// A CA as Windows has it: its sets do not name their database. It was set back after a log set, and went on with the numbers of that.
+#[test]
+fn what_a_windows_ca_has_issued_before_it_was_set_back_stays() {
+    let dir = scratch();
+    let sets = dir.path().join("sets");
+    durable::create_dir(&sets).unwrap();
+    let mut time = NOW - 10_000;
+    let mut take = |ca: &mut Ca, name: &str, kind| {
+        time += 100;
+        taken(ca, &sets.join(name), (kind, true), time);
+        let file = sets.join(name).join("manifest.json");
+        let mut manifest = Manifest::parse(&fs::read(&file).unwrap()).unwrap();
+        manifest.ca.database_signature.clear();
+        fs::write(&file, manifest.complete().unwrap()).unwrap();
+    };
+    let (folder, copy) = (dir.path().join("ca"), dir.path().join("copy"));
+    let mut ca = Ca::create(&folder);
+    take(&mut ca, "F1", BackupType::Full);
+    take(&mut ca, "L2", BackupType::LogsOnly);
+    drop(ca);
+    copy_folder(&folder, &copy);
+    let mut ca = Ca::open(&folder, 100);
+    take(&mut ca, "L3", BackupType::LogsOnly);
+    drop(ca);
+    fs::remove_dir_all(&folder).unwrap();
+    copy_folder(&copy, &folder);
+    let mut ca = Ca::open(&folder, 200);
+    take(&mut ca, "L4", BackupType::LogsOnly);
+    let standing = || {
+        let listed = folder::list(&sets).unwrap().sets;
+        let all: Vec<&FolderSet> = listed.iter().collect();
+        let told = standings(&all, NOW).into_iter().map(|standing| {
+            (standing.set.name.clone(), standing.superseded_by.is_some(), standing.is_of_another_past)
+        });
+        told.collect::<Vec<_>>()
+    };
+    let of = |name: &str, is_other| (name.to_owned(), false, is_other);
+    assert_eq!(standing(), [of("F1", false), of("L2", false), of("L3", true), of("L4", false)]);
+    let pruned = || {
+        let keep = Keep { last: 1, ..Keep::default() };
+        let prune = Prune::plan(&sets, &keep, &mut |_| false, NOW).unwrap();
+        prune.carry_out(&mut |_| ()).unwrap();
+        let mut names: Vec<_> = folder::list(&sets).unwrap().sets.into_iter().map(|set| set.name).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(pruned(), ["F1", "L2", "L3", "L4"]);
+    // Nothing says which of the two logs a new full set follows.
+    take(&mut ca, "F5", BackupType::Full);
+    take(&mut ca, "L6", BackupType::LogsOnly);
+    take(&mut ca, "F7", BackupType::Full);
+    assert!(standing().iter().all(|(_, is_superseded, _)| !is_superseded));
+    assert_eq!(pruned(), ["F1", "F7", "L2", "L3", "L4"], "what was given once expires");
 }
 
 /// Whether no log of one contradicts one of the other.

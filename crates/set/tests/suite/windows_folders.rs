@@ -148,6 +148,36 @@ fn a_log_set_was_taken_when_its_last_log_says() {
     assert_eq!(taken(&older), moment("2025-12-01T00:00:05Z"));
 }
 
+/// Names do not sort as generations do: the digits become eight, and letters may be mixed. A current log is none of a backup.
+#[test]
+fn the_log_that_dates_a_log_set_is_the_one_with_the_highest_generation() {
+    let dir = scratch();
+    let taken = |set: &Path| {
+        let Opened::Windows(sets) = open(&[set.to_owned()]).unwrap() else { panic!("it is of Windows") };
+        let names: Vec<_> =
+            sets[0].logs.iter().map(|log| log.file_name().unwrap().to_str().unwrap().to_owned()).collect();
+        (names, sets[0].taken().map(certadm_rules::FileTime::to_rfc3339))
+    };
+    // What a log says of itself has the second of a small number.
+    for (name, logs, expected) in [
+        ("wrap", [("edbfffff.log", 8), ("edb00100000.log", 9)], ["edbfffff.log", "edb00100000.log"]),
+        ("letters", [("edb00008.log", 8), ("EDB00009.LOG", 9)], ["edb00008.log", "EDB00009.LOG"]),
+        ("current", [("edb.log", 8), ("edb00009.log", 9)], ["edb00009.log", "edb.log"]),
+    ] {
+        let set = log_set(dir.path(), name, 7);
+        fs::remove_file(set.join("DataBase/edb00007.log")).unwrap();
+        for (log, second) in logs {
+            fs::write(set.join("DataBase").join(log), made_log(second)).unwrap();
+        }
+        let (names, taken) = taken(&set);
+        assert_eq!(names, expected);
+        assert_eq!(taken.as_deref(), Some("2025-12-01T00:00:09Z"), "{name}");
+    }
+    // The current log does not hide of which sequence the logs are.
+    let unsealed = unsealed_set(&dir.path().join("current"), &mut Neighbours::default()).unwrap();
+    assert_eq!(unsealed.signatures.1, "07".repeat(28));
+}
+
 /// How often this thread has read from a file since it began.
 #[cfg(target_os = "linux")]
 fn reads() -> u64 {

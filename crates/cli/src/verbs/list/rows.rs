@@ -1,6 +1,8 @@
 //! Printing rows as they come, in every form, whatever database they are from.
 
 use std::cell::Cell;
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::Path;
 
@@ -83,7 +85,8 @@ impl<'a> Lister<'a> {
             (false, true) => Form::Csv,
             (false, false) => Form::Table,
         };
-        let export = export.map(|dir| Export { dir, written: 0 });
+        let export =
+            export.map(|dir| Export { dir, written: 0, names: HashSet::new(), hasher: RandomState::new() });
         Ok(Self { form, limit: how.limit.unwrap_or(usize::MAX), printing, export })
     }
 
@@ -190,24 +193,82 @@ fn output_failed(error: io::Error) -> Stop {
 pub(super) struct Export<'a> {
     dir: &'a Path,
     written: usize,
+    /// The names of the files that were written, without their ending: the hash of each, because there may be millions.
+    names: HashSet<u64>,
+    hasher: RandomState,
 }
 
 impl Export<'_> {
     /// Writes one certificate. The database may come from elsewhere: only what is a serial number becomes a name
-    /// (invariant 6).
+    /// (invariant 6), and several rows may have the same one.
     pub(super) fn write(&mut self, request_id: i64, serial: Option<&str>, pem: &str) -> Result<(), Failure> {
         let serial = serial.and_then(|text| text.parse::<Serial>().ok());
-        let name = match serial {
-            Some(serial) => format!("{}.pem", serial.as_str()),
-            None => format!("request-{request_id}.pem"),
+        let mut name = match &serial {
+            Some(serial) => serial.as_str().to_owned(),
+            None => format!("request-{request_id}"),
         };
-        write_new(&self.dir.join(name), pem.as_bytes())?;
+        if serial.is_some() && self.is_taken(&name) {
+            name = format!("{name}-request-{request_id}");
+        }
+        if self.is_taken(&name) {
+            // No other one is the same in number.
+            name = format!("{name}-{}", self.written + 1);
+        }
+        // A file that was there before stays, and its name is not evaded.
+        write_new(&self.dir.join(format!("{name}.pem")), pem.as_bytes())?;
+        self.names.insert(self.hasher.hash_one(&name));
         self.written += 1;
         Ok(())
+    }
+
+    /// Whether a file of this run has this name, or may have it.
+    fn is_taken(&self, name: &str) -> bool {
+        self.names.contains(&self.hasher.hash_one(name))
     }
 
     /// Creates the folder.
     pub(super) fn prepare(&self) -> Result<(), Failure> {
         create_dir(self.dir)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(dir: &Path) -> Vec<String> {
+        let mut names: Vec<_> = std::fs::read_dir(dir)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn certificates_with_one_serial_number_are_all_exported() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut export =
+            Export { dir: dir.path(), written: 0, names: HashSet::new(), hasher: RandomState::new() };
+        for (request, serial) in
+            [(1, Some("0a")), (2, Some("0A")), (3, Some("0b")), (2, Some("0a")), (4, None), (4, None)]
+        {
+            export.write(request, serial, &format!("{request}")).unwrap();
+        }
+        let expected = [
+            "0a-request-2-4.pem",
+            "0a-request-2.pem",
+            "0a.pem",
+            "0b.pem",
+            "request-4-6.pem",
+            "request-4.pem",
+        ];
+        assert_eq!((names(dir.path()), export.written), (expected.map(str::to_owned).to_vec(), 6));
+        assert_eq!(std::fs::read_to_string(dir.path().join("0a.pem")).unwrap(), "1");
+        // What another run has written is not written over, and not taken for a certificate of this one.
+        let mut again =
+            Export { dir: dir.path(), written: 0, names: HashSet::new(), hasher: RandomState::new() };
+        assert!(again.write(1, Some("0a"), "1").is_err());
+        assert_eq!(names(dir.path()).len(), 6);
     }
 }
