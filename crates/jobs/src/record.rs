@@ -5,13 +5,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use certadm_files::{durable, read};
+use certadm_files::durable;
 use certadm_rules::Hresult;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::config::{Ca, Config, Job};
-use crate::json_file::write_json;
+use crate::json_file::{read_json, write_json};
 use crate::step::Step;
 pub use crate::trouble::{OfSet, Trouble};
 
@@ -190,14 +190,31 @@ pub struct Attempts {
     /// The damage behind which a full backup was taken last, until a verification finds a newest state sound. If that finds damage again,
     /// it is nothing that a full backup cures, such as a database that is unsound at the CA.
     pub renewed: Option<Damage>,
+    /// Why the file of all this could not be read. It is not written over: it may know of damage that nothing else tells.
+    #[serde(skip)]
+    unread: Option<Box<Trouble>>,
 }
 
 impl Attempts {
-    /// Those of a CA. A file that is not there, or cannot be understood, is empty.
+    /// Those of a CA. A file that is not there is empty. So are those of one that cannot be read, and [`Self::unread`] says so.
     #[must_use]
     pub fn read(config: &Config, job: &Job, ca: &Ca) -> Self {
-        let bytes = read::bounded(&file_of(config, job, ca), MAX_FILE).unwrap_or_default();
-        let mut attempts: Self = serde_json::from_slice(&bytes).unwrap_or_default();
+        let path = file_of(config, job, ca);
+        let mut attempts = match read_json::<Self>(&path, MAX_FILE) {
+            Ok(attempts) => attempts.unwrap_or_default(),
+            Err(error) => {
+                let what = "what is known of the steps, and of sets that were found damaged, cannot be read";
+                let remedy = format!(
+                    "find out what is wrong with {}; if nobody can read it, move it away, and have everything read back: \
+                     certadm run {} --ca {} --now verify",
+                    path.display(),
+                    job.name,
+                    ca.name
+                );
+                let unread = Trouble::of_unread("records", what, &error, remedy);
+                Self { unread: Some(Box::new(unread)), ..Self::default() }
+            }
+        };
         attempts.find_places(job);
         attempts.keep_what_is_done(config, job, ca);
         attempts
@@ -236,6 +253,12 @@ impl Attempts {
                 here.entry(step).or_insert_with(|| attempt.clone());
             }
         }
+    }
+
+    /// Why their file could not be read, so that they are not all that is known. They are not to be written then.
+    #[must_use]
+    pub fn unread(&self) -> Option<&Trouble> {
+        self.unread.as_deref()
     }
 
     /// Writes them.
