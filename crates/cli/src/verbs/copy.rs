@@ -132,6 +132,7 @@ fn is_of_one_set(error: &Error) -> bool {
             | Error::NotASet { .. }
             | Error::OtherThings { .. }
             | Error::TargetNotEmpty { .. }
+            | Error::DamagedCopy { .. }
     )
 }
 

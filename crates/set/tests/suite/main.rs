@@ -8,6 +8,7 @@ mod kept_logs;
 mod pace;
 mod pasts;
 mod prune;
+mod second;
 mod signing;
 mod windows_files;
 mod windows_folders;
