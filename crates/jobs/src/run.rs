@@ -244,12 +244,15 @@ impl Runner<'_> {
                 let after = after_backup(job, step).into_iter().filter(|due| self.may(job, due));
                 full.into_iter().chain(after).collect()
             }
-            // Behind damage the wait of a full backup that has failed counts.
+            // Behind damage the wait of a full backup that has failed counts, and so does that of one whose end is not confirmed.
             Step::Logs
                 if record.lacks_full()
-                    && !(sets.has_damaged_base() && attempts.of(Step::Full).waits((self.clock)())) =>
+                    && !((sets.has_damaged_base() || attempts.of(Step::Full).owed)
+                        && attempts.of(Step::Full).waits((self.clock)())) =>
             {
-                let why = "the CA has no full backup on record that log sets may follow".to_owned();
+                let why =
+                    "the CA has no full backup on record that log sets may follow, or deleted logs since"
+                        .to_owned();
                 vec![Due::first(Step::Full, why)]
             }
             Step::Verify | Step::Rehearse if is_done => {
@@ -533,6 +536,44 @@ mod tests {
         // By hand.
         std::fs::create_dir(&sets).unwrap();
         assert_eq!(run(&config, &made), good);
+    }
+
+    /// Ends a backup of logs with a code, and a full one so.
+    struct Lacks(Hresult, StepRecord);
+
+    impl Perform for Lacks {
+        fn perform(&self, words: &command::Words, _: &CaLock) -> Performed {
+            let (trouble, outcome) = match words.to_string().contains("--type logs") {
+                true => (vec![trouble(self.0, "m".to_owned(), "r")], Outcome::Failed),
+                false => (Vec::new(), self.1.outcome),
+            };
+            Performed { outcome, exit_code: 0, trouble, result: self.1.result.clone() }
+        }
+    }
+
+    #[test]
+    fn when_a_log_is_gone_at_the_ca_the_run_takes_a_full_backup_and_not_each_time_where_none_is_confirmed() {
+        let dir = certadm_files::scratch::for_test();
+        config(dir.path());
+        std::fs::create_dir(dir.path().join("sets/web")).unwrap();
+        let text = TEXT.replace("'sets', 'v2:'", "'sets'") + "\nlogs = 'hourly'";
+        let config = Config::parse(&text, &dir.path().join("certadm.toml")).unwrap();
+        let run = |perform: &Lacks, now: i64| -> Vec<Step> {
+            let (zone, clock) = (TimeZone::UTC, || now);
+            let runner =
+                Runner { config: &config, perform, clock: &clock, zone, patience: 0, watch: &|_| {} };
+            let run = runner.run(config.job("j").unwrap(), config.ca("web").unwrap(), Wish::Now(Step::Logs));
+            run.steps.iter().map(|step| step.step).collect()
+        };
+        let (both, logs) = (vec![Step::Logs, Step::Full], vec![Step::Logs]);
+        let good = crate::record::tests::record(Step::Full, Outcome::Good, 1_000_000);
+        for code in [Hresult::MISSING_FULL_BACKUP, Hresult::MISSING_FILE_TO_BACKUP] {
+            assert_eq!(run(&Lacks(code, good.clone()), 1_000_000), both, "{code}");
+        }
+        assert_eq!(run(&Lacks(Hresult::E_ACCESSDENIED, good), 1_000_000), logs);
+        let never = Lacks(Hresult::MISSING_FILE_TO_BACKUP, crate::record::tests::unconfirmed(1_000_000));
+        let steps = [1_000_000, 1_000_299, 1_000_300, 1_000_899].map(|now| run(&never, now));
+        assert_eq!(steps, [both.clone(), logs.clone(), both, logs]);
     }
 
     /// Every record that could not be read was an empty one, which the run then wrote over it.
