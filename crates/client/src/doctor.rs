@@ -349,6 +349,9 @@ impl Walk<'_> {
         };
         let detail = match error.hresult() {
             Hresult::MISSING_FULL_BACKUP => "no full backup is on record: only a full one can begin",
+            Hresult::MISSING_FILE_TO_BACKUP => {
+                "a log that a logs-only backup has to begin with is gone: only a full one can begin"
+            }
             Hresult::INVALID_BACKUP => "circular logging is on: only full backups can begin",
             Hresult::BACKUP_IN_PROGRESS => "another backup is running",
             _ => {

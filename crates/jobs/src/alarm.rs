@@ -147,6 +147,21 @@ impl Alarm {
         }
     }
 
+    /// What there is an alarm about when it could not be read what was told. It ends with the next judgement that can read it.
+    #[must_use]
+    pub fn of_unread_records(error: &certadm_files::Error) -> Self {
+        Self {
+            about: About::Failed,
+            id: "records".to_owned(),
+            job: String::new(),
+            ca: String::new(),
+            message: format!("what was told cannot be read, and is told again: {}", chain_of(error)),
+            remedy: "find out what has damaged the records (`state` in certadm.toml), such as a disk that fails; who waits for the end of \
+                     an alarm reads certadm status"
+                .to_owned(),
+        }
+    }
+
     /// What there is an alarm about when the agent cannot show its page. It does its other work all the same.
     #[must_use]
     pub fn of_page(why: &str) -> Self {
@@ -166,6 +181,14 @@ impl Alarm {
     pub(crate) fn key(&self) -> String {
         let kind = format!("{}/{}/{}", self.job, self.ca, self.about);
         if self.id.is_empty() { kind } else { format!("{kind}/{}", self.id) }
+    }
+
+    /// Whether both are of one failure, by their words: one of them may say before it which step has met it.
+    fn is_same_failure(&self, other: &Self) -> bool {
+        let says = |message: &str, words: &str| message == words || message.ends_with(&format!(": {words}"));
+        self.about == About::Failed
+            && other.about == About::Failed
+            && (says(&other.message, &self.message) || says(&self.message, &other.message))
     }
 
     /// The CA, or what else it is about: what all of them share.
@@ -279,16 +302,32 @@ impl Ledger {
         self.entries.retain(|_, entry| !(entry.ended && entry.told.is_empty()));
     }
 
+    /// The alarms about a CA of a job that are in force and about what could not be judged now, without those that are among `alarms`:
+    /// nothing shows that they are over.
+    #[must_use]
+    pub fn in_force(
+        &self,
+        (job, ca): (&str, &str),
+        alarms: &[Alarm],
+        unjudged: &BTreeSet<About>,
+    ) -> Vec<Alarm> {
+        let of_this = format!("{job}/{ca}/");
+        let is_told = |known: &Alarm| {
+            // Programs of before told one alarm of each kind, without an id.
+            let mut of_kind = alarms.iter().filter(|alarm| alarm.about == known.about);
+            of_kind.any(|alarm| known.id.is_empty() || alarm.id == known.id || alarm.is_same_failure(known))
+        };
+        let entries = self.entries.iter().filter(|(key, entry)| key.starts_with(&of_this) && !entry.ended);
+        let known = entries.map(|(_, entry)| &entry.alarm);
+        known.filter(|known| unjudged.contains(&known.about) && !is_told(known)).cloned().collect()
+    }
+
     /// What was met when the CA was looked at, such as a folder that is gone, is the same trouble when a step fails for it: the alarm goes
     /// on as that of the step, and nobody hears twice.
     fn take_over(&mut self, of_this: &str, alarms: &[Alarm]) {
         let keys: BTreeSet<String> = alarms.iter().map(Alarm::key).collect();
-        let says = |message: &str, words: &str| message == words || message.ends_with(&format!(": {words}"));
         for alarm in alarms.iter().filter(|alarm| alarm.about == About::Failed) {
-            let is_same = |known: &Alarm| {
-                known.about == alarm.about
-                    && (says(&known.message, &alarm.message) || says(&alarm.message, &known.message))
-            };
+            let is_same = |known: &Alarm| alarm.is_same_failure(known);
             let gone = self.entries.iter().find(|(key, entry)| {
                 key.starts_with(of_this)
                     && !entry.ended

@@ -10,6 +10,7 @@ use certadm_set::manifest::SetKind;
 use certadm_set::stored::{Stored, begins_again, is_one_past, newest_first};
 
 use crate::record::Attempts;
+use crate::unreadable::Unreadable;
 
 /// Whether a date, in seconds since 1970, can be right at `now`: one that [`is_ahead`] is of a wrong clock.
 pub(crate) const fn is_past(date: i64, now: i64) -> bool {
@@ -43,8 +44,8 @@ pub struct Held {
     pub(crate) sets: Vec<HeldSet>,
     /// The newest set whose state is proven, by its id, and when that was noted.
     pub proven: Option<(String, i64)>,
-    /// Sets that could not be read, each with what is wrong.
-    pub unreadable: Vec<(String, String)>,
+    /// Sets that could not be read.
+    pub unreadable: Vec<Unreadable>,
     /// Sets that were found damaged, by their ids.
     pub damaged: BTreeSet<String>,
 }

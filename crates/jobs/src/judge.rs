@@ -13,6 +13,7 @@ use crate::record::{Attempt, Attempts, Outcome, Trouble};
 use crate::schedule::Schedule;
 use crate::status::{CaStatus, Completeness};
 use crate::step::Step;
+use crate::unreadable::Unreadable;
 
 /// A step may take this long beyond its slot, in seconds.
 const GRACE: i64 = 600;
@@ -204,7 +205,7 @@ impl Case<'_> {
         let crl = (About::Crl, status.crl_ends, limits.crl);
         let own = (About::Certificate, status.certificate_ends, limits.certificate);
         let all = [
-            (crl, "CRL", "publish a new one: certadm ca crl"),
+            (crl, "CRL", "publish a new one: certadm ca crl; on a Windows CA: certutil -CRL"),
             (own, "CA's own certificate", "renew the certificate of the CA"),
         ];
         let of_one = |((kind, ends, limit), what, remedy): ((About, Option<i64>, i64), &str, &str)| {
@@ -231,13 +232,13 @@ impl Case<'_> {
     /// Of sets that cannot be read.
     fn unreadable(&self) -> Vec<Alarm> {
         let all = &self.held.unreadable;
-        let one_by_one = all.iter().take(MOST_ONE_BY_ONE).map(|(set, why)| {
-            let text = format!("the set {set} cannot be read: {why}");
-            let remedy = "run certadm verify on it, and remove what is no set".to_owned();
-            self.alarm(About::Finding, &format!("unreadable/{set}"), text, remedy)
+        let one_by_one = all.iter().take(MOST_ONE_BY_ONE).map(|Unreadable { name, why, remedy }| {
+            let text = format!("the set {name} cannot be read: {why}");
+            self.alarm(About::Finding, &format!("unreadable/{name}"), text, remedy.clone())
         });
-        let more = more_of(all.len(), "set").map(|more| {
-            let remedy = "run certadm verify on each, and remove what is no set".to_owned();
+        let first_more = all.iter().nth(MOST_ONE_BY_ONE);
+        let more = first_more.zip(more_of(all.len(), "set")).map(|(first, more)| {
+            let remedy = format!("for the first of them, {}: {}", first.name, first.remedy);
             let id = format!("unreadable/{MORE}");
             self.alarm(About::Finding, &id, format!("and {more} cannot be read"), remedy)
         });
@@ -259,7 +260,9 @@ impl Case<'_> {
     }
 
     fn by_hand(&self, step: Step) -> String {
-        format!("certadm run {} --ca {} --now {step}", self.status.job, self.status.ca)
+        // Every run looks first, and nobody can ask for that alone.
+        let now = if step == Step::Look { String::new() } else { format!(" --now {step}") };
+        format!("certadm run {} --ca {}{now}", self.status.job, self.status.ca)
     }
 }
 
@@ -358,7 +361,7 @@ mod tests {
             let (place, trouble) = (place.to_owned(), vec![finding("0x1", "x")]);
             attempts.note(&StepRecord { place, trouble, ..record(step, Outcome::Failed, 900) });
         }
-        let unreadable = [("s1", "w"), ("s2", "w")].map(|(set, why)| (set.to_owned(), why.to_owned()));
+        let unreadable = ["s1", "s2"].map(unreadable);
         let held = Held { unreadable: unreadable.to_vec(), ..Held::default() };
         let trouble = ["evidence", "ca"].map(|what| finding("0x2", "y").met_at(what)).to_vec();
         let status = CaStatus { rpo: Some(0), trouble, ..CaStatus::default() };
@@ -395,7 +398,8 @@ mod tests {
             });
             let trouble = trouble.collect();
             attempts.note(&StepRecord { trouble, ..record(Step::Verify, Outcome::Finding, 900) });
-            let unreadable = (0..unreadable).map(|set| (format!("s{set}"), "w".to_owned())).collect();
+            let unreadable =
+                (0..unreadable).map(|set| super::tests::unreadable(&format!("s{set}"))).collect();
             let held = Held { unreadable, ..Held::default() };
             let status = CaStatus { rpo: Some(0), ..CaStatus::default() };
             let alarms = judge(config.job("j").unwrap(), &status, &held, &attempts, 1_000);
@@ -410,6 +414,28 @@ mod tests {
         assert_eq!(last(6, 0), "verify/more: verify: and 1 more finding");
         assert_eq!(last(20, 0), "verify/more: verify: and at least 15 more findings");
         assert_eq!(last(0, 670), "unreadable/more: and 665 more sets cannot be read");
+    }
+
+    fn unreadable(name: &str) -> Unreadable {
+        Unreadable { name: name.to_owned(), why: "w".to_owned(), remedy: "r".to_owned() }
+    }
+
+    /// Remedies named steps that nobody can ask for.
+    #[test]
+    fn what_is_to_be_done_by_hand_can_be_asked_for() {
+        let text = "[ca]\nweb = { server = 'a' }\n[job.j]\nca = 'web'\nto = ['/b']\nfull = 'daily 02:30'";
+        let config = Config::parse(text, "/etc/certadm/certadm.toml".as_ref()).unwrap();
+        let mut attempts = Attempts::default();
+        for step in [Step::Look, Step::Ask] {
+            attempts.note(&record(step, Outcome::Failed, 900));
+        }
+        let status =
+            CaStatus { rpo: Some(0), job: "j".to_owned(), ca: "web".to_owned(), ..CaStatus::default() };
+        let alarms = judge(config.job("j").unwrap(), &status, &Held::default(), &attempts, 1_000);
+        let ends = ["certadm run j --ca web", "certadm run j --ca web --now ask"];
+        let remedies = alarms.iter().map(|alarm| alarm.remedy.as_str());
+        assert!(remedies.zip(ends).all(|(remedy, end)| remedy.ends_with(end)), "{alarms:?}");
+        assert_eq!(alarms.len(), 2);
     }
 
     #[test]

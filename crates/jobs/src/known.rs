@@ -6,11 +6,11 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use certadm_files::{Error, IoContext, Result, durable, read};
+use certadm_files::{Error, IoContext, Result, durable};
 
 use crate::alarm::Ledger;
 use crate::config::Config;
-use crate::json_file::{write_json, write_private_json};
+use crate::json_file::{read_json, write_json, write_private_json};
 
 /// No file of alarms is longer than this, in bytes.
 const MAX_FILE: u64 = 16 << 20;
@@ -29,16 +29,30 @@ pub(crate) struct Known {
     was_unwritten: bool,
     /// Why the records cannot be written.
     unwritten: Option<Error>,
+    /// Why the records could not be read.
+    unread: Option<Error>,
     _lock: Option<File>,
 }
 
+/// What is known, for who only looks: without waiting for other processes. The file is replaced as a whole.
+///
+/// # Errors
+/// When there is a file, and it cannot be read.
+pub(crate) fn peek(config: &Config) -> Result<Ledger> {
+    let newer = beside().as_deref().and_then(|folder| read(folder).ok().flatten());
+    newer.map_or_else(|| Ok(read(&config.state)?.unwrap_or_default()), Ok)
+}
+
+/// The folder that systemd gives a service while it runs. Of several, the first.
+fn beside() -> Option<PathBuf> {
+    let runtime = std::env::var(RUNTIME_VARIABLE).unwrap_or_default();
+    runtime.split(':').next().map(PathBuf::from).filter(|path| path.is_absolute())
+}
+
 impl Known {
-    /// Waits for other processes, and gives what is known. A file that is not there, or cannot be understood, is empty.
+    /// Waits for other processes, and gives what is known: nothing where there is no file, or one that cannot be read ([`Self::unread`]).
     pub(crate) fn open(config: &Config) -> (Self, Ledger) {
-        // Of several that systemd names, the first.
-        let runtime = std::env::var(RUNTIME_VARIABLE).unwrap_or_default();
-        let beside = runtime.split(':').next().map(PathBuf::from).filter(|path| path.is_absolute());
-        Self::open_in(config.state.clone(), beside)
+        Self::open_in(config.state.clone(), beside())
     }
 
     fn open_in(records: PathBuf, beside: Option<PathBuf>) -> (Self, Ledger) {
@@ -47,10 +61,13 @@ impl Known {
             Err(error) => (beside.as_deref().and_then(|folder| lock_of(folder).ok()), Some(error)),
         };
         // What lies beside is newer: it goes when the records can be written again.
-        let newer = beside.as_deref().and_then(read);
+        let newer = beside.as_deref().and_then(|folder| read(folder).ok().flatten());
         let was_unwritten = newer.is_some();
-        let ledger = newer.or_else(|| read(&records)).unwrap_or_default();
-        (Self { records, beside, was_unwritten, unwritten, _lock: lock }, ledger)
+        let (ledger, unread) = match newer.map_or_else(|| read(&records), |newer| Ok(Some(newer))) {
+            Ok(ledger) => (ledger.unwrap_or_default(), None),
+            Err(error) => (Ledger::default(), Some(error)),
+        };
+        (Self { records, beside, was_unwritten, unwritten, unread, _lock: lock }, ledger)
     }
 
     /// Writes them.
@@ -77,15 +94,19 @@ impl Known {
         self.unwritten.as_ref()
     }
 
+    /// Why the records could not be read, so that everybody is told again. What is written next takes their place.
+    pub(crate) const fn unread(&self) -> Option<&Error> {
+        self.unread.as_ref()
+    }
+
     /// Lets them go to others.
     pub(crate) fn close(self) -> Option<Error> {
         self.unwritten
     }
 }
 
-fn read(folder: &Path) -> Option<Ledger> {
-    let bytes = read::bounded(&folder.join(FILE), MAX_FILE).ok()?;
-    serde_json::from_slice(&bytes).ok()
+fn read(folder: &Path) -> Result<Option<Ledger>> {
+    read_json(&folder.join(FILE), MAX_FILE)
 }
 
 /// The lock of the known alarms, in the folder of records, which is made.
@@ -117,7 +138,7 @@ mod tests {
         let open = || Known::open_in(records.clone(), Some(beside.clone()));
         let alarm = |about| Alarm { about, ..Alarm::of_unprotected(&"a".parse().unwrap()) };
         let (mut known, mut ledger) = open();
-        assert_eq!(ledger, Ledger::default());
+        assert!(ledger == Ledger::default() && known.unread().is_none(), "no file is an empty one");
         ledger.update(("", "a"), &[alarm(About::Late)], &BTreeSet::new(), 1);
         known.write(&ledger);
         assert!(known.close().is_none());
@@ -126,7 +147,7 @@ mod tests {
         fs::remove_file(&blocked).unwrap();
         fs::create_dir(&blocked).unwrap();
         let (mut known, read) = open();
-        assert_eq!(read, Ledger::default());
+        assert!(read == Ledger::default() && known.unread().is_some(), "what it has is not known");
         known.write(&ledger);
         assert!(known.close().is_some());
         for blocks_lock in [false, true] {

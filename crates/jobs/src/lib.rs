@@ -37,6 +37,7 @@ pub mod story;
 pub mod timers;
 mod trouble;
 mod unheard;
+pub mod unreadable;
 mod way;
 
 pub use config::{Ca, Config, Job, Name, Target};

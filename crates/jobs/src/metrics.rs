@@ -23,14 +23,19 @@ const FIGURES: [Figure; 13] = [
     ("at_risk_seconds", "The time whose certificates would be lost now", |ca| ca.rpo),
     ("verified_timestamp_seconds", "When a state was proven last", |ca| ca.verified),
     ("rehearsed_timestamp_seconds", "End of the last rehearsal that was proven", |ca| ca.rehearsal_proven),
-    ("sets", "Sets that the first place holds", |ca| i64::try_from(ca.sets).ok()),
-    ("sets_bytes", "Bytes of the files of these sets", |ca| i64::try_from(ca.bytes).ok()),
-    ("sets_unreadable", "Sets that cannot be read", |ca| i64::try_from(ca.unreadable).ok()),
+    ("sets", "Sets that the first place holds", |ca| seen(ca, ca.sets as u64)),
+    ("sets_bytes", "Bytes of the files of these sets", |ca| seen(ca, ca.bytes)),
+    ("sets_unreadable", "Sets that cannot be read", |ca| seen(ca, ca.unreadable as u64)),
     ("logs_waiting_bytes", "Bytes of logs that wait at the CA", |ca| i64::try_from(ca.logs_waiting?).ok()),
     ("place_free_bytes", "Bytes that are free at the first place", |ca| i64::try_from(ca.free?).ok()),
     ("crl_end_timestamp_seconds", "End of the last CRL", |ca| ca.crl_ends),
     ("certificate_end_timestamp_seconds", "End of the CA's own certificate", |ca| ca.certificate_ends),
 ];
+
+/// What a place holds is known only where it could be looked at.
+fn seen(ca: &CaStatus, count: u64) -> Option<i64> {
+    i64::try_from(count).ok().filter(|_| ca.place_seen)
+}
 
 /// The figure with a line for each kind of alarm, so that an alert knows an alarm that has ended from one that is not told any
 /// more.
@@ -125,6 +130,9 @@ mod tests {
         assert!(text.contains("certadm_unprotected{ca=\"forgotten\"} 1\n"), "{text}");
         assert!(!metrics(&[], &[], 1_000).contains("certadm_unprotected{"), "every CA has a job");
         assert!(!text.contains("crl_end"), "what is not known is left out: {text}");
+        assert!(!text.contains("certadm_sets"), "nobody has looked at the place: {text}");
+        let seen = CaStatus { place_seen: true, ..of("a", None) };
+        assert!(metrics(&[seen], &[], 1_000).contains("certadm_sets{backup_job=\"j\",ca=\"a\"} 0\n"));
         assert!(text.contains("certadm_judged_timestamp_seconds 1000\n"), "{text}");
         assert!(text.ends_with("# EOF\n"), "{text}");
     }

@@ -7,14 +7,15 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use certadm_files::{durable, lock, read};
+use certadm_files::{durable, lock};
 use certadm_rules::Hresult;
 use certadm_rules::diagnosis::Class;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Ca, Config, Job, ONE_OF_THEM, alike_text};
-use crate::json_file::write_json;
+use crate::json_file::{read_json, write_json};
 use crate::place::{Unseen, trouble};
+use crate::record::Trouble;
 
 /// No list of names is longer than this, in bytes.
 const MAX_FILE: u64 = 4 << 20;
@@ -47,9 +48,9 @@ pub(crate) fn refuse_alike(config: &Config, job: &Job, ca: &Ca) -> Result<(), Un
     let name = ca.own_name();
     // Without records nothing is remembered, which is told elsewhere; what the file says counts all the same.
     let _lock = lock(config);
-    let path = config.state.join(FILE);
-    let bytes = read::bounded(&path, MAX_FILE).unwrap_or_default();
-    let mut told: BTreeMap<String, Told> = serde_json::from_slice(&bytes).unwrap_or_default();
+    let read = read_told(config);
+    let is_unread = read.is_err();
+    let mut told = read.unwrap_or_default();
     for (vault, other) in others {
         let known = told.get(other.name.as_str()).filter(|told| told.place == other.place.key());
         if other.given_name().or_else(|| Some(known?.name.as_str())) == Some(name) {
@@ -59,11 +60,31 @@ pub(crate) fn refuse_alike(config: &Config, job: &Job, ca: &Ca) -> Result<(), Un
         }
     }
     let told_now = Told { place: ca.place.key(), name: name.to_owned() };
-    if ca.given_name().is_none() && told.get(ca.name.as_str()) != Some(&told_now) {
+    // What could not be read is not written over, because it has the names of others.
+    if ca.given_name().is_none() && !is_unread && told.get(ca.name.as_str()) != Some(&told_now) {
         told.insert(ca.name.to_string(), told_now);
-        write_json(&path, &told).ok();
+        write_json(&config.state.join(FILE), &told).ok();
     }
     Ok(())
+}
+
+/// That it could not be read what other folders have told, where a CA has a vault together with others.
+pub(crate) fn unread(config: &Config, job: &Job, ca: &Ca) -> Option<Trouble> {
+    if config.in_one_vault(job, ca).is_empty() {
+        return None;
+    }
+    let error = read_told(config).err()?;
+    let what = "whether another CA has the same name in the vault is not known, because what folders told cannot be read";
+    let path = config.state.join(FILE);
+    let remedy = format!(
+        "find out what is wrong with {}; if nobody can read it, move it away: the next run for each CA tells its name anew",
+        path.display()
+    );
+    Some(Trouble::of_unread("records/names", what, &error, remedy))
+}
+
+fn read_told(config: &Config) -> certadm_files::Result<BTreeMap<String, Told>> {
+    Ok(read_json(&config.state.join(FILE), MAX_FILE)?.unwrap_or_default())
 }
 
 /// One process at a time looks who is there, so that of two new ones one is the first. One that was stopped meanwhile keeps nobody
@@ -108,6 +129,22 @@ mod tests {
         assert_eq!(unseen.class, Class::Usage);
         assert!(refused("l", "b").is_none(), "in a folder each has one of the name of its section");
         assert!(refused("k", "c").is_some(), "it is looked for at every place of the job");
+        // Of names that cannot be read nobody knows whether there is another one: that is told, and they stay as they are.
+        let names = dir.path().join("state").join(FILE);
+        let known = fs::read(&names).unwrap();
+        let unread = || {
+            let config = Config::parse(text, &dir.path().join("certadm.toml")).unwrap();
+            let of = |job: &str, ca: &str| unread(&config, config.job(job).unwrap(), config.ca(ca).unwrap());
+            (of("j", "b").map(|trouble| trouble.id), of("l", "b").map(|trouble| trouble.id))
+        };
+        assert_eq!(unread(), (None, None));
+        fs::write(&names, "{").unwrap();
+        assert!(refused("j", "b").is_none());
+        assert_eq!(
+            (unread(), fs::read(&names).unwrap()),
+            ((Some("records/names".to_owned()), None), b"{".to_vec())
+        );
+        fs::write(&names, known).unwrap();
         // What a folder tells now counts, and without records each goes on.
         ca_folder(&dir.path().join("b"), "Other-CA");
         assert!(refused("j", "b").is_none());

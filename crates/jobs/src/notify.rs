@@ -57,6 +57,8 @@ pub struct Teller<'a> {
     refused: BTreeSet<(String, String)>,
     /// The records were written here: it is known whether they can be.
     is_tried: bool,
+    /// That the records could not be read here. They were written since.
+    unread: Option<Alarm>,
     /// Why the agent cannot show its page, and an empty text where it can; nothing where that is not known.
     page: Option<String>,
 }
@@ -80,6 +82,7 @@ impl<'a> Teller<'a> {
             silent,
             refused,
             is_tried: false,
+            unread: None,
             page: None,
         }
     }
@@ -101,6 +104,9 @@ impl<'a> Teller<'a> {
         if is_newer {
             ledger.clone_from(&self.known);
         }
+        if let Some(error) = known.unread() {
+            self.unread = Some(Alarm::of_unread_records(error));
+        }
         let before = ledger.clone();
         // A disk that is full is seen by writing alone.
         if !self.is_tried {
@@ -113,7 +119,7 @@ impl<'a> Teller<'a> {
             known.write(&ledger);
         }
         let unreadable = config.why_unreadable().map(|error| Alarm::of_configuration(&error));
-        let unwritten = known.unwritten().map(Alarm::of_records);
+        let unwritten = known.unwritten().map(Alarm::of_records).or_else(|| self.unread.clone());
         let page = self.page.as_deref().filter(|why| !why.is_empty()).map(Alarm::of_page);
         let of_all: Vec<Alarm> = unreadable.into_iter().chain(unwritten).chain(page).collect();
         // An agent that is gone shows no page, and nobody else would ever end the alarm.
@@ -197,7 +203,7 @@ impl<'a> Teller<'a> {
             if is_unwritten {
                 unjudged.extend([About::Failed, About::Finding]);
             }
-            ledger.update((&status.job, &status.ca), &status.alarms, &unjudged, now);
+            ledger.update((&status.job, &status.ca), status.judged(), &unjudged, now);
         }
         let unprotected = config.unprotected();
         for name in config.cas.keys() {
@@ -283,6 +289,25 @@ mod tests {
         assert_eq!(tell(Teller::of_run(&config)).0, [], "the agent runs, and knows");
         agent.unlock().unwrap();
         assert_eq!(tell(Teller::of_run(&config)).0, [(Turn::Ends, About::Page)]);
+    }
+
+    /// It was taken for one that has nothing: everybody heard everything again, and nobody why.
+    #[test]
+    fn alarms_that_cannot_be_read_are_told_as_such_and_once() {
+        let dir = certadm_files::scratch::for_test();
+        let text =
+            "state = 'state'\n[ca]\nweb = { dir = 'ca' }\n[job.j]\nca = 'web'\nto = 'sets'\nfull = 'hourly'";
+        let config = Config::parse(text, &dir.path().join("certadm.toml")).unwrap();
+        let tell = |teller: &mut Teller<'_>| -> Vec<_> {
+            let news = teller.tell(&[], 1_000).news.into_iter();
+            news.map(|news| (news.event, news.alarm.id)).collect()
+        };
+        assert_eq!(tell(&mut Teller::of_judgement(&config)), [], "no file is an empty one");
+        std::fs::write(config.state.join("alarms.json"), "{").unwrap();
+        let mut judgement = Teller::of_judgement(&config);
+        let records = |event| vec![(event, "records".to_owned())];
+        assert_eq!([tell(&mut judgement), tell(&mut judgement)], [records(Turn::Begins), Vec::new()]);
+        assert_eq!(tell(&mut Teller::of_judgement(&config)), records(Turn::Ends), "it was written since");
     }
 
     #[test]

@@ -63,8 +63,8 @@ fn fleet(page: &mut String, stand: &[CaStatus], unprotected: &[&Name], now: i64)
             page,
             "<tr><td><a href=\"#ca{number}\">{}</a></td><td class=\"{class}\">{word}</td><td>{}</td><td>{}</td></tr>",
             escaped(&status.ca),
-            short(status.newest_state),
-            short(proven(status, now))
+            known(status, status.newest_state, short),
+            known(status, proven(status, now), short)
         )
         .ok();
     }
@@ -106,11 +106,15 @@ fn section(page: &mut String, status: &CaStatus, number: usize, now: i64) {
     if status.alarms.is_empty() {
         row("State", "in order", "good");
     }
-    row("Place", &format!("{}, {}", status.place, counted(status.sets as u64, "set")), "");
-    row("Can be restored to", &when(status.newest_state), "");
-    row("Last full backup", &when(status.last_full), "");
-    row("Last backup of logs", &when(status.last_logs), "");
-    row("Last proof by reading back", &when(status.verified), "");
+    let holds = match status.place_seen {
+        true => counted(status.sets as u64, "set"),
+        false => "which could not be looked at".to_owned(),
+    };
+    row("Place", &format!("{}, {holds}", status.place), "");
+    row("Can be restored to", &known(status, status.newest_state, when), "");
+    row("Last full backup", &known(status, status.last_full, when), "");
+    row("Last backup of logs", &known(status, status.last_logs, when), "");
+    row("Last proof by reading back", &known(status, status.verified, when), "");
     if status.story.rehearsals.is_empty() {
         row("Last rehearsal", &when(status.rehearsed), "");
     }
@@ -238,6 +242,14 @@ fn runs(page: &mut String, status: &CaStatus) {
     page.push_str("</table></details>");
 }
 
+/// A time that the place tells. Where it could not be looked at, nobody knows that there is none.
+fn known(status: &CaStatus, time: Option<i64>, shown: fn(Option<i64>) -> String) -> String {
+    match status.place_seen || time.is_some() {
+        true => shown(time),
+        false => "not known".to_owned(),
+    }
+}
+
 fn when(time: Option<i64>) -> String {
     time.map_or_else(|| "never".to_owned(), moment)
 }
@@ -310,6 +322,16 @@ mod tests {
         }
     }
 
+    /// A page of a place that was away said that nothing could be restored.
+    #[test]
+    fn what_a_place_holds_that_was_not_looked_at_is_not_known() {
+        for (place_seen, word) in [(false, "not known"), (true, "never")] {
+            let page = status_page(&[CaStatus { place_seen, ..CaStatus::default() }], &[], NOW);
+            let row = format!("<th scope=\"row\">Can be restored to</th><td>{word}</td>");
+            assert!(page.contains(&row) && page.contains("could not be looked at") != place_seen, "{page}");
+        }
+    }
+
     #[test]
     fn what_has_failed_or_is_dated_ahead_has_proven_nothing() {
         let status = |verified: Option<i64>, rehearsed: i64, rehearsal: Proof| CaStatus {
@@ -317,6 +339,7 @@ mod tests {
             rehearsed: Some(rehearsed),
             rehearsal: Some(rehearsal),
             rehearsal_proven: Some(rehearsed).filter(|_| rehearsal != Proof::NotProven),
+            place_seen: true,
             ..CaStatus::default()
         };
         let earlier =

@@ -15,6 +15,7 @@ use crate::config::{Ca, Config, Target};
 use crate::held::{Held, HeldSet, is_past};
 use crate::record::{Attempts, OfSet, Trouble};
 use crate::step::Step;
+use crate::unreadable::Unreadable;
 
 /// A place could not be looked at.
 #[derive(Debug)]
@@ -107,8 +108,8 @@ fn look_into_vault(repository: &CaRepository, now: i64) -> Result<Held, Unseen> 
         None => None,
     };
     let sets: Vec<_> = points.into_iter().map(held_of).collect();
-    let why = "its snapshot cannot be read: `certadm repository repair` says what can be done";
-    let unreadable = unreadable.into_iter().map(|name| (name, why.to_owned())).collect();
+    let address = repository.address();
+    let unreadable = unreadable.into_iter().map(|name| Unreadable::in_vault(name, &address)).collect();
     Ok(Held { proven, unreadable, ..Held::new(&sets, now) })
 }
 
@@ -143,10 +144,10 @@ fn look_into_folder(folder: &Path, ca: &Ca, now: i64) -> Result<Held, Unseen> {
     }
     let listed = folder::list(&dir)?;
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let unsealed = listed.unsealed.iter();
-    let unsealed =
-        unsealed.map(|path| (name(path), "it has no manifest: its backup has not ended".to_owned()));
-    let unreadable = listed.unreadable.iter().map(|(path, error)| (name(path), chain_of(error)));
+    // One that has got its manifest meanwhile is seen the next time.
+    let unsealed = listed.unsealed.iter().filter_map(|path| Some((path, certadm_set::complete(path).err()?)));
+    let unsealed = unsealed.map(|(path, error)| Unreadable::in_folder(name(path), &error));
+    let unreadable = listed.unreadable.iter().map(|(path, error)| Unreadable::in_folder(name(path), error));
     let unreadable = unsealed.chain(unreadable).collect();
     // A note from the future does not hide those that came after it.
     let noted = |set: &FolderSet| proven_at(&dir, set, now).map(|when| (is_past(when, now), when, set.time));

@@ -114,16 +114,29 @@ fn backup(job: &Job, known: &Known<'_>) -> Option<Due> {
             return scheduled(Step::Full, job.full, last_full, known);
         }
     }
-    if let Some(due) = scheduled(Step::Full, job.full, last_full, known) {
+    let full = scheduled(Step::Full, job.full, last_full, known);
+    if let Some(due) = full.or_else(|| unconfirmed(job, known)) {
         return Some(due);
     }
     let newest = known.held.sets().iter().rev().find_map(|set| past(set.time));
     scheduled(Step::Logs, job.logs, newest, known)
 }
 
+/// The full backup that is due again because the CA has not confirmed the end of the last one: log sets may not be able to follow. A CA
+/// that confirms none, gets one a day at most, because each of them may be large.
+fn unconfirmed(job: &Job, known: &Known<'_>) -> Option<Due> {
+    let full = known.attempts.of(Step::Full);
+    let is_scheduled = job.full.is_some() || job.logs.is_some();
+    let is_lately =
+        full.succeeded.is_some_and(|when| (when..when.saturating_add(RENEWED)).contains(&known.now));
+    let waits = full.waits(known.now) || 1 < full.failures && is_lately;
+    let why = "the CA has not confirmed the end of the last full backup";
+    (full.owed && is_scheduled && !waits).then(|| Due::first(Step::Full, why.to_owned()))
+}
+
 /// Seconds from one log set behind a damaged set to the next.
 const BEHIND_DAMAGE: i64 = 6 * 3_600;
-/// Seconds from one full backup behind damage to the next.
+/// Seconds from one full backup to the next, behind damage or where the CA confirms none.
 const RENEWED: i64 = 24 * 3_600;
 
 /// The full backup that is due at once because no log set can follow, unless one has failed and waits, or one was taken behind damage
@@ -189,7 +202,7 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::held::HeldSet;
-    use crate::record::tests::record;
+    use crate::record::tests::{record, unconfirmed};
     use crate::record::{Damage, Outcome, StepRecord};
 
     const JOB: &str = "full = 'daily 02:30'\nlogs = 'every 15m'\nverify = 'weekly sun 03:00'\nrehearse = 'monthly 31 04:00'";
@@ -371,6 +384,30 @@ mod tests {
         let sound = steps(&attempts, &[], 1_001_850);
         assert_eq!(sound[1], "prune: the last prune has failed there");
         assert_eq!(steps(&Attempts::default(), &[], 1_001_850), ["logs: every 15m: its time has come"]);
+    }
+
+    #[test]
+    fn a_full_backup_whose_end_is_not_confirmed_is_taken_again_soon_and_then_once_a_day() {
+        let (zone, job) = (TimeZone::UTC, job("full = 'monthly 31 02:30'\nlogs = 'every 15m'"));
+        let mut world = World { sets: vec![set(1_000_000, SetKind::Full, 5)], ..World::default() };
+        let is_due = |world: &World, now| {
+            let due = world.due(&job, now, &zone);
+            due.iter().any(|due| due.step == Step::Full && due.why.contains("has not confirmed"))
+        };
+        world.attempts.note(&unconfirmed(1_000_000));
+        assert_eq!([1_000_299, 1_000_300].map(|now| is_due(&world, now)), [false, true]);
+        world.attempts.note(&unconfirmed(1_000_300));
+        let day = 1_000_300 + 86_400;
+        assert_eq!([1_000_900, day - 1, day].map(|now| is_due(&world, now)), [false, false, true]);
+        // Backups of logs go on meanwhile: the CA may know of the full one.
+        assert_eq!(world.due(&job, 1_001_000, &zone)[0].step, Step::Logs);
+        world.attempts.note(&record(Step::Full, Outcome::Good, day));
+        assert!(!is_due(&world, day + 1_000));
+        // Where the CA refuses to delete logs, each one ends that way.
+        let mut refused = unconfirmed(day + 1_000);
+        refused.result["kind"] = "copy".into();
+        world.attempts.note(&refused);
+        assert!(!is_due(&world, day + 2_000));
     }
 
     #[test]

@@ -5,13 +5,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use certadm_files::{durable, read};
+use certadm_files::durable;
 use certadm_rules::Hresult;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::config::{Ca, Config, Job};
-use crate::json_file::write_json;
+use crate::json_file::{read_json, write_json};
 use crate::step::Step;
 pub use crate::trouble::{OfSet, Trouble};
 
@@ -76,11 +76,22 @@ impl StepRecord {
         self.step.at(&self.place)
     }
 
-    /// Whether it failed for want of a full backup that the CA knows of.
+    /// Whether it is a backup of logs that failed for want of a full backup which the CA knows of, or of a log since that: only a full
+    /// backup helps. The CA has deleted that log when a full backup broke off between the deletion and its end.
     #[must_use]
     pub fn lacks_full(&self) -> bool {
-        let is_it = |trouble: &Trouble| trouble.has_code(Hresult::MISSING_FULL_BACKUP);
-        self.outcome == Outcome::Failed && self.trouble.iter().any(is_it)
+        let codes = [Hresult::MISSING_FULL_BACKUP, Hresult::MISSING_FILE_TO_BACKUP];
+        let is_it = |trouble: &Trouble| codes.iter().any(|code| trouble.has_code(*code));
+        self.step == Step::Logs && self.outcome == Outcome::Failed && self.trouble.iter().any(is_it)
+    }
+
+    /// Whether it is a full backup whose set is whole, and whose end the CA has not confirmed: log sets may not be able to follow. Where
+    /// the CA has refused to delete its logs, the next one would end the same way.
+    fn is_unconfirmed(&self) -> bool {
+        self.step == Step::Full
+            && self.result["kind"] == "full"
+            && self.result["is_base"] == false
+            && self.result["end_error"].is_string()
     }
 }
 
@@ -104,7 +115,8 @@ pub struct Attempt {
     pub place: String,
     /// A person has asked for it, whatever the job does.
     pub asked: bool,
-    /// It is to be done, and was not done yet: what it follows has begun.
+    /// It is to be done, and was not done yet: what it follows has begun. A full backup is owed again when the CA has not confirmed the
+    /// end of the last one.
     pub owed: bool,
     /// How often it was stopped since it ended last.
     pub stopped: u32,
@@ -190,14 +202,31 @@ pub struct Attempts {
     /// The damage behind which a full backup was taken last, until a verification finds a newest state sound. If that finds damage again,
     /// it is nothing that a full backup cures, such as a database that is unsound at the CA.
     pub renewed: Option<Damage>,
+    /// Why the file of all this could not be read. It is not written over: it may know of damage that nothing else tells.
+    #[serde(skip)]
+    unread: Option<Box<Trouble>>,
 }
 
 impl Attempts {
-    /// Those of a CA. A file that is not there, or cannot be understood, is empty.
+    /// Those of a CA. A file that is not there is empty. So are those of one that cannot be read, and [`Self::unread`] says so.
     #[must_use]
     pub fn read(config: &Config, job: &Job, ca: &Ca) -> Self {
-        let bytes = read::bounded(&file_of(config, job, ca), MAX_FILE).unwrap_or_default();
-        let mut attempts: Self = serde_json::from_slice(&bytes).unwrap_or_default();
+        let path = file_of(config, job, ca);
+        let mut attempts = match read_json::<Self>(&path, MAX_FILE) {
+            Ok(attempts) => attempts.unwrap_or_default(),
+            Err(error) => {
+                let what = "what is known of the steps, and of sets that were found damaged, cannot be read";
+                let remedy = format!(
+                    "find out what is wrong with {}; if nobody can read it, move it away, and have everything read back: \
+                     certadm run {} --ca {} --now verify",
+                    path.display(),
+                    job.name,
+                    ca.name
+                );
+                let unread = Trouble::of_unread("records", what, &error, remedy);
+                Self { unread: Some(Box::new(unread)), ..Self::default() }
+            }
+        };
         attempts.find_places(job);
         attempts.keep_what_is_done(config, job, ca);
         attempts
@@ -236,6 +265,12 @@ impl Attempts {
                 here.entry(step).or_insert_with(|| attempt.clone());
             }
         }
+    }
+
+    /// Why their file could not be read, so that they are not all that is known. They are not to be written then.
+    #[must_use]
+    pub fn unread(&self) -> Option<&Trouble> {
+        self.unread.as_deref()
     }
 
     /// Writes them.
@@ -328,14 +363,20 @@ impl Attempts {
         match record.outcome {
             Outcome::Good | Outcome::Finding => {
                 attempt.succeeded = Some(record.began);
-                attempt.failures = 0;
-                attempt.owed = false;
+                // It is done again as what has failed is, so that a CA that never confirms gets no backup each time.
+                let is_again = attempt.owed && record.is_unconfirmed();
+                attempt.owed = record.is_unconfirmed();
+                attempt.failures = match (attempt.owed, is_again) {
+                    (false, _) => 0,
+                    (true, false) => 1,
+                    (true, true) => attempt.failures.saturating_add(1),
+                };
             }
             Outcome::Failed => attempt.failures = attempt.failures.saturating_add(1),
             Outcome::Interrupted => {}
         }
         // Who failed has nothing new to say of a CRL's end or of what is missing; a verdict that was reached is one.
-        let is_done = attempt.failures == 0 && record.outcome != Outcome::Interrupted;
+        let is_done = matches!(record.outcome, Outcome::Good | Outcome::Finding);
         if is_done || record.result["verdict"].is_string() {
             let facts = ["verdict", "missing", "bytes", "seconds", "set", "ca"];
             let facts = facts.into_iter();
@@ -406,6 +447,12 @@ pub(crate) mod tests {
             trouble: Vec::new(),
             result: Value::Null,
         }
+    }
+
+    /// A full backup whose end the CA has not confirmed.
+    pub(crate) fn unconfirmed(began: i64) -> StepRecord {
+        let result = json!({ "kind": "full", "is_base": false, "end_error": "the connection broke" });
+        StepRecord { result, ..record(Step::Full, Outcome::Finding, began) }
     }
 
     #[test]
@@ -535,6 +582,20 @@ pub(crate) mod tests {
             attempts.note(&copied(outcome));
             assert_eq!(attempts.at(Step::Copy, "v2:").owed, owed, "{outcome:?}");
         }
+    }
+
+    /// After a full backup that broke off between the deletion of logs and its end, no log backup went well until the next slot of a full
+    /// one.
+    #[test]
+    fn a_log_that_the_ca_has_deleted_asks_for_a_full_backup_as_one_that_it_does_not_know_does() {
+        let failed = |step, code: Hresult| {
+            let trouble = vec![Trouble::of_code(code, "m".to_owned(), "r")];
+            StepRecord { trouble, ..record(step, Outcome::Failed, 1) }.lacks_full()
+        };
+        for code in [Hresult::MISSING_FULL_BACKUP, Hresult::MISSING_FILE_TO_BACKUP] {
+            assert!(failed(Step::Logs, code) && !failed(Step::Full, code), "{code}");
+        }
+        assert!(!failed(Step::Logs, Hresult::BACKUP_IN_PROGRESS));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::damage;
 use crate::evidence::rehearsed_at;
 use crate::held::Held;
 use crate::lock::CaLock;
-use crate::names::refuse_alike;
+use crate::names::{self, refuse_alike};
 use crate::perform::{Perform, Performed};
 use crate::place::{self, trouble};
 use crate::plan::{Due, Known, after_backup, due, full_for};
@@ -156,6 +156,8 @@ impl Runner<'_> {
 
     fn locked(&self, run: &mut CaRun, (job, ca): (&Job, &Ca), wish: Wish, lock: &CaLock) {
         let mut attempts = Attempts::read(self.config, job, ca);
+        // A backup is worth more than what is known of those before.
+        run.trouble.extend(attempts.unread().cloned().into_iter().chain(names::unread(self.config, job, ca)));
         let mut stored = attempts.clone();
         let Some(first) = job.to.first() else { return };
         let (mut held, looked) = self.look(first, (job, ca), &attempts);
@@ -204,9 +206,12 @@ impl Runner<'_> {
         {
             run.trouble.push(*place::Unseen::from(error).trouble);
         }
-        if attempts != stored
-            && let Err(error) = attempts.write(self.config, job, ca)
-        {
+        if attempts == stored {
+            return;
+        }
+        if attempts.unread().is_some() {
+            run.unwritten = Some(attempts);
+        } else if let Err(error) = attempts.write(self.config, job, ca) {
             run.trouble.push(*place::Unseen::from(error).trouble);
             run.unwritten = Some(attempts);
         }
@@ -239,12 +244,15 @@ impl Runner<'_> {
                 let after = after_backup(job, step).into_iter().filter(|due| self.may(job, due));
                 full.into_iter().chain(after).collect()
             }
-            // Behind damage the wait of a full backup that has failed counts.
+            // Behind damage the wait of a full backup that has failed counts, and so does that of one whose end is not confirmed.
             Step::Logs
                 if record.lacks_full()
-                    && !(sets.has_damaged_base() && attempts.of(Step::Full).waits((self.clock)())) =>
+                    && !((sets.has_damaged_base() || attempts.of(Step::Full).owed)
+                        && attempts.of(Step::Full).waits((self.clock)())) =>
             {
-                let why = "the CA has no full backup on record that log sets may follow".to_owned();
+                let why =
+                    "the CA has no full backup on record that log sets may follow, or deleted logs since"
+                        .to_owned();
                 vec![Due::first(Step::Full, why)]
             }
             Step::Verify | Step::Rehearse if is_done => {
@@ -283,7 +291,8 @@ impl Runner<'_> {
         let places: Vec<String> = places.collect();
         places.iter().for_each(|place| attempts.owe(Step::Copy, place, true));
         // Where it cannot be written, that is told at the end of the run.
-        if !places.is_empty() && attempts.write(self.config, job, ca).is_ok() {
+        let is_to_write = !places.is_empty() && attempts.unread().is_none();
+        if is_to_write && attempts.write(self.config, job, ca).is_ok() {
             stored.clone_from(attempts);
         }
         places
@@ -527,6 +536,67 @@ mod tests {
         // By hand.
         std::fs::create_dir(&sets).unwrap();
         assert_eq!(run(&config, &made), good);
+    }
+
+    /// Ends a backup of logs with a code, and a full one so.
+    struct Lacks(Hresult, StepRecord);
+
+    impl Perform for Lacks {
+        fn perform(&self, words: &command::Words, _: &CaLock) -> Performed {
+            let (trouble, outcome) = match words.to_string().contains("--type logs") {
+                true => (vec![trouble(self.0, "m".to_owned(), "r")], Outcome::Failed),
+                false => (Vec::new(), self.1.outcome),
+            };
+            Performed { outcome, exit_code: 0, trouble, result: self.1.result.clone() }
+        }
+    }
+
+    #[test]
+    fn when_a_log_is_gone_at_the_ca_the_run_takes_a_full_backup_and_not_each_time_where_none_is_confirmed() {
+        let dir = certadm_files::scratch::for_test();
+        config(dir.path());
+        std::fs::create_dir(dir.path().join("sets/web")).unwrap();
+        let text = TEXT.replace("'sets', 'v2:'", "'sets'") + "\nlogs = 'hourly'";
+        let config = Config::parse(&text, &dir.path().join("certadm.toml")).unwrap();
+        let run = |perform: &Lacks, now: i64| -> Vec<Step> {
+            let (zone, clock) = (TimeZone::UTC, || now);
+            let runner =
+                Runner { config: &config, perform, clock: &clock, zone, patience: 0, watch: &|_| {} };
+            let run = runner.run(config.job("j").unwrap(), config.ca("web").unwrap(), Wish::Now(Step::Logs));
+            run.steps.iter().map(|step| step.step).collect()
+        };
+        let (both, logs) = (vec![Step::Logs, Step::Full], vec![Step::Logs]);
+        let good = crate::record::tests::record(Step::Full, Outcome::Good, 1_000_000);
+        for code in [Hresult::MISSING_FULL_BACKUP, Hresult::MISSING_FILE_TO_BACKUP] {
+            assert_eq!(run(&Lacks(code, good.clone()), 1_000_000), both, "{code}");
+        }
+        assert_eq!(run(&Lacks(Hresult::E_ACCESSDENIED, good), 1_000_000), logs);
+        let never = Lacks(Hresult::MISSING_FILE_TO_BACKUP, crate::record::tests::unconfirmed(1_000_000));
+        let steps = [1_000_000, 1_000_299, 1_000_300, 1_000_899].map(|now| run(&never, now));
+        assert_eq!(steps, [both.clone(), logs.clone(), both, logs]);
+    }
+
+    /// Every record that could not be read was an empty one, which the run then wrote over it.
+    #[test]
+    fn records_that_cannot_be_read_are_told_and_not_written_over_and_the_backup_is_taken() {
+        let dir = certadm_files::scratch::for_test();
+        let config = config(dir.path());
+        let (job, ca) = (config.job("j").unwrap(), config.ca("web").unwrap());
+        let made = Ends(Outcome::Good, Some(dir.path().join("sets/web")));
+        run(&config, &made);
+        let file = dir.path().join("state/attempts/j/web.json");
+        std::fs::write(&file, "{").unwrap();
+        let (zone, clock) = (TimeZone::UTC, || 1_000_000);
+        let runner =
+            Runner { config: &config, perform: &made, clock: &clock, zone, patience: 0, watch: &|_| {} };
+        let run = runner.run(job, ca, Wish::Now(Step::Full));
+        assert_eq!((run.steps[0].step, run.steps[0].outcome), (Step::Full, Outcome::Good));
+        assert_eq!(run.trouble.iter().map(|trouble| trouble.id.as_str()).collect::<Vec<_>>(), ["records"]);
+        assert_eq!(std::fs::read(&file).unwrap(), b"{");
+        // What the run knows counts for its judgement, and so does that it knows no more.
+        let status = crate::stand::of(&config, (job, ca), run.unwritten.clone(), 1_000_000, &TimeZone::UTC);
+        assert_eq!(status.alarms.iter().filter(|alarm| alarm.id == "records").count(), 1, "{status:?}");
+        assert!(run.unwritten.is_some_and(|attempts| attempts.of(Step::Full).succeeded.is_some()));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use certadm_rehearsal::Proof;
 use certadm_rules::FileTime;
 use serde::Serialize;
 
-use crate::alarm::{About, Alarm};
+use crate::alarm::{About, Alarm, Ledger};
 use crate::config::{Ca, Job};
 use crate::evidence;
 use crate::held::{Held, is_past};
@@ -102,8 +102,11 @@ pub struct CaStatus {
     pub next: Vec<(Step, i64)>,
     /// What went wrong while this was found out.
     pub trouble: Vec<Trouble>,
-    /// What there is an alarm about.
+    /// What there is an alarm about. The last of them are those that could not be judged now ([`Self::judged`]).
     pub alarms: Vec<Alarm>,
+    /// So many of the alarms could not be judged now, and are in force as far as the records know.
+    #[serde(skip)]
+    pub recalled: usize,
     /// What could not be judged, because something could not be looked at: an alarm about it does not end by that.
     #[serde(skip)]
     pub unjudged: BTreeSet<About>,
@@ -173,6 +176,23 @@ impl CaStatus {
                 self.trouble.push(place::Unseen::from(error).trouble.met_at("ca"));
             }
         }
+    }
+
+    /// Adds the alarms that are in force and about what could not be judged now.
+    pub(crate) fn recall(&mut self, known: &Ledger) {
+        let mut recalled = known.in_force((&self.job, &self.ca), &self.alarms, &self.unjudged);
+        for alarm in &mut recalled {
+            // How long something lasts or is left may have changed since.
+            alarm.message = format!("as it was seen last: {}", alarm.message);
+        }
+        self.recalled = recalled.len();
+        self.alarms.extend(recalled);
+    }
+
+    /// The alarms that were judged now.
+    #[must_use]
+    pub fn judged(&self) -> &[Alarm] {
+        self.alarms.get(..self.alarms.len().saturating_sub(self.recalled)).unwrap_or_default()
     }
 
     /// Whether the newest rehearsal has shown nothing.

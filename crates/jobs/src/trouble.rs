@@ -1,7 +1,7 @@
 //! What is wrong, and which trouble it is: an alarm about it goes on as long as it is the same one.
 
-use certadm_rules::Hresult;
-use certadm_rules::diagnosis::Class;
+use certadm_rules::diagnosis::{Class, chain_of};
+use certadm_rules::{Diagnosis, Hresult};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -81,6 +81,18 @@ impl Trouble {
     #[must_use]
     pub fn met_at(self, what: &str) -> Self {
         Self { id: format!("{what}/{}", self.which()), ..self }
+    }
+
+    /// Records that are there and cannot be read: nobody knows `what` they have.
+    pub(crate) fn of_unread<E: Diagnosis>(id: &str, what: &str, error: &E, remedy: String) -> Self {
+        Self {
+            id: id.to_owned(),
+            code: error.hresult().hex(),
+            kind: error.class().to_string(),
+            message: format!("{what}: {}", chain_of(error)),
+            remedy: Some(remedy),
+            set: OfSet::NoSet,
+        }
     }
 
     /// A failure with a code, which tells its class.

@@ -78,6 +78,9 @@ impl Diagnosis for Hresult {
     fn remedy(&self) -> Cow<'static, str> {
         Cow::Borrowed(match *self {
             Self::MISSING_FULL_BACKUP => "take a full backup first, without --keep-logs",
+            Self::MISSING_FILE_TO_BACKUP => {
+                "take a full backup, without --keep-logs: backups of logs cannot go on behind a log that is gone"
+            }
             Self::BACKUP_IN_PROGRESS => "wait until the running backup has ended",
             Self::INVALID_BACKUP => {
                 "take full backups, or turn circular logging off and take one full backup"

@@ -190,6 +190,14 @@ pub enum Error {
         /// Whether certutil wrote it, which makes no manifest: sealing the set does.
         is_of_certutil: bool,
     },
+    /// A copy of a set is damaged, and keeps another one from getting its name.
+    #[error("the copy in {path} is damaged: {source}")]
+    DamagedCopy {
+        /// The folder of the copy.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Box<Error>,
+    },
     /// A copy of a set has something else attached to it than the set.
     #[error("{path} is attached to the copy that is there, and is not what is attached to the set")]
     OtherThings {
@@ -353,6 +361,7 @@ impl Diagnosis for Error {
             Self::NoProgress { .. } => Hresult::RPC_S_CALL_FAILED,
             Self::NotOneFileSystem { .. } | Self::TargetIsMountPoint { .. } => Hresult::ERROR_NOT_SAME_DEVICE,
             Self::NotPutBack { cause, .. } => cause.hresult(),
+            Self::DamagedCopy { source, .. } => source.hresult(),
             Self::TargetName { .. } => Hresult::from_win32(123), // ERROR_INVALID_NAME
             Self::NothingToAbandon { .. }
             | Self::CannotAbandon { .. }
@@ -389,6 +398,7 @@ impl Diagnosis for Error {
             Self::Ca(error) => error.class(),
             Self::Signing(error) => error.class(),
             Self::NotPutBack { cause, .. } => cause.class(),
+            Self::DamagedCopy { source, .. } => source.class(),
             Self::Windows { source, .. } => source.class(),
             Self::Kept(error) => error.class(),
             // Of whatever kind the file is that is missing or changed.
@@ -453,6 +463,12 @@ impl Diagnosis for Error {
             }
             Self::Incomplete { .. } => {
                 "take the set from a copy that has its manifest.json; if there is none, restore and rehearse take it with --incomplete"
+            }
+            Self::DamagedCopy { path, .. } => {
+                return Cow::Owned(format!(
+                    "check the set that is copied by `certadm verify`; if it is sound, delete the folder {}, and copy again",
+                    path.display()
+                ));
             }
             Self::OtherThings { .. } => {
                 "look at both; delete the one that is wrong, or copy the set into another folder. Nothing was written over"

@@ -74,6 +74,22 @@ impl Copies {
         copies.filter(|there| folder::check_lengths(&there.path).is_ok()).collect()
     }
 
+    /// Refuses a name that a damaged copy of a set has: no other one can get it.
+    fn refuse_damaged<S: Stored>(&self, set: &S, path: &Path) -> Result<()> {
+        let damage = match self.sets.iter().find(|there| there.path == path) {
+            Some(there) if same_backup(set, there) => folder::check_lengths(path).err(),
+            Some(_) => None,
+            None if Found::below(path, manifest::FILE_NAME).is_there() => Set::open(path).err(),
+            None => None,
+        };
+        match damage {
+            None => Ok(()),
+            // What the disk does not tell now it may tell tomorrow.
+            Some(error) if error.is_of_disk() => Err(error),
+            Some(error) => Err(Error::DamagedCopy { path: path.to_owned(), source: Box::new(error) }),
+        }
+    }
+
     /// Brings to a copy what is attached to its set, by `files`: paths in the set and their content. Returns the paths of what came.
     ///
     /// # Errors
@@ -98,7 +114,7 @@ impl Copies {
     ///
     /// # Errors
     /// [`Error::Incomplete`] for a set without a manifest; [`Error::TargetNotEmpty`] (0x80070091) when something else has its name
-    /// there; [`Error::OtherThings`] when the copy there has something else attached to it; [`Error::Damaged`] when a file differs from
+    /// there, and [`Error::DamagedCopy`] when that is a copy that has lost bytes; [`Error::OtherThings`] when the copy there has something else attached to it; [`Error::Damaged`] when a file differs from
     /// its manifest; [`Error::NoSpace`]; [`Error::File`].
     pub fn copy(&mut self, set: &Path, readers: Readers, progress: &mut dyn Progress) -> Result<Second> {
         let set = complete(set)?;
@@ -115,6 +131,7 @@ impl Copies {
         }
         let name = set.path.file_name().ok_or_else(|| Error::TargetNotEmpty { path: self.dir.clone() })?;
         let path = self.dir.join(name);
+        own.iter().try_for_each(|own| self.refuse_damaged(own, &path))?;
         write(&set, &manifest, &path, readers, progress)?;
         self.sets.extend(FolderSet::of(path.clone(), &manifest));
         Ok(Second { path, is_new: true, manifest, brought: Vec::new(), left: set.strangers() })

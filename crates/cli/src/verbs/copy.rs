@@ -139,6 +139,7 @@ fn is_of_one_set(error: &Error) -> bool {
             | Error::OtherThings { .. }
             | Error::TargetNotEmpty { .. }
             | Error::File(certadm_files::Error::NotAFile { by_name: false, .. })
+            | Error::DamagedCopy { .. }
     )
 }
 

@@ -66,6 +66,8 @@ enum StepArg {
     Verify,
     /// Judge whether everything is there that the CA needs
     Complete,
+    /// Ask a CA that is not in a folder of this machine for the ends of its CRL and its certificate
+    Ask,
     /// Restore into a scratch folder
     Rehearse,
 }
@@ -79,6 +81,7 @@ impl From<StepArg> for Step {
             StepArg::Prune => Self::Prune,
             StepArg::Verify => Self::Verify,
             StepArg::Complete => Self::Complete,
+            StepArg::Ask => Self::Ask,
             StepArg::Rehearse => Self::Rehearse,
         }
     }
@@ -102,6 +105,10 @@ pub(crate) fn run(args: &RunArgs, output: Output) -> Result<Done, Failure> {
     if work.is_empty() {
         return Err(protected::none_meant());
     }
+    let work = match args.now {
+        Some(StepArg::Ask) => to_be_asked(work)?,
+        _ => work,
+    };
     interrupt::watch();
     let wish = args.now.map_or(Wish::Due, |step| Wish::Now(step.into()));
     let patience = u64::try_from(args.wait.unwrap_or_default()).unwrap_or_default();
@@ -157,6 +164,18 @@ fn that_do<'a>(config: &Config, jobs: Vec<&'a Job>, step: Step) -> Result<Vec<&'
             "name further vaults in `to` of the job (certadm.toml(5))",
         ),
     })
+}
+
+/// Those of the CAs that have to be asked. What a CA in a folder says of itself is read there at each look.
+fn to_be_asked<'a>(work: Vec<(&'a Job, &'a Ca)>) -> Result<Vec<(&'a Job, &'a Ca)>, Failure> {
+    let asked: Vec<_> = work.into_iter().filter(|(_, ca)| ca.has_to_be_asked()).collect();
+    if asked.is_empty() {
+        return Err(Failure::usage(
+            "no CA has to be asked: a folder of this machine tells the ends of CRL and certificate",
+            "read them by certadm status",
+        ));
+    }
+    Ok(asked)
 }
 
 /// Works on several CAs at once, as many as the configuration allows. The jobs of a CA follow each other: at the same time one would

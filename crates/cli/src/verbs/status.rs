@@ -123,13 +123,16 @@ fn table(stand: &[CaStatus], now: i64, output: Output) {
     ));
     for status in stand {
         let ago = |time: Option<i64>| time.map_or_else(|| "-".to_owned(), |time| brief(now - time));
+        // What a place holds is not known where it was not looked at.
+        let seen = |time| if status.place_seen || time != "-" { time } else { "?".to_owned() };
+        let nothing = if status.place_seen { "ALL" } else { "?" };
         let line = format!(
             "{:width$}  {:>7}  {:>7}  {:>7}  {:>8}  {:>9}  {:11}  ",
             status.ca,
-            ago(status.last_full),
-            ago(status.last_logs),
-            status.rpo.map_or_else(|| "ALL".to_owned(), brief),
-            ago(status.verified),
+            seen(ago(status.last_full)),
+            seen(ago(status.last_logs)),
+            status.rpo.map_or_else(|| nothing.to_owned(), brief),
+            seen(ago(status.verified)),
             ago(status.rehearsal_proven),
             status.complete.map_or("-", Completeness::key),
         );

@@ -9,6 +9,7 @@ mod pace;
 mod pasts;
 mod prune;
 mod recovered;
+mod second;
 mod signing;
 mod windows_files;
 mod windows_folders;
