@@ -74,12 +74,16 @@ pub fn due(job: &Job, known: &Known<'_>) -> Vec<Due> {
     due
 }
 
-/// A step that has failed at some of its places, or was not reached there, is done again there, and nowhere else.
+/// A step that has failed at some of its places, or was not reached there, is done again there, and nowhere else. A place that was added
+/// to a job gets its first copy.
 fn again(job: &Job, step: Step, known: &Known<'_>) -> impl Iterator<Item = Due> {
     job.places_of(step).filter_map(move |at| {
         let place = job.to.get(at).map(ToString::to_string);
         let attempt = known.attempts.at(step, &place.unwrap_or_default());
         let why = match (attempt.failures, attempt.owed) {
+            (0, false) if step == Step::Copy && attempt.succeeded.is_none() => {
+                "no copy was made there yet".to_owned()
+            }
             (0, false) => return None,
             (0, true) => format!("the last {step} was not made there"),
             _ => format!("the last {step} has failed there"),
@@ -218,6 +222,11 @@ mod tests {
             Held { proven, ..Held::new(&self.sets, now) }
         }
 
+        /// The further place has its copy.
+        fn copied(self) -> Self {
+            Self { attempts: copied(), ..self }
+        }
+
         fn due(&self, job: &Job, now: i64, zone: &TimeZone) -> Vec<Due> {
             let (held, attempts) = (self.held(now), &self.attempts);
             due(
@@ -248,6 +257,12 @@ mod tests {
         }
     }
 
+    fn copied() -> Attempts {
+        let mut attempts = Attempts::default();
+        attempts.note(&StepRecord { place: "v2:".to_owned(), ..record(Step::Copy, Outcome::Good, 1_000) });
+        attempts
+    }
+
     fn set(time: i64, kind: SetKind, generation: u32) -> HeldSet {
         HeldSet {
             id: time.to_string(),
@@ -274,7 +289,7 @@ mod tests {
             let day = (now - begin) / 86_400;
             !off.iter().any(|(from, until)| (*from..*until).contains(&day))
         };
-        let mut world = World::default();
+        let mut world = World::default().copied();
         let looks: Vec<i64> =
             (0..366 * 96).map(|number| begin + number * look).filter(|now| is_on(*now)).collect();
         for now in &looks {
@@ -328,7 +343,7 @@ mod tests {
         let (zone, job) =
             (TimeZone::UTC, job("full = 'monthly 1 02:30'\nlogs = 'every 15m'\nverify = 'monthly 31 03:00'"));
         let sets = [set(1_000_000, SetKind::Full, 5), set(1_000_900, SetKind::Logs, 6)];
-        let mut attempts = Attempts::default();
+        let mut attempts = copied();
         attempts.note(&StepRecord {
             place: "v1:".to_owned(),
             ..record(Step::Verify, Outcome::Failed, 1_001_000)
@@ -370,13 +385,13 @@ mod tests {
         // Sound again, or records that were lost: manifests alone count.
         let sound = steps(&attempts, &[], 1_001_850);
         assert_eq!(sound[1], "prune: the last prune has failed there");
-        assert_eq!(steps(&Attempts::default(), &[], 1_001_850), ["logs: every 15m: its time has come"]);
+        assert_eq!(steps(&copied(), &[], 1_001_850), ["logs: every 15m: its time has come"]);
     }
 
     #[test]
     fn a_clock_that_was_wrong_once_stops_nothing() {
         let (zone, job) = (TimeZone::UTC, job(JOB));
-        let mut world = World { sets: vec![set(1_000_000, SetKind::Full, 1)], ..World::default() };
+        let mut world = World { sets: vec![set(1_000_000, SetKind::Full, 1)], ..World::default() }.copied();
         // A set, a proof and a rehearsal from a year ahead.
         let ahead = 1_000_000 + 365 * 86_400;
         world.sets.push(set(ahead, SetKind::Logs, 2));
@@ -388,7 +403,7 @@ mod tests {
     #[test]
     fn a_step_that_failed_waits_until_its_time_or_the_next_slot() {
         let (zone, job) = (TimeZone::UTC, job("full = 'daily 02:00'\nverify = 'hourly'"));
-        let mut world = World { sets: vec![set(1_000_000, SetKind::Full, 1)], ..World::default() };
+        let mut world = World { sets: vec![set(1_000_000, SetKind::Full, 1)], ..World::default() }.copied();
         let fail = |world: &mut World, began| {
             world.attempts.note(&record(Step::Verify, Outcome::Failed, began));
         };
@@ -400,7 +415,7 @@ mod tests {
         assert_eq!(world.due(&job, now + 300, &zone).len(), 0, "it waits 80 minutes");
         assert_eq!(world.due(&job, 1_004_400, &zone).len(), 1, "the next hour is a new chance");
         // What is remembered can be lost: then it is tried again.
-        world.attempts = Attempts::default();
+        world.attempts = copied();
         assert_eq!(world.due(&job, now + 300, &zone).len(), 1);
     }
 
@@ -431,6 +446,26 @@ mod tests {
         world.attempts.owe(Step::Copy, "v3:", true);
         let owed = world.due(job, 1_000_000, &TimeZone::UTC);
         assert_eq!((owed[0].at, owed[0].why.as_str()), (2, "the last copy was not made there"));
+    }
+
+    /// A place that was added to `to` had nothing until the next full backup, for a month, and nobody was told.
+    #[test]
+    fn a_place_that_was_added_gets_its_copy_at_once() {
+        let job = job("full = 'monthly 1 02:30'");
+        let mut world = World { sets: vec![set(1_000_000, SetKind::Full, 1)], ..World::default() };
+        let due = |world: &World, now| -> Vec<_> {
+            let due = world.due(&job, now, &TimeZone::UTC).into_iter();
+            due.map(|due| (due.step, due.at, due.why)).collect()
+        };
+        let expected = [(Step::Copy, 1, "no copy was made there yet".to_owned())];
+        assert_eq!(due(&world, 1_000_100), expected);
+        // One that fails is told, and waits.
+        let place = "v2:".to_owned();
+        world.attempts.note(&StepRecord { place, ..record(Step::Copy, Outcome::Failed, 1_000_100) });
+        assert_eq!(due(&world, 1_000_200), []);
+        assert_eq!(due(&world.copied(), 1_000_100), []);
+        // There is nothing to copy.
+        assert_eq!(due(&World::default(), 1_000_100).len(), 1);
     }
 
     #[test]
