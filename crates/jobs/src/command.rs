@@ -57,10 +57,10 @@ pub fn of(job: &Job, ca: &Ca, (step, at): (Step, usize), held: &Held, now: i64) 
     let target = job.to.get(at)?;
     let state = place::newest_state(first, ca, held);
     let (is_stored, is_empty) = (!held.stored_state().is_empty(), held.newest_state().is_empty());
-    // Behind a damaged set no restore can use them: no log is deleted for their sake. Nor are those that
+    // Behind a damaged set, or one that nobody has signed, no restore can use them: no log is deleted for their sake. Nor are those that
     // another job backs up, whose sets lead on from each other.
     let has_own_logs = !job.logs_elsewhere.contains(&ca.name);
-    let truncates = !held.has_damaged_base() && has_own_logs;
+    let truncates = !held.has_doubtful_base() && has_own_logs;
     match step {
         Step::Look => None,
         Step::Ask => {

@@ -33,10 +33,12 @@ mod span;
 pub mod stand;
 pub mod status;
 mod step;
+mod stored;
 pub mod story;
 pub mod timers;
 mod trouble;
 mod unheard;
+mod vouched;
 mod way;
 
 pub use config::{Ca, Config, Job, Name, Target};

@@ -11,10 +11,11 @@ use certadm_rules::{Diagnosis, FileTime, Hresult};
 use certadm_set::folder::{self, FolderSet, proven_at};
 use certadm_set::stored::newest_first;
 
-use crate::config::{Ca, Config, Target};
+use crate::config::{Ca, Config, Job, Target};
 use crate::held::{Held, HeldSet, is_past};
 use crate::record::{Attempts, OfSet, Trouble};
 use crate::step::Step;
+use crate::vouched::{Signers, Vouched};
 
 /// A place could not be looked at.
 #[derive(Debug)]
@@ -44,14 +45,17 @@ impl<E: Diagnosis> From<E> for Unseen {
 /// What to do about a folder for sets that is not there.
 pub const MAKE_OR_MOUNT: &str = "make it or mount it: a job makes no folder where a disk may be missing";
 
-/// What a place holds of a CA at `now`, in seconds since 1970.
+/// What a place holds of a CA for a job at `now`, in seconds since 1970.
 ///
 /// # Errors
 /// When a vault or a folder cannot be read.
-pub fn look(config: &Config, target: &Target, ca: &Ca, now: i64) -> Result<Held, Unseen> {
+pub fn look(config: &Config, target: &Target, (job, ca): (&Job, &Ca), now: i64) -> Result<Held, Unseen> {
+    let signers = Signers::of(job);
     match target {
-        Target::Vault(vault) => look_into_vault(&config.vault(vault)?.repository(Some(ca.own_name()))?, now),
-        Target::Folder(folder) => look_into_folder(folder, ca, now),
+        Target::Vault(vault) => {
+            look_into_vault(&config.vault(vault)?.repository(Some(ca.own_name()))?, &signers, now)
+        }
+        Target::Folder(folder) => look_into_folder(folder, ca, &signers, now),
     }
 }
 
@@ -62,10 +66,10 @@ pub fn look(config: &Config, target: &Target, ca: &Ca, now: i64) -> Result<Held,
 pub fn look_again(
     config: &Config,
     target: &Target,
-    (ca, attempts): (&Ca, &Attempts),
+    (job, ca, attempts): (&Job, &Ca, &Attempts),
     now: i64,
 ) -> Result<Held, Unseen> {
-    let held = look(config, target, ca, now)?;
+    let held = look(config, target, (job, ca), now)?;
     // A place that was named anew has nothing yet.
     let was_here = [Step::Full, Step::Logs].iter().any(|step| {
         let attempt = attempts.of(*step);
@@ -96,8 +100,9 @@ pub(crate) fn refuse_gone(target: &Target, ca: &Ca, what: &str) -> Result<(), Un
     Err(Unseen { trouble, class: Class::Refused })
 }
 
-fn look_into_vault(repository: &CaRepository, now: i64) -> Result<Held, Unseen> {
+fn look_into_vault(repository: &CaRepository, signers: &Signers, now: i64) -> Result<Held, Unseen> {
     let certadm_repository::Readable { points, unreadable } = repository.readable()?;
+    let Vouched { sets: points, unsigned, unreadable: untold } = signers.sort_points(repository, points)?;
     let noted = repository.proven()?;
     let sorted = newest_first(&points.iter().collect::<Vec<_>>(), now);
     let newest = sorted.into_iter().find(|point| point.is_noted(&noted));
@@ -108,8 +113,9 @@ fn look_into_vault(repository: &CaRepository, now: i64) -> Result<Held, Unseen> 
     };
     let sets: Vec<_> = points.into_iter().map(held_of).collect();
     let why = "its snapshot cannot be read: `certadm repository repair` says what can be done";
-    let unreadable = unreadable.into_iter().map(|name| (name, why.to_owned())).collect();
-    Ok(Held { proven, unreadable, ..Held::new(&sets, now) })
+    let unreadable = unreadable.into_iter().map(|name| (name, why.to_owned())).chain(untold).collect();
+    let unsigned = unsigned.into_iter().map(|(point, why)| (held_of(point), why)).collect();
+    Ok(Held { proven, unreadable, unsigned, ..Held::new(&sets, now) })
 }
 
 fn held_of(point: Point) -> HeldSet {
@@ -125,7 +131,7 @@ fn held_of(point: Point) -> HeldSet {
     }
 }
 
-fn look_into_folder(folder: &Path, ca: &Ca, now: i64) -> Result<Held, Unseen> {
+fn look_into_folder(folder: &Path, ca: &Ca, signers: &Signers, now: i64) -> Result<Held, Unseen> {
     // A disk that is not mounted must not look like an empty one, and get sets on the disk below it.
     if let Err(error) = fs::read_dir(folder).during("list", folder) {
         let mut unseen = Unseen::from(error);
@@ -141,19 +147,26 @@ fn look_into_folder(folder: &Path, ca: &Ca, now: i64) -> Result<Held, Unseen> {
     {
         return Ok(Held::default());
     }
-    let listed = folder::list(&dir)?;
+    let mut listed = folder::list(&dir)?;
+    let (unsealed, damaged) = (std::mem::take(&mut listed.unsealed), std::mem::take(&mut listed.unreadable));
+    let Vouched { sets, unsigned, unreadable: untold } = signers.sort_folder(listed);
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let unsealed = listed.unsealed.iter();
+    let unsealed = unsealed.iter();
     let unsealed =
         unsealed.map(|path| (name(path), "it has no manifest: its backup has not ended".to_owned()));
-    let unreadable = listed.unreadable.iter().map(|(path, error)| (name(path), chain_of(error)));
-    let unreadable = unsealed.chain(unreadable).collect();
+    let unreadable = damaged.iter().map(|(path, error)| (name(path), chain_of(error)));
+    let unreadable = unsealed.chain(unreadable).chain(untold).collect();
     // A note from the future does not hide those that came after it.
     let noted = |set: &FolderSet| proven_at(&dir, set, now).map(|when| (is_past(when, now), when, set.time));
-    let proven =
-        listed.sets.iter().filter_map(|set| Some((noted(set)?, set))).max_by_key(|(noted, _)| *noted);
+    let proven = sets.iter().filter_map(|set| Some((noted(set)?, set))).max_by_key(|(noted, _)| *noted);
     let proven = proven.map(|((_, when, _), set)| (set.name.clone(), when));
-    let sets = listed.sets.into_iter().map(|set| HeldSet {
+    let sets: Vec<HeldSet> = sets.into_iter().map(held_of_folder).collect();
+    let unsigned = unsigned.into_iter().map(|(set, why)| (held_of_folder(set), why)).collect();
+    Ok(Held { proven, unreadable, unsigned, ..Held::new(&sets, now) })
+}
+
+fn held_of_folder(set: FolderSet) -> HeldSet {
+    HeldSet {
         id: set.name,
         time: set.time,
         kind: set.kind,
@@ -162,8 +175,7 @@ fn look_into_folder(folder: &Path, ca: &Ca, now: i64) -> Result<Held, Unseen> {
         bytes: set.bytes,
         seconds: set.seconds,
         links: set.links,
-    });
-    Ok(Held { proven, unreadable, ..Held::new(&sets.collect::<Vec<_>>(), now) })
+    }
 }
 
 /// A moment as RFC 3339 has it, in seconds since 1970.
@@ -196,8 +208,9 @@ pub fn note_proven(folder: &Path, ca: &Ca, set: &str, now: i64) -> certadm_files
 #[must_use]
 pub fn newest_state(target: &Target, ca: &Ca, held: &Held) -> Vec<PathBuf> {
     let (newest, stored) = (held.newest_state(), held.stored_state());
-    // What a vault calls the latest lies behind a set that was found damaged.
+    // What a vault calls the latest lies behind a set that was found damaged, or may be one that does not count.
     let is_cut = newest.last().map(|set| &set.id) != stored.last().map(|set| &set.id);
+    let is_cut = is_cut || !held.unsigned.is_empty();
     let point = newest.last().filter(|_| is_cut).map_or("latest", |last| last.id.as_str());
     named(target, ca, &newest, point)
 }
@@ -205,7 +218,9 @@ pub fn newest_state(target: &Target, ca: &Ca, held: &Held) -> Vec<PathBuf> {
 /// The same of the newest state by manifests alone, whatever was found damaged.
 #[must_use]
 pub fn stored_state(target: &Target, ca: &Ca, held: &Held) -> Vec<PathBuf> {
-    named(target, ca, &held.stored_state(), "latest")
+    let stored = held.stored_state();
+    let point = stored.last().filter(|_| !held.unsigned.is_empty()).map_or("latest", |last| last.id.as_str());
+    named(target, ca, &stored, point)
 }
 
 fn named(target: &Target, ca: &Ca, state: &[&HeldSet], point: &str) -> Vec<PathBuf> {

@@ -56,7 +56,8 @@ pub fn due(job: &Job, known: &Known<'_>) -> Vec<Due> {
     if newest.is_some() {
         due.extend(again(job, Step::Copy, known));
         // What is known to be damaged may be all that the rules keep: it waits for the full backup.
-        due.extend(again(job, Step::Prune, known).filter(|_| !known.held.has_damaged_base()));
+        let holds = known.held.has_doubtful_base() || known.attempts.holds_prune();
+        due.extend(again(job, Step::Prune, known).filter(|_| !holds));
     }
     if known.has_to_ask {
         due.extend(scheduled(Step::Ask, Some(ASK), known.attempts.of(Step::Ask).succeeded, known));
@@ -101,19 +102,19 @@ fn backup(job: &Job, known: &Known<'_>) -> Option<Due> {
         .iter()
         .rev()
         .find(|set| set.kind == certadm_set::manifest::SetKind::Full && past(set.time).is_some());
-    let last_full = full.map(|set| set.time);
+    // What was taken and does not count, since a key is wrong, is not taken at each run for that.
+    let last_full = full.map(|set| set.time).max(known.attempts.stored_unsigned(Step::Full));
     if let Err(why) = known.held.base()
         && (job.full.is_some() || job.logs.is_some())
     {
-        let is_damaged = matches!(why, NoBase::Damaged { .. });
         let due = full_for(&why, known.attempts, known.now);
-        // Behind a damaged set backups go on at their times, and logs stay at the CA as well: without them nothing of what it issues is
-        // elsewhere.
-        if due.is_some() || !is_damaged {
+        // Behind a damaged set, or one that nobody has signed, backups go on at their times, and logs stay at the CA as well: without them
+        // nothing of what it issues is elsewhere.
+        if due.is_some() || !why.is_doubt() {
             return due;
         }
         // Each of them holds all logs since the last one that let the CA delete some.
-        let newest = known.held.sets().last().map(|set| set.time);
+        let newest = known.held.sets().last().map(|set| set.time).max(unsigned_at(known.attempts));
         if newest.is_some_and(|newest| (newest..newest.saturating_add(BEHIND_DAMAGE)).contains(&known.now)) {
             return scheduled(Step::Full, job.full, last_full, known);
         }
@@ -122,7 +123,12 @@ fn backup(job: &Job, known: &Known<'_>) -> Option<Due> {
         return Some(due);
     }
     let newest = known.held.sets().iter().rev().find_map(|set| past(set.time));
-    scheduled(Step::Logs, job.logs, newest, known)
+    scheduled(Step::Logs, job.logs, newest.max(unsigned_at(known.attempts)), known)
+}
+
+/// When a set was stored last that does not count.
+fn unsigned_at(attempts: &Attempts) -> Option<i64> {
+    attempts.stored_unsigned(Step::Full).max(attempts.stored_unsigned(Step::Logs))
 }
 
 /// Seconds from one log set behind a damaged set to the next.
@@ -131,11 +137,15 @@ const BEHIND_DAMAGE: i64 = 6 * 3_600;
 const RENEWED: i64 = 24 * 3_600;
 
 /// The full backup that is due at once because no log set can follow, unless one has failed and waits, or one was taken behind damage
-/// within a day and no verification has found it sound: a further one may be damaged as well, at each verification.
+/// within a day and no verification has found it sound: a further one may be damaged as well, at each verification. Nor does a further
+/// one count within a day when the last one did not, because its signature does not.
 pub(crate) fn full_for(why: &NoBase, attempts: &Attempts, now: i64) -> Option<Due> {
-    let renewed = attempts.renewed.as_ref().map(|renewed| renewed.when);
-    let is_lately = renewed.is_some_and(|when| (when..when.saturating_add(RENEWED)).contains(&now));
-    let waits_longer = matches!(why, NoBase::Damaged { .. }) && is_lately;
+    let in_vain = match why {
+        NoBase::Damaged { .. } => attempts.renewed.as_ref().map(|renewed| renewed.when),
+        NoBase::Unsigned { .. } => attempts.stored_unsigned(Step::Full),
+        _ => None,
+    };
+    let waits_longer = in_vain.is_some_and(|when| (when..when.saturating_add(RENEWED)).contains(&now));
     (!waits_longer && !attempts.of(Step::Full).waits(now))
         .then(|| Due::first(Step::Full, format!("there is no base for log sets: {why}")))
 }
@@ -466,6 +476,38 @@ mod tests {
         assert_eq!(due(&world.copied(), 1_000_100), []);
         // There is nothing to copy.
         assert_eq!(due(&World::default(), 1_000_100).len(), 1);
+    }
+
+    /// A key that is in no list: each full backup of it counts for nothing, and the next one would as well.
+    #[test]
+    fn what_was_stored_in_vain_for_its_signature_is_tried_again_after_a_day() {
+        let (zone, job) = (TimeZone::UTC, job("full = 'every 6h'\nlogs = 'every 15m'"));
+        let full = set(1_000_000, SetKind::Full, 5);
+        let held = |signed: &[HeldSet], unsigned: HeldSet| Held {
+            unsigned: vec![(unsigned, "nobody".to_owned())],
+            ..Held::new(signed, 1_001_000)
+        };
+        let steps = |held: &Held, attempts: &Attempts, now| -> Vec<Step> {
+            let known = Known { held, rehearsed: None, attempts, now, zone: &zone, has_to_ask: false };
+            due(&job, &known).into_iter().map(|due| due.step).collect()
+        };
+        // What was there when signatures were asked for, and a log set that holds what comes next.
+        let before = held(&[], full.clone());
+        assert_eq!(steps(&before, &copied(), 1_000_100), [Step::Full]);
+        let logs = held(std::slice::from_ref(&full), set(1_000_050, SetKind::Logs, 6));
+        assert_eq!(steps(&logs, &copied(), 1_000_100), [Step::Full]);
+        // The one that was taken for it does not count, either.
+        let mut vain = copied();
+        let mut stored = record(Step::Full, Outcome::Good, 1_000_000);
+        crate::stored::add_doubts(&mut stored, &Held::default(), &before);
+        assert_eq!(stored.outcome, Outcome::Finding);
+        vain.note(&stored);
+        assert!(vain.holds_prune());
+        assert_eq!(steps(&before, &vain, 1_000_100), []);
+        assert_eq!(steps(&before, &vain, 1_000_000 + 6 * 3_600), [Step::Full], "by the schedule");
+        assert_eq!(steps(&before, &Attempts::default(), 1_000_100), [Step::Full], "records that were lost");
+        vain.note(&record(Step::Full, Outcome::Good, 1_030_000));
+        assert!(!vain.holds_prune());
     }
 
     #[test]

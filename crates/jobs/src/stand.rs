@@ -27,7 +27,8 @@ pub fn of(
 ) -> CaStatus {
     let attempts = unwritten.unwrap_or_else(|| Attempts::read(config, job, ca));
     let mut status = nothing_known(job, ca);
-    let mut held = match job.to.first().map(|first| place::look_again(config, first, (ca, &attempts), now)) {
+    let looked = |first| place::look_again(config, first, (job, ca, &attempts), now);
+    let mut held = match job.to.first().map(looked) {
         Some(Ok(held)) => {
             status.place_seen = true;
             held

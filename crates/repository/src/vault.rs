@@ -25,11 +25,14 @@ use crate::secret::Secret;
 use crate::sink::{Depth, Extent, RepositorySink, SinkOptions};
 use crate::storage;
 
+/// The folder of the records of signatures in the state of this machine.
+const SIGNATURES: &str = "signatures";
+
 /// A vault: one repository a CA, under one place.
 #[derive(Clone, Debug)]
 pub struct Vault {
     pub(crate) profile: Profile,
-    /// The folder in which this machine remembers which packs it has read.
+    /// The folder in which this machine remembers which packs it has read, and who has signed which set.
     state: Option<PathBuf>,
 }
 
@@ -41,7 +44,7 @@ impl Vault {
     }
 
     /// The same; in `state` this machine remembers which packs it has read, so that with [`Extent::New`] old ones are read again
-    /// after a while.
+    /// after a while, and who has signed which set ([`CaRepository::signed_with`]).
     #[must_use]
     pub fn remembering_in(self, state: PathBuf) -> Self {
         Self { state: Some(state), ..self }
@@ -78,6 +81,7 @@ impl Vault {
             name: name.clone(),
             maintenance: self.profile.maintenance,
             depth: Depth { extent: self.profile.read_back, lately },
+            signatures: self.state.as_ref().map(|state| state.join(SIGNATURES).join(vault).join(&folder)),
             ..CaRepository::over(objects, secret, vault, base)
         })
     }
@@ -170,6 +174,8 @@ pub struct CaRepository {
     pub(crate) depth: Depth,
     /// Looks sets up that may be there already.
     pub(crate) kept: Kept,
+    /// The file in which this machine remembers who has signed which set.
+    pub(crate) signatures: Option<PathBuf>,
 }
 
 /// Sets that were copied out of a repository, and go away with this.
@@ -195,6 +201,7 @@ impl CaRepository {
             maintenance: true,
             depth: Depth { extent: Extent::All, lately: None },
             kept: Kept::default(),
+            signatures: None,
         }
     }
 

@@ -17,6 +17,7 @@ use crate::links::{self, Headers, Links};
 use crate::manifest::{self, Manifest, Role, SetKind};
 use crate::open::{Opened, open};
 use crate::reader::Set;
+use crate::signing::AllowedSigners;
 use crate::stored::Stored;
 
 /// The folder of notes about what is proven, among the sets.
@@ -160,6 +161,20 @@ impl Listed {
             }
         }
         self
+    }
+
+    /// The same, without the sets that none of these has signed; each of those with why it does not count.
+    #[must_use]
+    pub fn vouched_for(mut self, allowed: &AllowedSigners) -> (Self, Vec<(FolderSet, Error)>) {
+        let mut left_out = Vec::new();
+        for set in std::mem::take(&mut self.sets) {
+            let signed = open(std::slice::from_ref(&set.path)).and_then(|opened| allowed.check(&opened));
+            match signed {
+                Ok(_) => self.sets.push(set),
+                Err(error) => left_out.push((set, error)),
+            }
+        }
+        (self, left_out)
     }
 
     /// The same, where the disk told all of it. What it does not tell now it may tell tomorrow: that set may be the newest, or need one

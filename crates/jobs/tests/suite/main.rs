@@ -1,0 +1,5 @@
+//! Runs of jobs, with commands that only leave what the true ones would leave.
+
+mod acting;
+mod signatures;
+mod torn;
