@@ -204,6 +204,25 @@ pub fn note_proven(folder: &Path, ca: &Ca, set: &str, now: i64) -> certadm_files
     certadm_set::folder::note_proven(&folder_of(folder, ca), set, &moment(now))
 }
 
+/// Forgets at a place that states were proven which lean on sets that were found damaged there since, by the ids of these.
+///
+/// # Errors
+/// When the place cannot be read, or nothing may be deleted there.
+pub fn withdraw_proven(
+    config: &Config,
+    target: &Target,
+    ca: &Ca,
+    damaged: &[String],
+    now: i64,
+) -> Result<(), Unseen> {
+    match target {
+        Target::Vault(vault) => {
+            Ok(config.vault(vault)?.repository(Some(ca.own_name()))?.withdraw_proven(damaged)?)
+        }
+        Target::Folder(folder) => Ok(folder::withdraw_proven(&folder_of(folder, ca), damaged, now)?),
+    }
+}
+
 /// How the newest state of a CA at a place that can be restored is named for commands: an address, or its sets.
 #[must_use]
 pub fn newest_state(target: &Target, ca: &Ca, held: &Held) -> Vec<PathBuf> {

@@ -269,7 +269,11 @@ impl Runner<'_> {
                 let (place, now) = (first.to_string(), (self.clock)());
                 let is_scheduled = job.full.is_some() || job.logs.is_some();
                 attempts.note_damage(&place, &sets.stored_state(), damaged, now);
-                let mut known = sets.clone();
+                attempts.withdraw_proven(&place, sets, damaged, now);
+                let kept = place::withdraw_proven(self.config, first, ca, damaged, now).err();
+                trouble.extend(kept.map(|unseen| *unseen.trouble));
+                // The next look finds an older proof, where there is one.
+                let mut known = Held { proven: None, ..sets.clone() };
                 known.recall(&place, attempts, now);
                 let full = full_instead(&known, attempts, now).filter(|_| wish == Wish::Due && is_scheduled);
                 *held = Some(known);

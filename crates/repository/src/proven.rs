@@ -3,7 +3,10 @@
 
 use std::collections::BTreeSet;
 
+use certadm_set::stored::leaning_on;
+
 use crate::error::{Error, Result};
+use crate::lately::now;
 use crate::objects::{ObjectError, Objects};
 use crate::point::Point;
 use crate::vault::CaRepository;
@@ -49,6 +52,25 @@ impl CaRepository {
         Ok(None)
     }
 
+    /// Forgets that states were proven which lean on points that were found damaged since, by the ids of these: what is known to be broken
+    /// must not stand for the newest proven state, for which older ones expire.
+    ///
+    /// # Errors
+    /// As [`CaRepository::readable`].
+    pub fn withdraw_proven(&self, damaged: &[String]) -> Result<()> {
+        let noted = self.proven()?;
+        if noted.is_empty() {
+            return Ok(());
+        }
+        let points = self.readable()?.points;
+        for point in leaning_on(&points.iter().collect::<Vec<_>>(), damaged, now()) {
+            for id in [&point.id, &point.original].into_iter().filter(|id| noted.contains(*id)) {
+                forget(self.objects.as_ref(), id)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The ids under which it was noted that a state is proven: see [`Point::is_noted`].
     ///
     /// # Errors
@@ -84,7 +106,7 @@ fn note(objects: &dyn Objects, id: &str) -> Result<(), ObjectError> {
     if is_there(&free)? { Ok(()) } else { objects.put(&free, &[]) }
 }
 
-/// Forgets that the state of an expired point was proven.
+/// Forgets that the state of a point was proven.
 ///
 /// # Errors
 /// [`Error::Storage`].

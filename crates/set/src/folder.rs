@@ -18,7 +18,7 @@ use crate::manifest::{self, Manifest, Role, SetKind};
 use crate::open::{Opened, open};
 use crate::reader::Set;
 use crate::signing::AllowedSigners;
-use crate::stored::Stored;
+use crate::stored::{Stored, leaning_on};
 
 /// The folder of notes about what is proven, among the sets.
 const PROVEN: &str = ".proven";
@@ -324,6 +324,19 @@ pub fn note_proven(dir: &Path, name: &str, when: &str) -> certadm_files::Result<
     let notes = dir.join(PROVEN);
     durable::create_dir(&notes)?;
     durable::replace(&notes.join(name), when.as_bytes())
+}
+
+/// Forgets that states were proven which lean on sets that were found damaged since, by the names of these: what is known to be broken
+/// must not stand for the newest proven state, for which older ones go. `now` is in seconds since 1970.
+///
+/// # Errors
+/// As [`list`].
+pub fn withdraw_proven(dir: &Path, damaged: &[String], now: i64) -> Result<()> {
+    let listed = list(dir)?;
+    for set in leaning_on(&listed.sets.iter().collect::<Vec<_>>(), damaged, now) {
+        forget_proven(dir, &set.name)?;
+    }
+    Ok(())
 }
 
 /// Forgets that the state of a set that has gone was proven.
