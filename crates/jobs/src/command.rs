@@ -52,8 +52,10 @@ pub fn of(job: &Job, ca: &Ca, (step, at): (Step, usize), held: &Held, now: i64) 
     let target = job.to.get(at)?;
     let state = place::newest_state(first, ca, held);
     let (is_stored, is_empty) = (!held.stored_state().is_empty(), held.newest_state().is_empty());
-    // Behind a damaged set no restore can use them: no log is deleted for their sake.
-    let truncates = !held.has_damaged_base();
+    // Behind a damaged set, or one that nobody has signed, no restore can use them: no log is deleted for their sake. Nor are those that
+    // another job backs up, whose sets lead on from each other.
+    let has_own_logs = !job.logs_elsewhere.contains(&ca.name);
+    let truncates = !held.has_doubtful_base() && has_own_logs;
     match step {
         Step::Look => None,
         Step::Ask => {
@@ -62,7 +64,7 @@ pub fn of(job: &Job, ca: &Ca, (step, at): (Step, usize), held: &Held, now: i64) 
             words.add("--no-prepare");
             Some(words)
         }
-        Step::Full => Some(backup(job, ca, first, (SetKind::Full, truncates), now)),
+        Step::Full => Some(backup(job, ca, first, (SetKind::Full, has_own_logs), now)),
         Step::Logs => Some(backup(job, ca, first, (SetKind::Logs, truncates), now)),
         Step::Verify if is_stored => {
             let mut words = Words::new("verify");
@@ -109,6 +111,8 @@ fn backup(job: &Job, ca: &Ca, target: &Target, (kind, truncates): (SetKind, bool
         if truncates {
             words.add("--truncate");
         }
+    } else if !truncates {
+        words.add("--keep-logs");
     }
     words.option("--bandwidth", job.bandwidth.map(|speed| speed.to_string()));
     if job.sha256 {
@@ -246,6 +250,25 @@ mod tests {
             let words = of(job, ca, (Step::Prune, 0), &held, 100).unwrap().to_string();
             assert!(words.ends_with(&format!(" --keep-within {word}")), "{words}");
         }
+    }
+
+    /// Each full backup of the one job deleted the logs that the other one was to back up next.
+    #[test]
+    fn a_job_leaves_the_logs_of_a_ca_to_the_job_that_backs_them_up() {
+        let text = "[ca]\nweb = { dir = 'ca' }\nagain = { dir = 'ca/' }\nother = { dir = 'other' }\n\
+            [job.a]\nca = 'web'\nto = 'sets'\nfull = 'hourly'\nlogs = 'every 15m'\n\
+            [job.b]\nca = 'all'\nto = 'second'\nfull = 'hourly'";
+        let config = Config::parse(text, std::path::Path::new("/etc/certadm.toml")).unwrap();
+        let held = Held::new(&[set(10, SetKind::Full, (1, 5))], 100);
+        let words = |job, ca, step| {
+            let (job, ca) = (config.job(job).unwrap(), config.ca(ca).unwrap());
+            of(job, ca, (step, 0), &held, 100).unwrap().to_string()
+        };
+        let keeps = |job, ca| words(job, ca, Step::Full).contains(" --keep-logs");
+        assert!(keeps("b", "web") && keeps("b", "again"), "two sections of one CA");
+        assert!(!keeps("a", "web") && !keeps("b", "other"));
+        let truncates = |job| words(job, "web", Step::Logs).contains(" --truncate");
+        assert!(truncates("a") && !truncates("b"), "somebody has asked for logs");
     }
 
     #[test]

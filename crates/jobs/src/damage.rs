@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 
 use certadm_rules::Hresult;
 use certadm_rules::finding::Kind;
+use certadm_set::stored::leaning_on;
 use serde_json::Value;
 
 use crate::held::{Held, HeldSet};
-use crate::record::{Attempts, Damage, OfSet, Outcome, StepRecord, Trouble};
+use crate::record::{Attempts, Damage, OfSet, Outcome, Proof, StepRecord, Trouble};
 
 /// The exit code of a command that has found damage.
 const DAMAGED: i32 = 5;
@@ -34,6 +35,14 @@ impl Attempts {
         if let Some(set) = before.damaged_base() {
             self.renewed = Some(Damage { place: place.to_owned(), set, when });
         }
+    }
+
+    /// Forgets that a state was proven at a place which leans on what was found damaged there since.
+    pub(crate) fn withdraw_proven(&mut self, place: &str, held: &Held, damaged: &[String], now: i64) {
+        let leaning = leaning_on(&held.sets().iter().collect::<Vec<_>>(), damaged, now);
+        let is_withdrawn =
+            |proof: &Proof| proof.place == place && leaning.iter().any(|set| set.id == proof.set);
+        self.proven = self.proven.take().filter(|proof| !is_withdrawn(proof));
     }
 
     /// Forgets damage of sets that a place does not hold any more. One that cannot be read may be there still.

@@ -48,6 +48,8 @@ pub struct Held {
     pub unreadable: Vec<Unreadable>,
     /// Sets that were found damaged, by their ids.
     pub damaged: BTreeSet<String>,
+    /// Sets that do not count, because none of the job's `allowed-signers` has signed them; each with why.
+    pub unsigned: Vec<(HeldSet, String)>,
 }
 
 /// Why log sets cannot follow at a target.
@@ -74,6 +76,20 @@ pub enum NoBase {
         /// The set.
         set: String,
     },
+    /// A set that holds what comes next does not count: none of the job's `allowed-signers` has signed it.
+    Unsigned {
+        /// The set.
+        set: String,
+        /// Why it does not count.
+        why: String,
+    },
+}
+
+impl NoBase {
+    /// Whether a set is there that would lead on, and no restore accepts it: nothing may be deleted at the CA for its sake.
+    pub(crate) const fn is_doubt(&self) -> bool {
+        matches!(self, Self::Damaged { .. } | Self::Unsigned { .. })
+    }
 }
 
 impl std::fmt::Display for NoBase {
@@ -91,6 +107,7 @@ impl std::fmt::Display for NoBase {
                 "the log set {set} begins with generation {begins:#x}, and generation {expected:#x} is missing"
             ),
             Self::Damaged { set } => write!(f, "the set {set} was found to be damaged"),
+            Self::Unsigned { set, why } => write!(f, "the set {set} does not count: {why}"),
             Self::OtherStream { set } => {
                 write!(f, "the log set {set} is of another stream of logs than the full set before it")
             }
@@ -168,11 +185,25 @@ impl Held {
     /// # Errors
     /// Why there is none.
     pub fn base(&self) -> Result<&HeldSet, NoBase> {
-        let full = self.last_full().ok_or(NoBase::NoFull)?;
-        match self.continued(full, &|set| self.is_sound(set)).ends {
-            None => Ok(full),
-            Some(why) => Err(why),
+        let Some(full) = self.last_full() else {
+            return Err(self.unsigned_base(|set| set.kind == SetKind::Full).unwrap_or(NoBase::NoFull));
+        };
+        let Continued { chain, ends, .. } = self.continued(full, &|set| self.is_sound(set));
+        let covered = chain.last().map_or(full.generations.1, |last| last.generations.1);
+        // What is missing, or what the CA may have deleted, lies in a set that no restore takes.
+        let leads_on =
+            |set: &HeldSet| set.stream == full.stream && full.time <= set.time && covered < set.generations.1;
+        match ends {
+            Some(why @ NoBase::Damaged { .. }) => Err(why),
+            ends => self.unsigned_base(leads_on).or(ends).map_or(Ok(full), Err),
         }
+    }
+
+    /// Why there is no base where the newest such set does not count.
+    fn unsigned_base(&self, is_meant: impl Fn(&HeldSet) -> bool) -> Option<NoBase> {
+        let meant = self.unsigned.iter().filter(|(set, _)| is_meant(set));
+        let (set, why) = meant.max_by_key(|(set, _)| set.time)?;
+        Some(NoBase::Unsigned { set: set.id.clone(), why: why.clone() })
     }
 
     /// The sets that can be restored from a full set on: it, and the log sets that continue it without a gap, also those of a past that
@@ -181,9 +212,9 @@ impl Held {
         self.continued(full, &|set| self.is_sound(set)).led
     }
 
-    /// Whether the next log set would lean on one that was found damaged.
-    pub(crate) fn has_damaged_base(&self) -> bool {
-        self.damaged_base().is_some()
+    /// Whether the next log set would lean on one that was found damaged, or that nobody has signed whose signature counts.
+    pub(crate) fn has_doubtful_base(&self) -> bool {
+        self.base().is_err_and(|why| why.is_doubt())
     }
 
     /// The damaged set that the next log set would lean on, by its id.
@@ -400,7 +431,7 @@ pub(crate) mod tests {
         let cut = held(&sets, &["30"]);
         assert_eq!((ids(&cut.newest_state()), cut.base()), (vec!["10".into(), "20".into()], damaged("30")));
         assert_eq!(ids(&cut.stored_state()), ["10", "20", "30", "40"]);
-        assert!(cut.has_damaged_base() && cut.base().unwrap_err().to_string().contains("set 30 was found"));
+        assert!(cut.has_doubtful_base() && cut.base().unwrap_err().to_string().contains("set 30 was found"));
         // The last set, and the first one.
         let last = held(&sets, &["40"]);
         assert_eq!((ids(&last.newest_state()).len(), last.base()), (3, damaged("40")));
@@ -418,6 +449,33 @@ pub(crate) mod tests {
         sets.push(set(60, Full, (10, 11)));
         let renewed = held(&sets, &["30"]);
         assert_eq!((renewed.base().unwrap().time, ids(&renewed.newest_state())), (60, vec!["60".into()]));
+    }
+
+    #[test]
+    fn what_none_of_the_signers_has_signed_counts_for_nothing_and_a_full_set_has_to_follow() {
+        use SetKind::{Full, Logs};
+        let held = |signed: &[HeldSet], unsigned: &[HeldSet]| Held {
+            unsigned: unsigned.iter().map(|set| (set.clone(), "nobody".to_owned())).collect(),
+            ..Held::new(signed, 100)
+        };
+        let unsigned = |id: &str| Err(NoBase::Unsigned { set: id.to_owned(), why: "nobody".to_owned() });
+        let (full, logs, last) = (set(10, Full, (1, 5)), set(20, Logs, (6, 7)), set(30, Logs, (8, 9)));
+        // There is nothing else.
+        let none = held(&[], &[full.clone(), logs.clone()]);
+        assert_eq!((none.base(), none.newest_state().len()), (unsigned("10"), 0));
+        assert_eq!(held(&[], std::slice::from_ref(&logs)).base(), Err(NoBase::NoFull));
+        // The logs that the CA has deleted lie in it, whether others have followed or not.
+        for sets in [&[full.clone()][..], &[full.clone(), last]] {
+            let cut = held(sets, std::slice::from_ref(&logs));
+            assert_eq!((cut.base(), ids(&cut.newest_state())), (unsigned("20"), vec!["10".to_owned()]));
+            assert!(cut.has_doubtful_base() && cut.base().unwrap_err().to_string().ends_with(": nobody"));
+        }
+        // A copy of what is there changes nothing, whenever it says that it was taken.
+        let copied = held(&[full.clone(), logs.clone()], &[HeldSet { time: 90, ..full.clone() }]);
+        assert_eq!((copied.base().unwrap().time, copied.last_full().unwrap().time), (10, 10));
+        // Nor does what was taken before the newest full set.
+        let renewed = held(&[full, set(50, Full, (8, 9))], &[set(20, Logs, (6, 70))]);
+        assert_eq!(renewed.base().unwrap().time, 50);
     }
 
     #[test]

@@ -33,11 +33,13 @@ mod span;
 pub mod stand;
 pub mod status;
 mod step;
+mod stored;
 pub mod story;
 pub mod timers;
 mod trouble;
 mod unheard;
 pub mod unreadable;
+mod vouched;
 mod way;
 
 pub use config::{Ca, Config, Job, Name, Target};

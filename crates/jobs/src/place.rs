@@ -11,11 +11,12 @@ use certadm_rules::{Diagnosis, FileTime, Hresult};
 use certadm_set::folder::{self, FolderSet, proven_at};
 use certadm_set::stored::newest_first;
 
-use crate::config::{Ca, Config, Target};
+use crate::config::{Ca, Config, Job, Target};
 use crate::held::{Held, HeldSet, is_past};
 use crate::record::{Attempts, OfSet, Trouble};
 use crate::step::Step;
 use crate::unreadable::Unreadable;
+use crate::vouched::{Signers, Vouched};
 
 /// A place could not be looked at.
 #[derive(Debug)]
@@ -45,14 +46,17 @@ impl<E: Diagnosis> From<E> for Unseen {
 /// What to do about a folder for sets that is not there.
 pub const MAKE_OR_MOUNT: &str = "make it or mount it: a job makes no folder where a disk may be missing";
 
-/// What a place holds of a CA at `now`, in seconds since 1970.
+/// What a place holds of a CA for a job at `now`, in seconds since 1970.
 ///
 /// # Errors
 /// When a vault or a folder cannot be read.
-pub fn look(config: &Config, target: &Target, ca: &Ca, now: i64) -> Result<Held, Unseen> {
+pub fn look(config: &Config, target: &Target, (job, ca): (&Job, &Ca), now: i64) -> Result<Held, Unseen> {
+    let signers = Signers::of(job);
     match target {
-        Target::Vault(vault) => look_into_vault(&config.vault(vault)?.repository(Some(ca.own_name()))?, now),
-        Target::Folder(folder) => look_into_folder(folder, ca, now),
+        Target::Vault(vault) => {
+            look_into_vault(&config.vault(vault)?.repository(Some(ca.own_name()))?, &signers, now)
+        }
+        Target::Folder(folder) => look_into_folder(folder, ca, &signers, now),
     }
 }
 
@@ -63,10 +67,10 @@ pub fn look(config: &Config, target: &Target, ca: &Ca, now: i64) -> Result<Held,
 pub fn look_again(
     config: &Config,
     target: &Target,
-    (ca, attempts): (&Ca, &Attempts),
+    (job, ca, attempts): (&Job, &Ca, &Attempts),
     now: i64,
 ) -> Result<Held, Unseen> {
-    let held = look(config, target, ca, now)?;
+    let held = look(config, target, (job, ca), now)?;
     // A place that was named anew has nothing yet.
     let was_here = [Step::Full, Step::Logs].iter().any(|step| {
         let attempt = attempts.of(*step);
@@ -97,8 +101,9 @@ pub(crate) fn refuse_gone(target: &Target, ca: &Ca, what: &str) -> Result<(), Un
     Err(Unseen { trouble, class: Class::Refused })
 }
 
-fn look_into_vault(repository: &CaRepository, now: i64) -> Result<Held, Unseen> {
+fn look_into_vault(repository: &CaRepository, signers: &Signers, now: i64) -> Result<Held, Unseen> {
     let certadm_repository::Readable { points, unreadable } = repository.readable()?;
+    let Vouched { sets: points, unsigned, unreadable: untold } = signers.sort_points(repository, points)?;
     let noted = repository.proven()?;
     let sorted = newest_first(&points.iter().collect::<Vec<_>>(), now);
     let newest = sorted.into_iter().find(|point| point.is_noted(&noted));
@@ -109,8 +114,10 @@ fn look_into_vault(repository: &CaRepository, now: i64) -> Result<Held, Unseen> 
     };
     let sets: Vec<_> = points.into_iter().map(held_of).collect();
     let address = repository.address();
-    let unreadable = unreadable.into_iter().map(|name| Unreadable::in_vault(name, &address)).collect();
-    Ok(Held { proven, unreadable, ..Held::new(&sets, now) })
+    let unreadable = unreadable.into_iter().map(|name| Unreadable::in_vault(name, &address));
+    let unreadable = unreadable.chain(untold.into_iter().map(Unreadable::untold)).collect();
+    let unsigned = unsigned.into_iter().map(|(point, why)| (held_of(point), why)).collect();
+    Ok(Held { proven, unreadable, unsigned, ..Held::new(&sets, now) })
 }
 
 fn held_of(point: Point) -> HeldSet {
@@ -126,7 +133,7 @@ fn held_of(point: Point) -> HeldSet {
     }
 }
 
-fn look_into_folder(folder: &Path, ca: &Ca, now: i64) -> Result<Held, Unseen> {
+fn look_into_folder(folder: &Path, ca: &Ca, signers: &Signers, now: i64) -> Result<Held, Unseen> {
     // A disk that is not mounted must not look like an empty one, and get sets on the disk below it.
     if let Err(error) = fs::read_dir(folder).during("list", folder) {
         let mut unseen = Unseen::from(error);
@@ -142,19 +149,26 @@ fn look_into_folder(folder: &Path, ca: &Ca, now: i64) -> Result<Held, Unseen> {
     {
         return Ok(Held::default());
     }
-    let listed = folder::list(&dir)?;
+    let mut listed = folder::list(&dir)?;
+    let (unsealed, damaged) = (std::mem::take(&mut listed.unsealed), std::mem::take(&mut listed.unreadable));
+    let Vouched { sets, unsigned, unreadable: untold } = signers.sort_folder(listed);
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     // One that has got its manifest meanwhile is seen the next time.
-    let unsealed = listed.unsealed.iter().filter_map(|path| Some((path, certadm_set::complete(path).err()?)));
+    let unsealed = unsealed.iter().filter_map(|path| Some((path, certadm_set::complete(path).err()?)));
     let unsealed = unsealed.map(|(path, error)| Unreadable::in_folder(name(path), &error));
-    let unreadable = listed.unreadable.iter().map(|(path, error)| Unreadable::in_folder(name(path), error));
-    let unreadable = unsealed.chain(unreadable).collect();
+    let damaged = damaged.iter().map(|(path, error)| Unreadable::in_folder(name(path), error));
+    let unreadable = unsealed.chain(damaged).chain(untold.into_iter().map(Unreadable::untold)).collect();
     // A note from the future does not hide those that came after it.
     let noted = |set: &FolderSet| proven_at(&dir, set, now).map(|when| (is_past(when, now), when, set.time));
-    let proven =
-        listed.sets.iter().filter_map(|set| Some((noted(set)?, set))).max_by_key(|(noted, _)| *noted);
+    let proven = sets.iter().filter_map(|set| Some((noted(set)?, set))).max_by_key(|(noted, _)| *noted);
     let proven = proven.map(|((_, when, _), set)| (set.name.clone(), when));
-    let sets = listed.sets.into_iter().map(|set| HeldSet {
+    let sets: Vec<HeldSet> = sets.into_iter().map(held_of_folder).collect();
+    let unsigned = unsigned.into_iter().map(|(set, why)| (held_of_folder(set), why)).collect();
+    Ok(Held { proven, unreadable, unsigned, ..Held::new(&sets, now) })
+}
+
+fn held_of_folder(set: FolderSet) -> HeldSet {
+    HeldSet {
         id: set.name,
         time: set.time,
         kind: set.kind,
@@ -163,8 +177,7 @@ fn look_into_folder(folder: &Path, ca: &Ca, now: i64) -> Result<Held, Unseen> {
         bytes: set.bytes,
         seconds: set.seconds,
         links: set.links,
-    });
-    Ok(Held { proven, unreadable, ..Held::new(&sets.collect::<Vec<_>>(), now) })
+    }
 }
 
 /// A moment as RFC 3339 has it, in seconds since 1970.
@@ -193,12 +206,32 @@ pub fn note_proven(folder: &Path, ca: &Ca, set: &str, now: i64) -> certadm_files
     certadm_set::folder::note_proven(&folder_of(folder, ca), set, &moment(now))
 }
 
+/// Forgets at a place that states were proven which lean on sets that were found damaged there since, by the ids of these.
+///
+/// # Errors
+/// When the place cannot be read, or nothing may be deleted there.
+pub fn withdraw_proven(
+    config: &Config,
+    target: &Target,
+    ca: &Ca,
+    damaged: &[String],
+    now: i64,
+) -> Result<(), Unseen> {
+    match target {
+        Target::Vault(vault) => {
+            Ok(config.vault(vault)?.repository(Some(ca.own_name()))?.withdraw_proven(damaged)?)
+        }
+        Target::Folder(folder) => Ok(folder::withdraw_proven(&folder_of(folder, ca), damaged, now)?),
+    }
+}
+
 /// How the newest state of a CA at a place that can be restored is named for commands: an address, or its sets.
 #[must_use]
 pub fn newest_state(target: &Target, ca: &Ca, held: &Held) -> Vec<PathBuf> {
     let (newest, stored) = (held.newest_state(), held.stored_state());
-    // What a vault calls the latest lies behind a set that was found damaged.
+    // What a vault calls the latest lies behind a set that was found damaged, or may be one that does not count.
     let is_cut = newest.last().map(|set| &set.id) != stored.last().map(|set| &set.id);
+    let is_cut = is_cut || !held.unsigned.is_empty();
     let point = newest.last().filter(|_| is_cut).map_or("latest", |last| last.id.as_str());
     named(target, ca, &newest, point)
 }
@@ -206,7 +239,9 @@ pub fn newest_state(target: &Target, ca: &Ca, held: &Held) -> Vec<PathBuf> {
 /// The same of the newest state by manifests alone, whatever was found damaged.
 #[must_use]
 pub fn stored_state(target: &Target, ca: &Ca, held: &Held) -> Vec<PathBuf> {
-    named(target, ca, &held.stored_state(), "latest")
+    let stored = held.stored_state();
+    let point = stored.last().filter(|_| !held.unsigned.is_empty()).map_or("latest", |last| last.id.as_str());
+    named(target, ca, &stored, point)
 }
 
 fn named(target: &Target, ca: &Ca, state: &[&HeldSet], point: &str) -> Vec<PathBuf> {

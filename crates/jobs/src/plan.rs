@@ -56,7 +56,8 @@ pub fn due(job: &Job, known: &Known<'_>) -> Vec<Due> {
     if newest.is_some() {
         due.extend(again(job, Step::Copy, known));
         // What is known to be damaged may be all that the rules keep: it waits for the full backup.
-        due.extend(again(job, Step::Prune, known).filter(|_| !known.held.has_damaged_base()));
+        let holds = known.held.has_doubtful_base() || known.attempts.holds_prune();
+        due.extend(again(job, Step::Prune, known).filter(|_| !holds));
     }
     if known.has_to_ask {
         due.extend(scheduled(Step::Ask, Some(ASK), known.attempts.of(Step::Ask).succeeded, known));
@@ -74,12 +75,16 @@ pub fn due(job: &Job, known: &Known<'_>) -> Vec<Due> {
     due
 }
 
-/// A step that has failed at some of its places, or was not reached there, is done again there, and nowhere else.
+/// A step that has failed at some of its places, or was not reached there, is done again there, and nowhere else. A place that was added
+/// to a job gets its first copy.
 fn again(job: &Job, step: Step, known: &Known<'_>) -> impl Iterator<Item = Due> {
     job.places_of(step).filter_map(move |at| {
         let place = job.to.get(at).map(ToString::to_string);
         let attempt = known.attempts.at(step, &place.unwrap_or_default());
         let why = match (attempt.failures, attempt.owed) {
+            (0, false) if step == Step::Copy && attempt.succeeded.is_none() => {
+                "no copy was made there yet".to_owned()
+            }
             (0, false) => return None,
             (0, true) => format!("the last {step} was not made there"),
             _ => format!("the last {step} has failed there"),
@@ -97,19 +102,19 @@ fn backup(job: &Job, known: &Known<'_>) -> Option<Due> {
         .iter()
         .rev()
         .find(|set| set.kind == certadm_set::manifest::SetKind::Full && past(set.time).is_some());
-    let last_full = full.map(|set| set.time);
+    // What was taken and does not count, since a key is wrong, is not taken at each run for that.
+    let last_full = full.map(|set| set.time).max(known.attempts.stored_unsigned(Step::Full));
     if let Err(why) = known.held.base()
         && (job.full.is_some() || job.logs.is_some())
     {
-        let is_damaged = matches!(why, NoBase::Damaged { .. });
         let due = full_for(&why, known.attempts, known.now);
-        // Behind a damaged set backups go on at their times, and logs stay at the CA as well: without them nothing of what it issues is
-        // elsewhere.
-        if due.is_some() || !is_damaged {
+        // Behind a damaged set, or one that nobody has signed, backups go on at their times, and logs stay at the CA as well: without them
+        // nothing of what it issues is elsewhere.
+        if due.is_some() || !why.is_doubt() {
             return due;
         }
         // Each of them holds all logs since the last one that let the CA delete some.
-        let newest = known.held.sets().last().map(|set| set.time);
+        let newest = known.held.sets().last().map(|set| set.time).max(unsigned_at(known.attempts));
         if newest.is_some_and(|newest| (newest..newest.saturating_add(BEHIND_DAMAGE)).contains(&known.now)) {
             return scheduled(Step::Full, job.full, last_full, known);
         }
@@ -119,7 +124,12 @@ fn backup(job: &Job, known: &Known<'_>) -> Option<Due> {
         return Some(due);
     }
     let newest = known.held.sets().iter().rev().find_map(|set| past(set.time));
-    scheduled(Step::Logs, job.logs, newest, known)
+    scheduled(Step::Logs, job.logs, newest.max(unsigned_at(known.attempts)), known)
+}
+
+/// When a set was stored last that does not count.
+fn unsigned_at(attempts: &Attempts) -> Option<i64> {
+    attempts.stored_unsigned(Step::Full).max(attempts.stored_unsigned(Step::Logs))
 }
 
 /// The full backup that is due again because the CA has not confirmed the end of the last one: log sets may not be able to follow. A CA
@@ -140,11 +150,15 @@ const BEHIND_DAMAGE: i64 = 6 * 3_600;
 const RENEWED: i64 = 24 * 3_600;
 
 /// The full backup that is due at once because no log set can follow, unless one has failed and waits, or one was taken behind damage
-/// within a day and no verification has found it sound: a further one may be damaged as well, at each verification.
+/// within a day and no verification has found it sound: a further one may be damaged as well, at each verification. Nor does a further
+/// one count within a day when the last one did not, because its signature does not.
 pub(crate) fn full_for(why: &NoBase, attempts: &Attempts, now: i64) -> Option<Due> {
-    let renewed = attempts.renewed.as_ref().map(|renewed| renewed.when);
-    let is_lately = renewed.is_some_and(|when| (when..when.saturating_add(RENEWED)).contains(&now));
-    let waits_longer = matches!(why, NoBase::Damaged { .. }) && is_lately;
+    let in_vain = match why {
+        NoBase::Damaged { .. } => attempts.renewed.as_ref().map(|renewed| renewed.when),
+        NoBase::Unsigned { .. } => attempts.stored_unsigned(Step::Full),
+        _ => None,
+    };
+    let waits_longer = in_vain.is_some_and(|when| (when..when.saturating_add(RENEWED)).contains(&now));
     (!waits_longer && !attempts.of(Step::Full).waits(now))
         .then(|| Due::first(Step::Full, format!("there is no base for log sets: {why}")))
 }
@@ -231,6 +245,11 @@ mod tests {
             Held { proven, ..Held::new(&self.sets, now) }
         }
 
+        /// The further place has its copy.
+        fn copied(self) -> Self {
+            Self { attempts: copied(), ..self }
+        }
+
         fn due(&self, job: &Job, now: i64, zone: &TimeZone) -> Vec<Due> {
             let (held, attempts) = (self.held(now), &self.attempts);
             due(
@@ -261,6 +280,12 @@ mod tests {
         }
     }
 
+    fn copied() -> Attempts {
+        let mut attempts = Attempts::default();
+        attempts.note(&StepRecord { place: "v2:".to_owned(), ..record(Step::Copy, Outcome::Good, 1_000) });
+        attempts
+    }
+
     fn set(time: i64, kind: SetKind, generation: u32) -> HeldSet {
         HeldSet {
             id: time.to_string(),
@@ -287,7 +312,7 @@ mod tests {
             let day = (now - begin) / 86_400;
             !off.iter().any(|(from, until)| (*from..*until).contains(&day))
         };
-        let mut world = World::default();
+        let mut world = World::default().copied();
         let looks: Vec<i64> =
             (0..366 * 96).map(|number| begin + number * look).filter(|now| is_on(*now)).collect();
         for now in &looks {
@@ -341,7 +366,7 @@ mod tests {
         let (zone, job) =
             (TimeZone::UTC, job("full = 'monthly 1 02:30'\nlogs = 'every 15m'\nverify = 'monthly 31 03:00'"));
         let sets = [set(1_000_000, SetKind::Full, 5), set(1_000_900, SetKind::Logs, 6)];
-        let mut attempts = Attempts::default();
+        let mut attempts = copied();
         attempts.note(&StepRecord {
             place: "v1:".to_owned(),
             ..record(Step::Verify, Outcome::Failed, 1_001_000)
@@ -383,7 +408,7 @@ mod tests {
         // Sound again, or records that were lost: manifests alone count.
         let sound = steps(&attempts, &[], 1_001_850);
         assert_eq!(sound[1], "prune: the last prune has failed there");
-        assert_eq!(steps(&Attempts::default(), &[], 1_001_850), ["logs: every 15m: its time has come"]);
+        assert_eq!(steps(&copied(), &[], 1_001_850), ["logs: every 15m: its time has come"]);
     }
 
     #[test]
@@ -413,7 +438,7 @@ mod tests {
     #[test]
     fn a_clock_that_was_wrong_once_stops_nothing() {
         let (zone, job) = (TimeZone::UTC, job(JOB));
-        let mut world = World { sets: vec![set(1_000_000, SetKind::Full, 1)], ..World::default() };
+        let mut world = World { sets: vec![set(1_000_000, SetKind::Full, 1)], ..World::default() }.copied();
         // A set, a proof and a rehearsal from a year ahead.
         let ahead = 1_000_000 + 365 * 86_400;
         world.sets.push(set(ahead, SetKind::Logs, 2));
@@ -425,7 +450,7 @@ mod tests {
     #[test]
     fn a_step_that_failed_waits_until_its_time_or_the_next_slot() {
         let (zone, job) = (TimeZone::UTC, job("full = 'daily 02:00'\nverify = 'hourly'"));
-        let mut world = World { sets: vec![set(1_000_000, SetKind::Full, 1)], ..World::default() };
+        let mut world = World { sets: vec![set(1_000_000, SetKind::Full, 1)], ..World::default() }.copied();
         let fail = |world: &mut World, began| {
             world.attempts.note(&record(Step::Verify, Outcome::Failed, began));
         };
@@ -437,7 +462,7 @@ mod tests {
         assert_eq!(world.due(&job, now + 300, &zone).len(), 0, "it waits 80 minutes");
         assert_eq!(world.due(&job, 1_004_400, &zone).len(), 1, "the next hour is a new chance");
         // What is remembered can be lost: then it is tried again.
-        world.attempts = Attempts::default();
+        world.attempts = copied();
         assert_eq!(world.due(&job, now + 300, &zone).len(), 1);
     }
 
@@ -468,6 +493,58 @@ mod tests {
         world.attempts.owe(Step::Copy, "v3:", true);
         let owed = world.due(job, 1_000_000, &TimeZone::UTC);
         assert_eq!((owed[0].at, owed[0].why.as_str()), (2, "the last copy was not made there"));
+    }
+
+    /// A place that was added to `to` had nothing until the next full backup, for a month, and nobody was told.
+    #[test]
+    fn a_place_that_was_added_gets_its_copy_at_once() {
+        let job = job("full = 'monthly 1 02:30'");
+        let mut world = World { sets: vec![set(1_000_000, SetKind::Full, 1)], ..World::default() };
+        let due = |world: &World, now| -> Vec<_> {
+            let due = world.due(&job, now, &TimeZone::UTC).into_iter();
+            due.map(|due| (due.step, due.at, due.why)).collect()
+        };
+        let expected = [(Step::Copy, 1, "no copy was made there yet".to_owned())];
+        assert_eq!(due(&world, 1_000_100), expected);
+        // One that fails is told, and waits.
+        let place = "v2:".to_owned();
+        world.attempts.note(&StepRecord { place, ..record(Step::Copy, Outcome::Failed, 1_000_100) });
+        assert_eq!(due(&world, 1_000_200), []);
+        assert_eq!(due(&world.copied(), 1_000_100), []);
+        // There is nothing to copy.
+        assert_eq!(due(&World::default(), 1_000_100).len(), 1);
+    }
+
+    /// A key that is in no list: each full backup of it counts for nothing, and the next one would as well.
+    #[test]
+    fn what_was_stored_in_vain_for_its_signature_is_tried_again_after_a_day() {
+        let (zone, job) = (TimeZone::UTC, job("full = 'every 6h'\nlogs = 'every 15m'"));
+        let full = set(1_000_000, SetKind::Full, 5);
+        let held = |signed: &[HeldSet], unsigned: HeldSet| Held {
+            unsigned: vec![(unsigned, "nobody".to_owned())],
+            ..Held::new(signed, 1_001_000)
+        };
+        let steps = |held: &Held, attempts: &Attempts, now| -> Vec<Step> {
+            let known = Known { held, rehearsed: None, attempts, now, zone: &zone, has_to_ask: false };
+            due(&job, &known).into_iter().map(|due| due.step).collect()
+        };
+        // What was there when signatures were asked for, and a log set that holds what comes next.
+        let before = held(&[], full.clone());
+        assert_eq!(steps(&before, &copied(), 1_000_100), [Step::Full]);
+        let logs = held(std::slice::from_ref(&full), set(1_000_050, SetKind::Logs, 6));
+        assert_eq!(steps(&logs, &copied(), 1_000_100), [Step::Full]);
+        // The one that was taken for it does not count, either.
+        let mut vain = copied();
+        let mut stored = record(Step::Full, Outcome::Good, 1_000_000);
+        crate::stored::add_doubts(&mut stored, &Held::default(), &before);
+        assert_eq!(stored.outcome, Outcome::Finding);
+        vain.note(&stored);
+        assert!(vain.holds_prune());
+        assert_eq!(steps(&before, &vain, 1_000_100), []);
+        assert_eq!(steps(&before, &vain, 1_000_000 + 6 * 3_600), [Step::Full], "by the schedule");
+        assert_eq!(steps(&before, &Attempts::default(), 1_000_100), [Step::Full], "records that were lost");
+        vain.note(&record(Step::Full, Outcome::Good, 1_030_000));
+        assert!(!vain.holds_prune());
     }
 
     #[test]

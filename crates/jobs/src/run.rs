@@ -23,6 +23,7 @@ use crate::plan::{Due, Known, after_backup, due, full_for};
 use crate::points;
 use crate::record::{Attempts, Outcome, Proof, StepRecord, Trouble};
 use crate::step::Step;
+use crate::stored::add_doubts;
 
 /// No run has more steps than this: each kind a few times.
 const MOST_STEPS: usize = 40;
@@ -185,17 +186,24 @@ impl Runner<'_> {
                 Err(unseen) => self.not_begun(job, &due, unseen),
             };
             let damaged = damaged_by(sets, &mut record, matches!(first, Target::Vault(_)));
-            (self.watch)(&Event::Ended { job, ca, record: &record });
             if record.outcome == Outcome::Failed {
                 // There is nothing new to copy.
                 owing.iter().for_each(|place| attempts.owe(Step::Copy, place, false));
             }
             attempts.note(&record);
+            let mut after = None;
+            if is_stored(&record) {
+                after = self.look(first, (job, ca), &attempts).0;
+                after.iter().for_each(|after| add_doubts(&mut record, sets, after));
+                attempts.note(&record);
+            }
+            (self.watch)(&Event::Ended { job, ca, record: &record });
             if wish == Wish::Now(record.step) {
                 attempts.note_asked(&record);
             }
             run.steps.push(record);
-            let next = self.follow(run, &mut attempts, &mut held, (job, ca, first), wish, &damaged);
+            let known = (wish, damaged.as_slice(), after);
+            let next = self.follow(run, &mut attempts, &mut held, (job, ca, first), known);
             put_first(&mut queue, next);
         }
         if let Some(held) = &held {
@@ -218,15 +226,14 @@ impl Runner<'_> {
     }
 
     /// What follows at once from the step that was carried out last: notes, what the first place holds now, and the steps that are
-    /// returned.
+    /// returned. Of a verification it is known what it has found damaged, of a backup what the place holds `after` it.
     fn follow(
         &self,
         run: &mut CaRun,
         attempts: &mut Attempts,
         held: &mut Option<Held>,
         (job, ca, first): (&Job, &Ca, &Target),
-        wish: Wish,
-        damaged: &[String],
+        (wish, damaged, after): (Wish, &[String], Option<Held>),
     ) -> Vec<Due> {
         let CaRun { steps, trouble, .. } = run;
         let (Some(record), Some(sets)) = (steps.last(), &*held) else { return Vec::new() };
@@ -237,17 +244,23 @@ impl Runner<'_> {
         match record.step {
             Step::Full | Step::Logs if is_done => {
                 let step = record.step;
-                *held = self.look(first, (job, ca), attempts).0;
+                *held = after;
                 // What was stored does not continue what is there: only a full backup mends it.
                 let after_logs = held.as_ref().filter(|_| step == Step::Logs);
                 let full = after_logs.and_then(|held| full_instead(held, attempts, (self.clock)()));
                 let after = after_backup(job, step).into_iter().filter(|due| self.may(job, due));
+                // Before a verification has found the new base sound, an older set may be the only one that is.
+                let waits = |due: &Due| due.step == Step::Prune && attempts.holds_prune();
+                let (waiting, after): (Vec<Due>, Vec<Due>) = after.partition(waits);
+                for place in waiting.iter().filter_map(|due| job.to.get(due.at)) {
+                    attempts.owe(Step::Prune, &place.to_string(), true);
+                }
                 full.into_iter().chain(after).collect()
             }
             // Behind damage the wait of a full backup that has failed counts, and so does that of one whose end is not confirmed.
             Step::Logs
                 if record.lacks_full()
-                    && !((sets.has_damaged_base() || attempts.of(Step::Full).owed)
+                    && !((sets.has_doubtful_base() || attempts.of(Step::Full).owed)
                         && attempts.of(Step::Full).waits((self.clock)())) =>
             {
                 let why =
@@ -264,7 +277,11 @@ impl Runner<'_> {
                 let (place, now) = (first.to_string(), (self.clock)());
                 let is_scheduled = job.full.is_some() || job.logs.is_some();
                 attempts.note_damage(&place, &sets.stored_state(), damaged, now);
-                let mut known = sets.clone();
+                attempts.withdraw_proven(&place, sets, damaged, now);
+                let kept = place::withdraw_proven(self.config, first, ca, damaged, now).err();
+                trouble.extend(kept.map(|unseen| *unseen.trouble));
+                // The next look finds an older proof, where there is one.
+                let mut known = Held { proven: None, ..sets.clone() };
                 known.recall(&place, attempts, now);
                 let full = full_instead(&known, attempts, now).filter(|_| wish == Wish::Due && is_scheduled);
                 *held = Some(known);
@@ -307,7 +324,7 @@ impl Runner<'_> {
     ) -> (Option<Held>, Option<StepRecord>) {
         let began = (self.clock)();
         let seen = refuse_alike(self.config, job, ca)
-            .and_then(|()| place::look_again(self.config, first, (ca, attempts), began));
+            .and_then(|()| place::look_again(self.config, first, (job, ca, attempts), began));
         match seen {
             Ok(mut held) => {
                 held.recall(&first.to_string(), attempts, began);
@@ -434,6 +451,12 @@ impl Runner<'_> {
         let unwritten = place::note_proven(folder, ca, &last.id, when).err()?;
         Some(*place::Unseen::from(unwritten).trouble)
     }
+}
+
+/// Whether it is of a backup that was taken.
+const fn is_stored(record: &StepRecord) -> bool {
+    matches!(record.step, Step::Full | Step::Logs)
+        && matches!(record.outcome, Outcome::Good | Outcome::Finding)
 }
 
 /// Refuses a copy into a folder that had copies, and in which that of the CA is gone: a disk may not be mounted.

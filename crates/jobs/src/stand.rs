@@ -29,7 +29,8 @@ pub fn of(
     let mut status = nothing_known(job, ca);
     status.add_unread(&attempts);
     status.trouble.extend(names::unread(config, job, ca));
-    let mut held = match job.to.first().map(|first| place::look_again(config, first, (ca, &attempts), now)) {
+    let looked = |first| place::look_again(config, first, (job, ca, &attempts), now);
+    let mut held = match job.to.first().map(looked) {
         Some(Ok(held)) => {
             status.place_seen = true;
             held

@@ -3,6 +3,7 @@
 
 use certadm_rules::Diagnosis;
 use certadm_rules::diagnosis::chain_of;
+use certadm_rules::words::shell_word;
 
 /// A set that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,11 +22,20 @@ impl Unreadable {
         Self { name, why: chain_of(error), remedy: error.remedy().into_owned() }
     }
 
+    /// A set of which it cannot be told who has signed it: its name, and why.
+    pub(crate) fn untold((name, why): (String, String)) -> Self {
+        let remedy =
+            "run `certadm verify` on it: that says what keeps its signature from being read".to_owned();
+        Self { name, why, remedy }
+    }
+
     /// A snapshot of the repository with this address.
     pub(crate) fn in_vault(name: String, address: &str) -> Self {
         let why = "its snapshot cannot be read".to_owned();
-        let remedy =
-            format!("see what is lost, and what brings it back: certadm repository repair '{address}'");
+        let remedy = format!(
+            "see what is lost, and what brings it back: certadm repository repair {}",
+            shell_word(address)
+        );
         Self { name, why, remedy }
     }
 }
@@ -48,7 +58,7 @@ mod tests {
         let text = "[ca]\nweb = { dir = 'ca' }\n[job.j]\nca = 'web'\nto = 'sets'\nfull = 'hourly'";
         let config = Config::parse(text, &dir.path().join("certadm.toml")).unwrap();
         let (job, ca) = (config.job("j").unwrap(), config.ca("web").unwrap());
-        let held = place::look(&config, &job.to[0], ca, 1_000).unwrap();
+        let held = place::look(&config, &job.to[0], (job, ca), 1_000).unwrap();
         let [unsealed] = held.unreadable.as_slice() else { panic!("{held:?}") };
         assert!(unsealed.name == "old2019" && unsealed.why.contains("no manifest"), "{unsealed:?}");
         let of_certutil = Error::Incomplete { path: old.clone(), is_of_certutil: true };

@@ -226,7 +226,15 @@ pub(crate) mod tests {
         manifest: Manifest,
         len: usize,
     ) -> certadm_set::Result<()> {
-        let mut sink = Box::new(repository.sink(SinkOptions::default()).unwrap());
+        fill(Box::new(repository.sink(SinkOptions::default()).unwrap()), manifest, len)
+    }
+
+    /// The same into a sink.
+    pub(crate) fn fill(
+        mut sink: Box<dyn SetSink>,
+        manifest: Manifest,
+        len: usize,
+    ) -> certadm_set::Result<()> {
         let content = vec![7_u8; len];
         let (role, entry) = match manifest.kind {
             SetKind::Full => (Role::Database, "DataBase/ca.db"),

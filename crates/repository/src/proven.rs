@@ -3,7 +3,10 @@
 
 use std::collections::BTreeSet;
 
+use certadm_set::stored::leaning_on;
+
 use crate::error::{Error, Result};
+use crate::lately::now;
 use crate::objects::{ObjectError, Objects};
 use crate::point::Point;
 use crate::vault::CaRepository;
@@ -42,6 +45,25 @@ impl CaRepository {
             }
         }
         Ok(newest)
+    }
+
+    /// Forgets that states were proven which lean on points that were found damaged since, by the ids of these: what is known to be broken
+    /// must not stand for the newest proven state, for which older ones expire.
+    ///
+    /// # Errors
+    /// As [`CaRepository::readable`].
+    pub fn withdraw_proven(&self, damaged: &[String]) -> Result<()> {
+        let noted = self.proven()?;
+        if noted.is_empty() {
+            return Ok(());
+        }
+        let points = self.readable()?.points;
+        for point in leaning_on(&points.iter().collect::<Vec<_>>(), damaged, now()) {
+            if noted.contains(&point.noted_as()) {
+                forget(self.objects.as_ref(), point, &[])?;
+            }
+        }
+        Ok(())
     }
 
     /// The names under which it was noted that a state is proven: see [`Point::is_noted`].

@@ -26,11 +26,14 @@ use crate::secret::Secret;
 use crate::sink::{Depth, Extent, RepositorySink, SinkOptions};
 use crate::storage;
 
+/// The folder of the records of signatures in the state of this machine.
+const SIGNATURES: &str = "signatures";
+
 /// A vault: one repository a CA, under one place.
 #[derive(Clone, Debug)]
 pub struct Vault {
     pub(crate) profile: Profile,
-    /// The folder in which this machine remembers which packs it has read.
+    /// The folder in which this machine remembers which packs it has read, and who has signed which set.
     state: Option<PathBuf>,
 }
 
@@ -42,7 +45,7 @@ impl Vault {
     }
 
     /// The same; in `state` this machine remembers which packs it has read, so that with [`Extent::New`] old ones are read again
-    /// after a while.
+    /// after a while, and who has signed which set ([`CaRepository::signed_with`]).
     #[must_use]
     pub fn remembering_in(self, state: PathBuf) -> Self {
         Self { state: Some(state), ..self }
@@ -79,6 +82,7 @@ impl Vault {
             name: name.clone(),
             maintenance: self.profile.maintenance,
             depth: Depth { extent: self.profile.read_back, lately },
+            signatures: self.state.as_ref().map(|state| state.join(SIGNATURES).join(vault).join(&folder)),
             ..CaRepository::over(objects, secret, vault, base)
         })
     }
@@ -173,6 +177,8 @@ pub struct CaRepository {
     pub(crate) kept: Kept,
     /// The indexes that reading has passed over, with what is wrong with each. Clones share it.
     pub(crate) passed_over: Arc<Mutex<BTreeMap<String, &'static str>>>,
+    /// The file in which this machine remembers who has signed which set.
+    pub(crate) signatures: Option<PathBuf>,
 }
 
 /// Sets that were copied out of a repository, and go away with this.
@@ -199,6 +205,7 @@ impl CaRepository {
             depth: Depth { extent: Extent::All, lately: None },
             kept: Kept::default(),
             passed_over: Arc::default(),
+            signatures: None,
         }
     }
 

@@ -17,7 +17,8 @@ use crate::links::{self, Headers, Links};
 use crate::manifest::{self, Manifest, Role, SetKind};
 use crate::open::{Opened, open};
 use crate::reader::Set;
-use crate::stored::Stored;
+use crate::signing::AllowedSigners;
+use crate::stored::{Stored, leaning_on};
 
 /// The folder of notes about what is proven, among the sets.
 const PROVEN: &str = ".proven";
@@ -160,6 +161,20 @@ impl Listed {
             }
         }
         self
+    }
+
+    /// The same, without the sets that none of these has signed; each of those with why it does not count.
+    #[must_use]
+    pub fn vouched_for(mut self, allowed: &AllowedSigners) -> (Self, Vec<(FolderSet, Error)>) {
+        let mut left_out = Vec::new();
+        for set in std::mem::take(&mut self.sets) {
+            let signed = open(std::slice::from_ref(&set.path)).and_then(|opened| allowed.check(&opened));
+            match signed {
+                Ok(_) => self.sets.push(set),
+                Err(error) => left_out.push((set, error)),
+            }
+        }
+        (self, left_out)
     }
 
     /// The same, where the disk told all of it. What it does not tell now it may tell tomorrow: that set may be the newest, or need one
@@ -310,6 +325,19 @@ pub fn note_proven(dir: &Path, name: &str, when: &str) -> certadm_files::Result<
     let notes = dir.join(PROVEN);
     durable::create_dir(&notes)?;
     durable::replace(&notes.join(name), when.as_bytes())
+}
+
+/// Forgets that states were proven which lean on sets that were found damaged since, by the names of these: what is known to be broken
+/// must not stand for the newest proven state, for which older ones go. `now` is in seconds since 1970.
+///
+/// # Errors
+/// As [`list`].
+pub fn withdraw_proven(dir: &Path, damaged: &[String], now: i64) -> Result<()> {
+    let listed = list(dir)?;
+    for set in leaning_on(&listed.sets.iter().collect::<Vec<_>>(), damaged, now) {
+        forget_proven(dir, &set.name)?;
+    }
+    Ok(())
 }
 
 /// Forgets that the state of a set that has gone was proven.

@@ -175,6 +175,18 @@ fn continues_nothing<S: Stored>(last: &S) -> String {
     )
 }
 
+/// The sets whose state leans on one of those with these ids: that set itself, and each set whose chain has it. `now` is in seconds since
+/// 1970.
+#[must_use]
+pub fn leaning_on<'a, S: Stored>(sets: &[&'a S], ids: &[String], now: i64) -> Vec<&'a S> {
+    let is_meant = |set: &S| ids.iter().any(|id| id == set.id());
+    let leans = |(set, chain): (&&'a S, Result<Vec<&S>, String>)| {
+        let leans = is_meant(set) || chain.is_ok_and(|chain| chain.into_iter().any(is_meant));
+        leans.then_some(*set)
+    };
+    sets.iter().zip(chains(sets, now)).filter_map(leans).collect()
+}
+
 /// As [`chain`], of each set, in the order given. What is asked of all sets is asked once: of tens of thousands, a chain is looked for among
 /// those between its last set and its full set alone.
 #[must_use]

@@ -15,7 +15,7 @@ use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output, human_bytes, path_text};
 use crate::verbs::beside::with_their_chains;
 use crate::verbs::each::Each;
-use crate::verbs::files::refuse_home_sign;
+use crate::verbs::files::refuse_wrong_place;
 use crate::{findings, interrupt};
 
 /// `certadm copy`
@@ -34,7 +34,7 @@ pub(crate) struct CopyArgs {
 }
 
 pub(crate) fn run(args: &CopyArgs, output: Output) -> Result<Done, Failure> {
-    refuse_home_sign(&args.to)?;
+    refuse_wrong_place(&args.to)?;
     let to = certadm_files::absolute(&args.to)?;
     make(&to)?;
     interrupt::watch();

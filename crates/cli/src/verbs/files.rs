@@ -19,7 +19,7 @@ pub(crate) fn read_input(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
 ///
 /// # Errors
 /// A usage error.
-pub(crate) fn refuse_home_sign(to: &Path) -> Result<(), Failure> {
+pub(crate) fn refuse_wrong_place(to: &Path) -> Result<(), Failure> {
     #[cfg(feature = "repository")]
     if super::places::address(to)?.is_some() {
         let text =

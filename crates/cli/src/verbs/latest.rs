@@ -69,16 +69,12 @@ impl LatestArgs {
         for path in &listed.unsealed {
             output.line(format!("Left out {}: it has no manifest.", path.display()));
         }
-        let (mut sets, mut left_out) = (listed.sets, listed.unreadable);
-        if let Some(allowed) = allowed {
-            sets.retain(|set| {
-                let opened = certadm_set::open(std::slice::from_ref(&set.path));
-                let signed = opened.and_then(|opened| allowed.check(&opened));
-                let is_signed = signed.is_ok();
-                left_out.extend(signed.err().map(|error| (set.path.clone(), error)));
-                is_signed
-            });
-        }
+        let (listed, unsigned) = match allowed {
+            Some(allowed) => listed.vouched_for(allowed),
+            None => (listed, Vec::new()),
+        };
+        let (sets, mut left_out) = (listed.sets, listed.unreadable);
+        left_out.extend(unsigned.into_iter().map(|(set, error)| (set.path, error)));
         let warnings = RefCell::new(Vec::new());
         let warn = |path: &Path, error: &certadm_set::Error| {
             let warning = format!("{} is left out: {}", path.display(), chain_of(error));

@@ -139,6 +139,40 @@ impl Places {
         Vec::new()
     }
 
+    /// Forgets in the repositories that states are proven which lean on sets of which a verification has found something wrong; where it
+    /// says of none, on the first one of each address. Returns what went wrong.
+    #[cfg(feature = "repository")]
+    pub(crate) fn withdraw_proven(&self, findings: &[Finding]) -> Option<Finding> {
+        use certadm_rules::Hresult;
+        use certadm_rules::finding::{Kind, Severity};
+
+        // What keeps a verification from going on damages no set, and what it reads of a repository are copies.
+        let is_damage = |finding: &&Finding| {
+            finding.severity == Severity::Error
+                && finding.kind != Kind::Internal
+                && finding.code != Hresult::DISK_IO
+        };
+        let damage: Vec<&Finding> = findings.iter().filter(is_damage).collect();
+        let is_in = |set: &Path| {
+            let lies_in =
+                |finding: &&Finding| finding.place.file.as_deref().is_some_and(|file| file.starts_with(set));
+            damage.iter().any(lies_in)
+        };
+        let is_named = self.paths.iter().any(|set| is_in(set));
+        self.fetched.iter().filter(|_| !damage.is_empty()).find_map(|(repository, fetched)| {
+            let sets = fetched.sets.iter().zip(&fetched.points).enumerate();
+            let wrong = sets.filter(|(at, (set, _))| if is_named { is_in(set) } else { *at == 0 });
+            let ids: Vec<String> = wrong.map(|(_, (_, point))| point.id.clone()).collect();
+            withdraw(repository, &ids)
+        })
+    }
+
+    /// This build knows no repository.
+    #[cfg(not(feature = "repository"))]
+    pub(crate) fn withdraw_proven(&self, _findings: &[Finding]) -> Option<Finding> {
+        None
+    }
+
     /// The folders, those of each address as a full set with the log sets that continue it.
     pub(crate) fn paths(&self) -> &[PathBuf] {
         &self.paths
@@ -156,6 +190,38 @@ pub(crate) fn tell_passed_over(repository: &certadm_repository::CaRepository) {
         let text = certadm_rules::printable::printable(&text);
         crate::terminal::tell(format_args!("warning: {}: {text}; {REPAIR}\n", repository.address()));
     }
+}
+
+/// Forgets in its repository that states are proven which lean on a set that could not be copied out, because it is damaged. It is the one
+/// that the failure names. Returns what went wrong.
+#[cfg(feature = "repository")]
+pub(crate) fn withdraw_proven_of(words: &[PathBuf], failure: &Failure) -> Option<Finding> {
+    let set = failure.set.as_ref()?;
+    words.iter().find_map(|word| {
+        let repository = open(&address(word).ok()??).ok()?;
+        let points = repository.readable().ok()?.points.into_iter();
+        let ids: Vec<String> =
+            points.filter(|point| repository.address_of(point) == *set).map(|point| point.id).collect();
+        withdraw(&repository, &ids)
+    })
+}
+
+/// This build knows no repository.
+#[cfg(not(feature = "repository"))]
+pub(crate) fn withdraw_proven_of(_words: &[PathBuf], _failure: &Failure) -> Option<Finding> {
+    None
+}
+
+#[cfg(feature = "repository")]
+fn withdraw(repository: &certadm_repository::CaRepository, damaged: &[String]) -> Option<Finding> {
+    let error = repository.withdraw_proven(damaged).err()?;
+    let text =
+        format!("the repository may still have a note that a damaged state is proven: {}", chain_of(&error));
+    Some(
+        Finding::note(certadm_rules::finding::Kind::Unreadable, text)
+            .code(certadm_rules::Diagnosis::hresult(&error))
+            .remedy("let nothing expire there until a newer state is proven"),
+    )
 }
 
 /// The address that a word is; `None` for a path.

@@ -58,7 +58,7 @@ enum StepArg {
     Full,
     /// A backup of logs
     Logs,
-    /// Copies into the further vaults
+    /// Copies into the further places
     Copy,
     /// Delete the sets that no rule keeps
     Prune,
@@ -161,7 +161,7 @@ fn that_do<'a>(config: &Config, jobs: Vec<&'a Job>, step: Step) -> Result<Vec<&'
         ),
         _ => Failure::usage(
             format!("the job {name} makes no copies: it has one place"),
-            "name further vaults in `to` of the job (certadm.toml(5))",
+            "name further places in `to` of the job, vaults or folders (certadm.toml(5))",
         ),
     })
 }

@@ -22,7 +22,7 @@ use crate::failure::{Exit, Failure};
 use crate::interrupt;
 use crate::output::{Done, Output};
 use crate::terminal::Tone;
-use crate::verbs::files::refuse_home_sign;
+use crate::verbs::files::refuse_wrong_place;
 use crate::verbs::protected::{jobs, none_meant, pairs, stand, tell};
 
 /// `certadm status`
@@ -64,7 +64,7 @@ pub(crate) struct CheckArgs {
 
 pub(crate) fn run(args: &StatusArgs, output: Output) -> Result<Done, Failure> {
     for file in [&args.html, &args.prometheus].into_iter().flatten() {
-        refuse_home_sign(file)?;
+        refuse_wrong_place(file)?;
     }
     let config = Config::load()?;
     let jobs = jobs(&config, args.job.as_deref())?;

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::failure::Failure;
 use crate::output::{Done, Output, path_text};
-use crate::verbs::files::{create_dir, refuse_home_sign};
+use crate::verbs::files::{create_dir, refuse_wrong_place};
 
 /// `certadm timers`
 #[derive(Debug, Args)]
@@ -23,7 +23,7 @@ pub(crate) struct TimersArgs {
 }
 
 pub(crate) fn run(args: &TimersArgs, output: Output) -> Result<Done, Failure> {
-    refuse_home_sign(&args.to)?;
+    refuse_wrong_place(&args.to)?;
     let config = Config::load()?;
     let program = crate::program::own()?;
     create_dir(&args.to)?;

@@ -200,6 +200,7 @@ impl Config {
         config.refuse_two_chains()?;
         config.refuse_one_name()?;
         config.find_shared();
+        config.find_logs();
         Ok(config)
     }
 
@@ -325,6 +326,7 @@ impl Config {
             keep: raw.keep.map(Spanned::into_inner).filter(|keep| !keep.is_empty()),
             evidence: path(raw.evidence).unwrap_or_else(|| self.state.join("evidence")),
             shared: BTreeMap::new(),
+            logs_elsewhere: BTreeSet::new(),
             scratch: path(raw.scratch),
             sign_key: path(raw.sign_key),
             sign_passphrase_file: path(raw.sign_passphrase_file),

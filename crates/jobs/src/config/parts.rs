@@ -1,6 +1,6 @@
 //! What a configuration is made of: CAs, jobs, and who is told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::PathBuf;
 
@@ -123,6 +123,8 @@ pub struct Job {
     pub evidence: PathBuf,
     /// Its CAs that another job has with the same folder of evidence, and whether both jobs rehearse.
     pub shared: BTreeMap<Name, bool>,
+    /// Its CAs whose logs another job backs up: they leave the CA with a set of that job alone.
+    pub logs_elsewhere: BTreeSet<Name>,
     /// Where scratch copies are made.
     pub scratch: Option<PathBuf>,
     /// The key that signs sets.

@@ -25,6 +25,20 @@ impl Config {
         }
     }
 
+    /// Finds the CAs whose logs another job backs up. Two sections may be of one CA.
+    pub(super) fn find_logs(&mut self) {
+        let key = |name: &Name| self.cas.get(name).map(|ca| ca.place.key());
+        let with_logs = self.jobs.values().filter(|job| job.logs.is_some());
+        let with_logs: BTreeSet<PathBuf> = with_logs.flat_map(|job| &job.cas).filter_map(key).collect();
+        let is_elsewhere = |name: &&Name| key(name).is_some_and(|place| with_logs.contains(&place));
+        let of = |job: &Job| job.cas.iter().filter(is_elsewhere).cloned().collect::<BTreeSet<Name>>();
+        let without = self.jobs.iter().filter(|(_, job)| job.logs.is_none());
+        let found: Vec<_> = without.map(|(name, job)| (name.clone(), of(job))).collect();
+        for (name, elsewhere) in found {
+            self.jobs.entry(name).and_modify(|job| job.logs_elsewhere = elsewhere);
+        }
+    }
+
     /// After a backup of logs the CA deletes them, so that two jobs with logs of one CA would have half of them each. Two sections
     /// may be of one CA, too.
     pub(super) fn refuse_two_chains(&self) -> std::result::Result<(), String> {

@@ -67,6 +67,28 @@ fn what_no_rule_keeps_goes_and_its_packs_rest_before_they_are_deleted() {
 }
 
 #[test]
+fn a_proof_of_what_leans_on_a_damaged_set_is_withdrawn() {
+    let (_, _, _, repository) = two_chains();
+    let points = repository.points().unwrap();
+    for point in &points {
+        repository.note_proven(point).unwrap();
+    }
+    let noted = || -> Vec<bool> {
+        let noted = repository.proven().unwrap();
+        points.iter().map(|point| noted.contains(&point.id)).collect()
+    };
+    // The last log set alone, one in the middle, a full set.
+    for (damaged, expected) in [
+        (5, [true, true, true, true, true, false]),
+        (1, [true, false, false, true, true, false]),
+        (3, [true, false, false, false, false, false]),
+    ] {
+        repository.withdraw_proven(&[points[damaged].id.clone()]).unwrap();
+        assert_eq!(noted(), expected, "{damaged}");
+    }
+}
+
+#[test]
 fn packs_rest_two_days_where_nothing_else_is_said() {
     let (_, memory, _, repository) = two_chains();
     for _ in 0..2 {

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use certadm_files::Found;
 use certadm_rules::FileTime;
-use ssh_key::PublicKey;
 use ssh_key::public::KeyData;
+use ssh_key::{HashAlg, PublicKey};
 
 use super::error::{Error, Misfit};
 use super::pattern;
@@ -116,11 +116,20 @@ impl AllowedSigners {
         now: FileTime,
     ) -> Result<SignedBy, Misfit> {
         signature.check(manifest)?;
-        let (made_by, key) = (signature.public_key(), signature.key());
-        let mut misfit = Misfit::Stranger { key: key.clone() };
-        for line in self.lines.iter().filter(|line| line.key.as_ref() == Some(made_by.key_data())) {
-            match self.admit(line, now, &key) {
-                Ok(principals) => return Ok(SignedBy { principals, key, line: line.number }),
+        self.judge_key(&signature.key(), now)
+    }
+
+    /// Judges at a time who has made a signature that was found to fit its manifest before: the one with the key of this fingerprint,
+    /// as [`ManifestSignature::key`] gives it.
+    ///
+    /// # Errors
+    /// [`Misfit::Stranger`], [`Misfit::AnotherSigner`], [`Misfit::Namespace`], [`Misfit::NotYet`], [`Misfit::Over`].
+    pub fn judge_key(&self, key: &str, now: FileTime) -> Result<SignedBy, Misfit> {
+        let mut misfit = Misfit::Stranger { key: key.to_owned() };
+        let is_of = |data: &KeyData| data.fingerprint(HashAlg::Sha256).to_string() == key;
+        for line in self.lines.iter().filter(|line| line.key.as_ref().is_some_and(is_of)) {
+            match self.admit(line, now, key) {
+                Ok(principals) => return Ok(SignedBy { principals, key: key.to_owned(), line: line.number }),
                 Err(why) => misfit = why,
             }
         }

@@ -124,6 +124,20 @@ fn names(sets: &Path) -> Vec<String> {
 }
 
 #[test]
+fn a_proof_of_what_leans_on_a_damaged_set_is_withdrawn() {
+    let (_dir, sets) = three_full_sets();
+    for name in ["one", "two", "three"] {
+        folder::note_proven(&sets, name, &FileTime::from_unix_seconds(NOW).to_rfc3339()).unwrap();
+    }
+    let proven = || folder::proven(&sets, &folder::list(&sets).unwrap().sets, NOW);
+    folder::withdraw_proven(&sets, &["three".to_owned()], NOW).unwrap();
+    assert_eq!(proven().into_iter().collect::<Vec<_>>(), ["one", "two"]);
+    let prune = Prune::plan(&sets, &NEWEST, &mut |_| false, NOW).unwrap();
+    let stays: Vec<bool> = prune.fates().iter().map(|fate| !fate.kept_by.is_empty()).collect();
+    assert_eq!(stays, [false, true, true]);
+}
+
+#[test]
 fn what_is_proven_or_holds_something_else_stays() {
     let (_dir, sets) = three_full_sets();
     assert_eq!(names(&sets), ["one", "two", "three"]);

@@ -8,7 +8,7 @@ use certadm_set::{Progress, TakeOptions, Taken, take};
 use certadm_identity::Fetched;
 
 use crate::failure::Failure;
-use crate::verbs::files::refuse_home_sign;
+use crate::verbs::files::refuse_wrong_place;
 use crate::verbs::identity::Kept;
 #[cfg(feature = "repository")]
 use crate::verbs::identity::files_for;
@@ -43,7 +43,7 @@ impl Target {
             let vault = Box::new(crate::verbs::places::vault(&address.vault)?);
             return Ok(Self::Vault { vault, ca: address.ca, extent: None });
         }
-        refuse_home_sign(to)?;
+        refuse_wrong_place(to)?;
         Ok(Self::Folder(to.to_owned()))
     }
 

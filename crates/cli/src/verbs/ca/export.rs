@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::failure::Failure;
 use crate::output::{Done, Output, path_text};
-use crate::verbs::files::{refuse_home_sign, write_new};
+use crate::verbs::files::{refuse_wrong_place, write_new};
 
 /// `certadm ca export`
 #[derive(Debug, Args)]
@@ -38,7 +38,7 @@ struct ChoiceArgs {
 }
 
 pub(crate) fn run(args: &ExportArgs, output: Output) -> Result<Done, Failure> {
-    args.out.as_deref().map_or(Ok(()), refuse_home_sign)?;
+    args.out.as_deref().map_or(Ok(()), refuse_wrong_place)?;
     let choice = match (&args.choice.serial, args.choice.request) {
         (Some(serial), _) => CertificateChoice::Serial(serial.parse()?),
         (None, Some(request_id)) => CertificateChoice::RequestId(request_id),

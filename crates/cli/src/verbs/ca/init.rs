@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::failure::Failure;
 use crate::output::{Done, Output, path_text};
 use crate::secrets::PassphraseArgs;
-use crate::verbs::files::{read_input, refuse_home_sign};
+use crate::verbs::files::{read_input, refuse_wrong_place};
 use crate::verbs::live;
 
 /// `certadm ca init`
@@ -67,7 +67,7 @@ impl From<KeyArg> for KeyType {
 }
 
 pub(crate) fn run(args: &InitArgs, output: Output) -> Result<Done, Failure> {
-    refuse_home_sign(&args.dir)?;
+    refuse_wrong_place(&args.dir)?;
     let mut config = Config::new(args.name.parse::<CaName>()?, args.key.into());
     config.subject_suffix.clone_from(&args.subject_suffix);
     if let Some(days) = args.days {

@@ -11,7 +11,7 @@ use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output, path_text};
 use crate::secrets::PassphraseArgs;
 use crate::verbs::account::account;
-use crate::verbs::files::{create_dir, read_input, refuse_home_sign, write_new};
+use crate::verbs::files::{create_dir, read_input, refuse_wrong_place, write_new};
 use crate::verbs::{authority, live};
 
 /// `certadm ca issue`
@@ -49,7 +49,7 @@ pub(crate) struct IssueArgs {
 const MAX_REQUEST: u64 = 256 << 10;
 
 pub(crate) fn run(args: &IssueArgs, output: Output) -> Result<Done, Failure> {
-    args.out.as_deref().map_or(Ok(()), refuse_home_sign)?;
+    args.out.as_deref().map_or(Ok(()), refuse_wrong_place)?;
     let folder = Folder::new(&args.dir);
     let authority = authority::open(&folder, &args.passphrase)?;
     if let Some(out) = &args.out {

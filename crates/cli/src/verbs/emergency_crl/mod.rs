@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output, path_text};
-use crate::verbs::files::refuse_home_sign;
+use crate::verbs::files::refuse_wrong_place;
 use crate::verbs::places::Places;
 use crate::verbs::{keys, until};
 use crate::{findings, interrupt};
@@ -50,7 +50,7 @@ fn finished(args: &FinishArgs, output: Output) -> Result<Done, Failure> {
 
 fn make(args: &EmergencyCrlArgs, output: Output) -> Result<Done, Failure> {
     let Some(to) = &args.to else { return Err(Failure::internal("--to is required and missing")) };
-    refuse_home_sign(to)?;
+    refuse_wrong_place(to)?;
     check_command_line(args)?;
     if to.symlink_metadata().is_ok() {
         return Err(certadm_files::Error::Exists { path: to.clone() }.into());

@@ -19,12 +19,12 @@ pub(crate) use args::GapArgs;
 use super::state::State;
 use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output, path_text};
-use crate::verbs::files::refuse_home_sign;
+use crate::verbs::files::refuse_wrong_place;
 use crate::verbs::places::Places;
 use crate::{findings, interrupt};
 
 pub(crate) fn run(args: &GapArgs, output: Output) -> Result<Done, Failure> {
-    args.to.as_deref().map_or(Ok(()), refuse_home_sign)?;
+    args.to.as_deref().map_or(Ok(()), refuse_wrong_place)?;
     interrupt::watch();
     if [&args.events, &args.certificates, &args.ldif, &args.crl].iter().all(|paths| paths.is_empty()) {
         let remedy = "name at least one: --events, --certificates, --ldif or --crl";

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output, path_text};
-use crate::verbs::files::refuse_home_sign;
+use crate::verbs::files::refuse_wrong_place;
 use crate::verbs::remote::RemoteArgs;
 use crate::{findings, interrupt};
 pub(crate) use ask::{of_folder, of_remote};
@@ -40,7 +40,7 @@ pub(crate) struct IdentityArgs {
 }
 
 pub(crate) fn run(args: &IdentityArgs, output: Output) -> Result<Done, Failure> {
-    refuse_home_sign(&args.to)?;
+    refuse_wrong_place(&args.to)?;
     certadm_files::unfinished::refuse_occupied(&args.to)?;
     interrupt::watch();
     let fetched = match (&args.dir, args.remote.dial()?) {

@@ -16,7 +16,7 @@ use clap::{Args, ValueEnum};
 use crate::failure::Failure;
 use crate::known_as;
 use crate::output::{Done, Ended, Output, Said, path_text};
-use crate::verbs::files::refuse_home_sign;
+use crate::verbs::files::refuse_wrong_place;
 use crate::verbs::places::{Places, ScratchArgs};
 use crate::verbs::signing::AllowedArgs;
 use crate::verbs::until::{self, UntilArgs};
@@ -109,7 +109,7 @@ fn list(args: &ListArgs, output: Output, printing: Printing<'_>) -> Result<Done,
         let remedy = "leave the option out, or list `certificates` or `revoked`";
         return Err(Failure::usage("this table has no certificates that --export-certs could write", remedy));
     }
-    args.export_certs.as_deref().map_or(Ok(()), refuse_home_sign)?;
+    args.export_certs.as_deref().map_or(Ok(()), refuse_wrong_place)?;
     let lister = Lister::new(args.how, args.export_certs.as_deref(), printing)?;
     let places = Places::find(sets, &args.scratch, output)?;
     let opened = match (&args.dir, sets) {

@@ -11,7 +11,7 @@ use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 
 use crate::failure::Failure;
 use crate::output::{Done, path_text};
-use crate::verbs::files::refuse_home_sign;
+use crate::verbs::files::refuse_wrong_place;
 
 /// The pages of section 5.
 const FILES: [(&str, &str); 5] = [
@@ -40,7 +40,7 @@ const EXITS: [(&str, &str); 9] = [
 /// # Errors
 /// Those of the system.
 pub(crate) fn run(cli: Command, dir: &Path) -> Result<Done, Failure> {
-    refuse_home_sign(dir)?;
+    refuse_wrong_place(dir)?;
     let mut cli = cli.disable_help_subcommand(true);
     cli.build();
     let (commands, files) = (dir.join("man1"), dir.join("man5"));

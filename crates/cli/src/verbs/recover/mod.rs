@@ -9,7 +9,7 @@ use clap::Args;
 
 use crate::failure::Failure;
 use crate::output::{Done, Output};
-use crate::verbs::files::refuse_home_sign;
+use crate::verbs::files::refuse_wrong_place;
 use crate::verbs::places::{Places, ScratchArgs};
 use crate::verbs::signing::{self, AllowedArgs};
 use crate::verbs::until::{self, UntilArgs};
@@ -33,7 +33,7 @@ pub(crate) struct RecoverArgs {
 }
 
 pub(crate) fn run(args: &RecoverArgs, output: Output) -> Result<Done, Failure> {
-    refuse_home_sign(&args.to)?;
+    refuse_wrong_place(&args.to)?;
     let places = Places::find(&args.sets, &args.scratch, output)?;
     let opened = certadm_set::open(places.paths())?;
     let signed = match args.allowed.read()? {

@@ -19,7 +19,7 @@ use crate::failure::{Exit, Failure};
 use crate::known_as;
 use crate::output::{Done, Output, path_text};
 use crate::verbs::account::account;
-use crate::verbs::files::{refuse_home_sign, write_new};
+use crate::verbs::files::{refuse_wrong_place, write_new};
 use crate::verbs::keys;
 use crate::verbs::places::{Places, ScratchArgs};
 use crate::{findings, interrupt};
@@ -54,7 +54,7 @@ fn meant(args: &RehearseArgs) -> Result<(Vec<PathBuf>, Option<PathBuf>), Failure
 
 fn once(args: &RehearseArgs, output: Output) -> Result<Done, Failure> {
     for place in [&args.evidence, &args.html, &args.spare_crl].into_iter().flatten() {
-        refuse_home_sign(place)?;
+        refuse_wrong_place(place)?;
     }
     if let Some(page) = args.html.as_deref().filter(|page| page.symlink_metadata().is_ok()) {
         return Err(certadm_files::Error::Exists { path: page.to_owned() }.into());

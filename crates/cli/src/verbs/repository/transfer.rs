@@ -15,7 +15,7 @@ use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output, human_bytes, path_text};
 use crate::verbs::beside::with_their_chains;
 use crate::verbs::each::Each;
-use crate::verbs::files::refuse_home_sign;
+use crate::verbs::files::refuse_wrong_place;
 use crate::verbs::places;
 use crate::{findings, interrupt};
 
@@ -88,7 +88,7 @@ pub(crate) struct ExportArgs {
 }
 
 pub(super) fn export(args: &ExportArgs, output: Output) -> Result<Done, Failure> {
-    refuse_home_sign(&args.to)?;
+    refuse_wrong_place(&args.to)?;
     let address = address(&args.set)?;
     let repository = places::open(&address)?;
     let points = repository.select(&address.point)?;

@@ -22,7 +22,7 @@ use kept::{Beside, Kept};
 use crate::failure::{Exit, Failure};
 use crate::interrupt;
 use crate::output::{Done, Output, human_bytes, path_text};
-use crate::verbs::files::refuse_home_sign;
+use crate::verbs::files::refuse_wrong_place;
 use crate::verbs::places::Places;
 use crate::verbs::{live, signing, until};
 use lacks::Compared;
@@ -31,7 +31,7 @@ pub(crate) fn run(args: &RestoreArgs, output: Output) -> Result<Done, Failure> {
     let Some(dir) = &args.dir else {
         return of_another_machine(args, output);
     };
-    refuse_home_sign(dir)?;
+    refuse_wrong_place(dir)?;
     if args.abandon {
         return give_up(&Folder::new(dir), output);
     }

@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 
 use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output, path_text};
-use crate::verbs::files::{refuse_home_sign, write_new};
+use crate::verbs::files::{refuse_wrong_place, write_new};
 use crate::verbs::lost::{Lost, parts_at};
 use crate::verbs::places::{Places, ScratchArgs};
 use crate::verbs::signing::AllowedArgs;
@@ -60,7 +60,7 @@ pub(crate) struct ShowArgs {
 }
 
 pub(crate) fn run(args: &ShowArgs, output: Output) -> Result<Done, Failure> {
-    args.html.as_deref().map_or(Ok(()), refuse_home_sign)?;
+    args.html.as_deref().map_or(Ok(()), refuse_wrong_place)?;
     if let Some(file) = args.html.as_ref().filter(|file| file.symlink_metadata().is_ok() && !args.force) {
         let error = certadm_set::Error::WouldOverwrite { path: file.clone() };
         let remedy = "name another file, or add --force to replace it".to_owned();

@@ -18,7 +18,7 @@ use serde_json::json;
 use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output, human_bytes};
 use crate::terminal::Tone;
-use crate::verbs::places::{Places, ScratchArgs};
+use crate::verbs::places::{Places, ScratchArgs, withdraw_proven_of};
 use crate::verbs::signing::{self, AllowedArgs};
 use crate::{findings, interrupt};
 
@@ -39,7 +39,9 @@ pub(crate) struct VerifyArgs {
 }
 
 pub(crate) fn run(args: &VerifyArgs, output: Output) -> Result<Done, Failure> {
-    let places = Places::find(&args.sets, &args.scratch, output)?;
+    let places = Places::find(&args.sets, &args.scratch, output).inspect_err(|failure| {
+        findings::print(withdraw_proven_of(&args.sets, failure).as_slice(), output);
+    })?;
     for path in places.paths() {
         // What is not there, or may not be looked at, is no finding on a set.
         std::fs::metadata(path).during("look at", path)?;
@@ -67,6 +69,8 @@ pub(crate) fn run(args: &VerifyArgs, output: Output) -> Result<Done, Failure> {
     }
     if report.is_restorable() {
         report.findings.extend(places.note_proven());
+    } else if !report.is_foreign() && !is_refused(&report) {
+        report.findings.extend(places.withdraw_proven(&report.findings));
     }
     report.findings.extend(places.passed_over());
     finding::sort(&mut report.findings);
