@@ -236,7 +236,7 @@ impl Case<'_> {
             let text = format!("the set {name} cannot be read: {why}");
             self.alarm(About::Finding, &format!("unreadable/{name}"), text, remedy.clone())
         });
-        let first_more = all.iter().nth(MOST_ONE_BY_ONE);
+        let first_more = all.get(MOST_ONE_BY_ONE);
         let more = first_more.zip(more_of(all.len(), "set")).map(|(first, more)| {
             let remedy = format!("for the first of them, {}: {}", first.name, first.remedy);
             let id = format!("unreadable/{MORE}");

@@ -13,7 +13,6 @@ use serde_json::{Value, json};
 use crate::config::{Ca, Config, Job};
 use crate::json_file::{read_json, write_json};
 use crate::step::Step;
-use crate::stored;
 pub use crate::trouble::{OfSet, Trouble};
 
 /// No file of attempts is longer than this, in bytes.
@@ -392,7 +391,7 @@ impl Attempts {
             }
         }
         // The other backup has done what this one could not. Who tears the chain of logs may do so again.
-        let is_torn = |logs: &Attempt| logs.trouble.iter().any(stored::is_torn);
+        let is_torn = |logs: &Attempt| logs.trouble.iter().any(Trouble::is_torn);
         if record.step == Step::Full
             && attempt.failures == 0
             && !self.steps.get(&Step::Logs).is_some_and(is_torn)

@@ -9,11 +9,10 @@ use certadm_set::manifest::SetKind;
 use crate::held::{Held, NoBase};
 use crate::record::{Attempts, Outcome, StepRecord, Trouble};
 use crate::step::Step;
+use crate::trouble::TORN;
 
 /// The finding that none of the job's signers has signed the set.
 const UNSIGNED: &str = "stored-unsigned";
-/// The finding that logs are missing before those of the set.
-const TORN: &str = "logs-torn";
 
 impl Attempts {
     /// When the last backup of this kind began, where its set does not count because of its signature.
@@ -27,11 +26,6 @@ impl Attempts {
     pub(crate) fn holds_prune(&self) -> bool {
         self.renewed.is_some() || self.stored_unsigned(Step::Full).is_some()
     }
-}
-
-/// Whether it tells of logs that a full backup does not bring back: it stays until a backup of logs has none missing.
-pub(crate) fn is_torn(trouble: &Trouble) -> bool {
-    trouble.id == TORN
 }
 
 /// Adds to the record of a backup that was taken what is wrong with its set, by what its place held before, and holds now.

@@ -5,6 +5,9 @@ use certadm_rules::{Diagnosis, Hresult};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+/// The finding that logs are missing before those of a set that was stored just now.
+pub(crate) const TORN: &str = "logs-torn";
+
 /// What is wrong, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trouble {
@@ -55,6 +58,11 @@ impl OfSet {
 }
 
 impl Trouble {
+    /// Whether it tells of logs that a full backup does not bring back: it stays until a backup of logs has none missing.
+    pub(crate) fn is_torn(&self) -> bool {
+        self.id == TORN
+    }
+
     /// Which failure it is that has this code. The system has many codes for what cannot be reached, and that is one trouble.
     #[must_use]
     pub fn id_of(class: Class, code: &str) -> String {

@@ -86,7 +86,7 @@ impl Signers {
                 SignedWith::Key(key) => match allowed.judge_key(&key, certadm_store::now()) {
                     Ok(_) => vouched.sets.push(point),
                     Err(misfit) => {
-                        vouched.unsigned.push((point, format!("its signature does not count: {misfit}")))
+                        vouched.unsigned.push((point, format!("its signature does not count: {misfit}")));
                     }
                 },
                 SignedWith::Nobody(why) => vouched.unsigned.push((point, why)),

@@ -92,7 +92,7 @@ fn data_of(files: &Files, manifest: &Manifest) -> String {
 /// Of sets with their data, the ids of those that are disputed: another one is the same backup, and has other data. Nothing here tells
 /// which of them is the true one.
 pub(crate) fn disputed<'a>(sets: impl IntoIterator<Item = (&'a Point, &'a str)>) -> BTreeSet<String> {
-    let mut of_time: BTreeMap<(i64, (u32, u32)), Vec<(&Point, &str)>> = BTreeMap::new();
+    let mut of_time: BTreeMap<_, Vec<(&Point, &str)>> = BTreeMap::new();
     for (point, data) in sets {
         of_time.entry((point.time, point.generations)).or_default().push((point, data));
     }

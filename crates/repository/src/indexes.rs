@@ -115,9 +115,7 @@ fn by_packs(objects: &Arc<dyn Objects>, secret: &Secret) -> Result<Vec<(IndexId,
 
 fn read(bridge: &Bridge, secret: &Secret) -> Result<Vec<(IndexId, IndexFile)>> {
     let opened = engine::open(bridge, secret)?;
-    call(bridge, "read the index", Unexplained::Damage, || {
-        opened.stream_files::<IndexFile>()?.into_iter().collect()
-    })
+    call(bridge, "read the index", Unexplained::Damage, || opened.stream_files::<IndexFile>()?.collect())
 }
 
 /// Has the engine make the index anew. It leaves a pack out that it cannot read, whatever the reason: where the storage has failed,

@@ -148,7 +148,7 @@ fn of_unknown_pasts<'a, 's, S: Stored>(
         let reaches = |of: &S| of.generations().0 <= high && high <= of.generations().1;
         let mut stay = newest.iter().chain(others).flat_map(|chain| chain.iter());
         let tells = |of: &S| reaches(of) && goes_with(set, of) && is_one_past(set, of).is_some();
-        !counts_on(set) && twice.range(low..=high).next().is_some() && !stay.any(|of| tells(*of))
+        !counts_on(set) && twice.range(low..=high).next().is_some() && !stay.any(|of| tells(of))
     };
     restorable.iter().filter(|(set, _)| is_unknown(set)).map(|(_, needed)| needed.as_slice()).collect()
 }

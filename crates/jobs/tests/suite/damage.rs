@@ -19,7 +19,7 @@ fn what_is_proven_stays_until_a_verification_has_found_the_new_base_sound() {
     assert_eq!(act.proven(), [first.clone(), second.clone()]);
     act.damages(&[&second]);
     assert_eq!(steps(&act.run(&config, Wish::Now(Step::Verify))), [(Step::Verify, Failed)]);
-    assert_eq!(act.proven(), [first.clone()]);
+    assert_eq!(act.proven(), std::slice::from_ref(&first));
     assert_eq!(act.attempts(&config).proven, None);
     // A prune waits for a verification, also one that is due for another reason.
     assert_eq!(steps(&act.run(&config, Wish::Due)), [(Step::Full, Good)]);

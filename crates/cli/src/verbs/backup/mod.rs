@@ -416,7 +416,7 @@ fn report(taken: &Taken, output: Output) {
             output.line("Database logs were kept: the next log set will hold them again.");
         }
         (_, deleted, _) if !taken.asked_again => {
-            output.line(said_text(deleted, taken.truncated_below.is_some()))
+            output.line(said_text(deleted, taken.truncated_below.is_some()));
         }
         (_, gone, []) => {
             output.line(format!("Database logs successfully truncated: {}.{older}", gone_text(gone)));
