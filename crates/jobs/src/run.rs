@@ -190,13 +190,15 @@ impl Runner<'_> {
                 // There is nothing new to copy.
                 owing.iter().for_each(|place| attempts.owe(Step::Copy, place, false));
             }
-            attempts.note(&record);
             let mut after = None;
             if is_stored(&record) {
-                after = self.look(first, (job, ca), &attempts).0;
+                // What is noted for good comes once, with what this look finds.
+                let mut noted = attempts.clone();
+                noted.note(&record);
+                after = self.look(first, (job, ca), &noted).0;
                 after.iter().for_each(|after| add_doubts(&mut record, sets, after));
-                attempts.note(&record);
             }
+            attempts.note(&record);
             (self.watch)(&Event::Ended { job, ca, record: &record });
             if wish == Wish::Now(record.step) {
                 attempts.note_asked(&record);

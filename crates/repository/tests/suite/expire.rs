@@ -75,7 +75,7 @@ fn a_proof_of_what_leans_on_a_damaged_set_is_withdrawn() {
     }
     let noted = || -> Vec<bool> {
         let noted = repository.proven().unwrap();
-        points.iter().map(|point| noted.contains(&point.id)).collect()
+        points.iter().map(|point| point.is_noted(&noted)).collect()
     };
     // The last log set alone, one in the middle, a full set.
     for (damaged, expected) in [
