@@ -8,7 +8,7 @@ use certadm_set::manifest::SetKind;
 
 use crate::config::{Ca, Job, Place, Target};
 use crate::evidence;
-use crate::held::Held;
+use crate::held::{Held, NoBase};
 use crate::place;
 use crate::step::Step;
 
@@ -64,7 +64,11 @@ pub fn of(job: &Job, ca: &Ca, (step, at): (Step, usize), held: &Held, now: i64) 
             words.add("--no-prepare");
             Some(words)
         }
-        Step::Full => Some(backup(job, ca, first, (SetKind::Full, has_own_logs), now)),
+        // The key of this one may be as wrong as that of the set which does not count: the log set after it lets the CA delete its logs.
+        Step::Full => {
+            let is_signed = !matches!(held.base(), Err(NoBase::Unsigned { .. }));
+            Some(backup(job, ca, first, (SetKind::Full, has_own_logs && is_signed), now))
+        }
         Step::Logs => Some(backup(job, ca, first, (SetKind::Logs, truncates), now)),
         Step::Verify if is_stored => {
             let mut words = Words::new("verify");
@@ -269,6 +273,21 @@ mod tests {
         assert!(!keeps("a", "web") && !keeps("b", "other"));
         let truncates = |job| words(job, "web", Step::Logs).contains(" --truncate");
         assert!(truncates("a") && !truncates("b"), "somebody has asked for logs");
+    }
+
+    /// The key of the next full backup may be as wrong as that of the set which does not count.
+    #[test]
+    fn no_log_is_deleted_for_a_full_backup_that_may_not_count() {
+        let text = "[ca]\nweb = { dir = 'ca' }\n[job.j]\nca = 'web'\nto = 'sets'\nfull = 'hourly'\nlogs = 'every 15m'";
+        let config = Config::parse(text, std::path::Path::new("/etc/certadm.toml")).unwrap();
+        let (job, ca) = (config.job("j").unwrap(), config.ca("web").unwrap());
+        let full = set(10, SetKind::Full, (1, 5));
+        let keeps = |held: &Held| {
+            of(job, ca, (Step::Full, 0), held, 100).unwrap().to_string().contains(" --keep-logs")
+        };
+        let unsigned = vec![(set(20, SetKind::Logs, (6, 7)), "nobody".to_owned())];
+        assert!(keeps(&Held { unsigned, ..Held::new(std::slice::from_ref(&full), 100) }));
+        assert!(!keeps(&Held::new(&[full], 100)));
     }
 
     #[test]

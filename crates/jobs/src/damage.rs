@@ -47,7 +47,8 @@ impl Attempts {
 
     /// Forgets damage of sets that a place does not hold any more. One that cannot be read may be there still.
     pub(crate) fn keep_damage_of(&mut self, place: &str, held: &Held) {
-        let is_there = |set: &str| held.sets().iter().any(|held| held.id == set);
+        let unsigned = || held.unsigned.iter().map(|(set, _)| set);
+        let is_there = |set: &str| held.sets().iter().chain(unsigned()).any(|held| held.id == set);
         self.damaged
             .retain(|known| known.place != place || !held.unreadable.is_empty() || is_there(&known.set));
     }
@@ -125,13 +126,28 @@ fn names(text: &str, id: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use certadm_set::manifest::SetKind::Logs;
+    use certadm_set::manifest::SetKind::{self, Logs};
     use serde_json::json;
 
     use super::*;
     use crate::held::tests::set;
     use crate::record::tests::record;
     use crate::step::Step;
+
+    /// The list of signers could not be read for one run.
+    #[test]
+    fn damage_of_a_set_that_does_not_count_now_stays_known() {
+        let full = set(1, SetKind::Full, (1, 2));
+        let mut attempts = Attempts::default();
+        attempts.note_damage("sets", &[&full], std::slice::from_ref(&full.id), 5);
+        let noted = attempts.damaged.clone();
+        assert_eq!(noted.len(), 1);
+        let unsigned = vec![(full.clone(), "nobody".to_owned())];
+        attempts.keep_damage_of("sets", &Held { unsigned, ..Held::default() });
+        assert_eq!(attempts.damaged, noted);
+        attempts.keep_damage_of("sets", &Held::default());
+        assert!(attempts.damaged.is_empty(), "it is gone");
+    }
 
     /// As a program of before has it.
     fn of_before(trouble: Trouble) -> Trouble {

@@ -116,7 +116,7 @@ fn look_into_vault(repository: &CaRepository, signers: &Signers, now: i64) -> Re
     let address = repository.address();
     let unreadable = unreadable.into_iter().map(|name| Unreadable::in_vault(name, &address));
     let unreadable = unreadable.chain(untold.into_iter().map(Unreadable::untold)).collect();
-    let unsigned = unsigned.into_iter().map(|(point, why)| (held_of(point), why)).collect();
+    let unsigned = not_ahead(unsigned.into_iter().map(|(point, why)| (held_of(point), why)), now);
     Ok(Held { proven, unreadable, unsigned, ..Held::new(&sets, now) })
 }
 
@@ -163,8 +163,14 @@ fn look_into_folder(folder: &Path, ca: &Ca, signers: &Signers, now: i64) -> Resu
     let proven = sets.iter().filter_map(|set| Some((noted(set)?, set))).max_by_key(|(noted, _)| *noted);
     let proven = proven.map(|((_, when, _), set)| (set.name.clone(), when));
     let sets: Vec<HeldSet> = sets.into_iter().map(held_of_folder).collect();
-    let unsigned = unsigned.into_iter().map(|(set, why)| (held_of_folder(set), why)).collect();
+    let unsigned = not_ahead(unsigned.into_iter().map(|(set, why)| (held_of_folder(set), why)), now);
     Ok(Held { proven, unreadable, unsigned, ..Held::new(&sets, now) })
+}
+
+/// Of sets that do not count, those whose date can be right: what somebody has stored with one of the future would stand behind every full
+/// set to come, and ask for another one at each run.
+fn not_ahead(unsigned: impl Iterator<Item = (HeldSet, String)>, now: i64) -> Vec<(HeldSet, String)> {
+    unsigned.filter(|(set, _)| is_past(set.time, now)).collect()
 }
 
 fn held_of_folder(set: FolderSet) -> HeldSet {

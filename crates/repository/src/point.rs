@@ -133,10 +133,10 @@ impl Point {
         what.into_iter().find_map(|(what, differs)| differs.then_some(what))
     }
 
-    /// Whether its state was proven, by the names that are noted.
+    /// Whether its state was proven, by the names that are noted. Programs of before have noted its id.
     #[must_use]
     pub fn is_noted(&self, proven: &BTreeSet<String>) -> bool {
-        proven.contains(&self.noted_as())
+        proven.contains(&self.id) || proven.contains(&self.noted_as())
     }
 
     /// The name under which it is noted that its state is proven, 64 hexadecimal digits: a hash over what it holds, to the last byte,

@@ -37,11 +37,17 @@ impl CaRepository {
     /// [`Error::Storage`].
     pub fn proven_at(&self, point: &Point) -> Result<Option<i64>> {
         let mut newest = None;
-        for name in names_of(&point.noted_as()) {
-            match self.objects.stored_at(&name) {
-                Ok(when) => newest = newest.max(Some(when)),
-                Err(error) if error.is_not_found() => {}
-                Err(source) => return Err(Error::Storage { place: self.objects.place(), source }),
+        // Programs of before have noted its id.
+        for noted_as in [&point.noted_as(), &point.id] {
+            for name in names_of(noted_as) {
+                match self.objects.stored_at(&name) {
+                    Ok(when) => newest = newest.max(Some(when)),
+                    Err(error) if error.is_not_found() => {}
+                    Err(source) => return Err(Error::Storage { place: self.objects.place(), source }),
+                }
+            }
+            if newest.is_some() {
+                break;
             }
         }
         Ok(newest)
@@ -59,7 +65,7 @@ impl CaRepository {
         }
         let points = self.readable()?.points;
         for point in leaning_on(&points.iter().collect::<Vec<_>>(), damaged, now()) {
-            if noted.contains(&point.noted_as()) {
+            if point.is_noted(&noted) {
                 forget(self.objects.as_ref(), point, &[])?;
             }
         }
@@ -108,10 +114,10 @@ fn note(objects: &dyn Objects, noted_as: &str) -> Result<(), ObjectError> {
 /// [`Error::Storage`].
 pub(crate) fn forget(objects: &dyn Objects, gone: &Point, stays: &[&Point]) -> Result<()> {
     let noted_as = gone.noted_as();
-    if stays.iter().any(|point| point.tree == gone.tree && point.noted_as() == noted_as) {
-        return Ok(());
-    }
-    let forgotten = names_of(&noted_as).iter().try_for_each(|name| objects.delete(name));
+    let stays = stays.iter().any(|point| point.tree == gone.tree && point.noted_as() == noted_as);
+    let names = [(&gone.id, false), (&noted_as, stays)].into_iter().filter(|(_, stays)| !stays);
+    let mut names = names.flat_map(|(noted_as, _)| names_of(noted_as));
+    let forgotten = names.try_for_each(|name| objects.delete(&name));
     forgotten.map_err(|source| Error::Storage { place: objects.place(), source })
 }
 

@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use certadm_repository::objects::Objects;
 use certadm_repository::{CaRepository, Error, ExpiryOptions, Keep, Part, Point, Pruned, Secret};
 use certadm_rules::BackupType;
 use certadm_set::Silent;
@@ -86,6 +87,19 @@ fn a_proof_of_what_leans_on_a_damaged_set_is_withdrawn() {
         repository.withdraw_proven(&[points[damaged].id.clone()]).unwrap();
         assert_eq!(noted(), expected, "{damaged}");
     }
+}
+
+/// A note of a program before is named after the snapshot.
+#[test]
+fn a_proof_that_was_noted_by_the_id_counts_and_is_withdrawn() {
+    let (_, memory, _, repository) = two_chains();
+    let points = repository.points().unwrap();
+    memory.put(&format!("certadm/proven/{}", points[1].id), &[]).unwrap();
+    assert!(points[1].is_noted(&repository.proven().unwrap()));
+    assert!(repository.proven_at(&points[1]).unwrap().is_some());
+    assert_eq!(expire(&repository).unwrap().0, 1, "the log set behind the proven state");
+    repository.withdraw_proven(std::slice::from_ref(&points[1].id)).unwrap();
+    assert!(memory.names("certadm/proven/").is_empty());
 }
 
 #[test]
