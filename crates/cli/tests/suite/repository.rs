@@ -454,10 +454,10 @@ fn a_wrong_ca_is_refused_and_the_right_one_named() {
     let which = run(&work, "repository check vault:");
     assert!(which.stderr.contains("Test-CA, facade/"), "{which:?}");
     let other = run(&work, "backup --dir {ca} --to vault:facade/");
-    assert!(other.code == 3 && other.stderr.contains("vault:Test-CA/,"), "{other:?}");
+    assert!(other.code == 3 && other.stderr.contains("vault:Test-CA/;"), "{other:?}");
     result(&work, "backup --dir {ca} --to {set}");
     let import = run(&work, "repository import --to vault:facade/ {set}");
-    assert!(import.code == 3 && import.stderr.contains("vault:Test-CA/,"), "{import:?}");
+    assert!(import.code == 3 && import.stderr.contains("vault:Test-CA/;"), "{import:?}");
 }
 
 /// A second vault has every set, proved there, and is one to restore from.
